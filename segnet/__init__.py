@@ -1,0 +1,1 @@
+"""The network: rows, blocks, builder, cost, weights, losses, metrics, run folder."""

@@ -1,0 +1,48 @@
+"""python -m segnet: what the networks cost."""
+
+import json
+
+import cli
+
+
+def main() -> None:
+    parser = cli.parser("python -m segnet", "The networks and what they cost.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    cost = verbs.add_parser("cost", help="parameters, multiply-accumulates, activation bytes")
+    cost.add_argument("--preset", default="base", help="name of a preset (default base)")
+    cost.add_argument("--size", type=int, nargs=2, required=True, metavar=("H", "W"), help="pixels")
+    cost.add_argument("--classes", type=int, required=True, help="number of classes, 2 or more")
+    cost.add_argument("--json", action="store_true", help="for a machine")
+    verbs.add_parser("presets", help="names and sources of the presets")
+    words = parser.parse_args()
+    if words.verb == "presets":
+        presets()
+    else:
+        show_cost(words)
+
+
+def presets() -> None:
+    from segnet.rows import PRESETS
+
+    for name, preset in PRESETS.items():
+        print(f"{name:20}stride {preset.stride:3}  {preset.source}")
+
+
+def show_cost(words) -> None:
+    from segnet import cost, rows
+
+    costs = cost.stages(rows.preset(words.preset), tuple(words.size), words.classes)
+    whole = cost.total(costs)
+    if words.json:
+        stages = [{"name": name, **stage._asdict()} for name, stage in costs.items()]
+        head = {"preset": words.preset, "size": words.size, "classes": words.classes}
+        print(json.dumps({**head, **whole._asdict(), "stages": stages}))
+        return
+    print(f"{'stage':12}{'parameters':>12}{'MMAC':>10}{'activations kB':>16}")
+    for name, stage in [*costs.items(), ("all", whole)]:
+        kilobytes = stage.activation_bytes / 1e3
+        print(f"{name:12}{stage.parameters:12,}{stage.macs / 1e6:10.1f}{kilobytes:16,.0f}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,75 @@
+"""The vocabulary of layers: short functions from tensor to tensor.
+
+`k` is keras or tf_keras: the same words build a model in either. Tensors are (N, H, W, C).
+"""
+
+from functools import cache
+
+NORM_EPSILON = 1e-3  # as in keras.applications' MobileNet, whose weights we take
+NORM_MOMENTUM = 0.95  # 0.99 lags for hundreds of steps on small sets (LOG.md)
+
+
+@cache
+def negate_layer(k) -> type:
+    """The layer y = -x, as a class of `k`."""
+
+    class Negate(k.layers.Layer):
+        def call(self, x):
+            return -x
+
+    return Negate
+
+
+def conv(k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True):
+    """Convolution; with `norm` batch norm, with `relu` ReLU behind it."""
+    x = k.layers.Conv2D(
+        out, kernel, stride, "same", groups=groups, use_bias=bias, name=name,
+        kernel_initializer="he_normal",
+    )(x)  # fmt: skip
+    return finish(k, x, name, norm, relu)
+
+
+def depthwise(k, x, name, stride=1, dilation=1):
+    """Depthwise 3x3, batch norm, ReLU."""
+    x = k.layers.DepthwiseConv2D(
+        3, stride, "same", dilation_rate=dilation, use_bias=False, name=name,
+        depthwise_initializer="he_normal",
+    )(x)  # fmt: skip
+    return finish(k, x, name, True, True)
+
+
+def deconv(k, x, name, out, kernel, bias=False, norm=True, relu=True):
+    """Deconvolution with stride 2."""
+    x = k.layers.Conv2DTranspose(
+        out, kernel, 2, "same", use_bias=bias, name=name, kernel_initializer="he_normal"
+    )(x)
+    return finish(k, x, name, norm, relu)
+
+
+def finish(k, x, name, norm, relu):
+    if norm:
+        x = k.layers.BatchNormalization(
+            epsilon=NORM_EPSILON, momentum=NORM_MOMENTUM, name=f"{name}_bn"
+        )(x)
+    return k.layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def crelu_conv(k, x, name, out, norm):
+    """1x1 convolution to out / 2 channels, then relu(concat(x, -x)).
+
+    norm "before": batch norm stands between convolution and concat. "behind": on the doubled
+    tensor, and the halves stand as published, the negated one first.
+    """
+    half = conv(k, x, name, out // 2, norm=norm == "before", relu=False)
+    negated = negate_layer(k)(name=f"{name}_negate")(half)
+    pair = [half, negated] if norm == "before" else [negated, half]
+    x = concat(k, pair, f"{name}_crelu")
+    return finish(k, x, f"{name}_crelu", norm == "behind", True)
+
+
+def concat(k, tensors, name):
+    return k.layers.Concatenate(name=name)(tensors)
+
+
+def add(k, tensors, name):
+    return k.layers.Add(name=name)(tensors)

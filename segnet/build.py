@@ -1,0 +1,72 @@
+"""From rows to a model: one loop, every layer named."""
+
+from cli import Refusal
+from segnet import blocks
+from segnet.rows import CLASSES, Conv, Preset
+
+
+def build(k, preset: Preset, size: tuple[int, int], classes: int, words=blocks, batch=None):
+    """A model from (N, H, W, 3), RGB in [-1, 1], to logits (N, H, W, classes).
+
+    k: keras or tf_keras. size: (H, W) in pixels. words: the vocabulary that rows are spelt in,
+    `segnet.blocks` for training. Raises Refusal for a size or a number of classes that cannot be.
+    """
+    check(preset, size, classes)
+    x = picture = k.Input((*size, 3), batch_size=batch, name="image")
+    outputs = {}
+    for row in preset.encoder:
+        x = outputs[row.name] = (
+            words.conv(k, x, row.name, row.out, row.kernel, row.stride)
+            if isinstance(row, Conv)
+            else separable(k, x, row, words)
+        )
+    for row in preset.decoder:
+        x = up(k, x, row, outputs, classes, words)
+    return k.Model(picture, x, name="segnet")
+
+
+def separable(k, x, row, words):
+    if row.mid and row.mid != x.shape[-1]:
+        x = words.conv(k, x, f"{row.name}_dw", row.mid, 3, row.stride, groups=row.mid)
+    else:
+        x = words.depthwise(k, x, f"{row.name}_dw", row.stride, row.dilation)
+    if row.crelu:
+        return words.crelu_conv(k, x, f"{row.name}_pw", row.out, row.norm)
+    return words.conv(k, x, f"{row.name}_pw", row.out)
+
+
+def up(k, x, row, outputs, classes, words):
+    normed = row.norm == "bn"
+    out = classes if row.out == CLASSES else row.out
+    x = words.deconv(k, x, row.name, out, row.kernel, row.norm == "bias", normed, normed)
+    if row.skip:
+        skip = outputs[row.skip]
+        if row.project:
+            name = f"{row.name}_skip"
+            skip = words.conv(k, skip, name, row.project, norm=normed, relu=normed)
+        join = words.concat if row.join == "concat" else words.add
+        x = join(k, [x, skip], f"{row.name}_join")
+    if row.refine:
+        x = words.depthwise(k, x, f"{row.name}_refine_dw")
+        name = f"{row.name}_refine_pw"
+        x = (
+            words.crelu_conv(k, x, name, row.refine, "before")
+            if row.crelu
+            else words.conv(k, x, name, row.refine)
+        )
+    return x
+
+
+def check(preset: Preset, size: tuple[int, int], classes: int) -> None:
+    if classes < 2:
+        raise Refusal(
+            f"{classes} class given, at least 2 are needed: name the background as a class of "
+            "its own in dataset.toml, classes = ['background', ...]"
+        )
+    stride = preset.stride
+    if any(side < stride or side % stride for side in size):
+        near = [max(stride, round(side / stride) * stride) for side in size]
+        raise Refusal(
+            f"size {size[0]} {size[1]} is not a multiple of the preset's stride {stride}: "
+            f"type --size {near[0]} {near[1]}"
+        )

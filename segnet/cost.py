@@ -1,0 +1,88 @@
+"""Parameters, multiply-accumulates and activation bytes of a preset, from its rows alone.
+
+A multiply-accumulate is kernel area x Cin / groups x Cout per output pixel of a convolution and per
+input pixel of a deconvolution; norms and activations count none. Activation bytes are float32
+bytes of the tensors that convolutions, deconvolutions and joins write.
+"""
+
+from typing import NamedTuple
+
+from segnet.build import check
+from segnet.rows import CLASSES, Conv, Preset
+
+FLOAT_BYTES = 4
+
+
+class Cost(NamedTuple):
+    parameters: int
+    macs: int
+    activation_bytes: int
+
+    def __add__(self, other):
+        return Cost(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+NOTHING = Cost(0, 0, 0)
+
+
+def conv(pixels: int, cin: int, cout: int, kernel: int = 1, groups: int = 1, extra: int = 0) -> Cost:
+    """pixels: H x W of the output. extra: learnable numbers a channel (batch norm 2, bias 1)."""
+    weights = kernel * kernel * (cin // groups) * cout
+    return Cost(weights + extra * cout, weights * pixels, pixels * cout * FLOAT_BYTES)
+
+
+def deconv(pixels: int, cin: int, cout: int, kernel: int, extra: int = 0) -> Cost:
+    """pixels: H x W of the input; stride 2."""
+    weights = kernel * kernel * cin * cout
+    return Cost(weights + extra * cout, weights * pixels, 4 * pixels * cout * FLOAT_BYTES)
+
+
+def joined(pixels: int, channels: int) -> Cost:
+    return Cost(0, 0, pixels * channels * FLOAT_BYTES)
+
+
+def pointwise(pixels: int, cin: int, out: int, crelu: bool, norm: str = "before") -> Cost:
+    if not crelu:
+        return conv(pixels, cin, out, extra=2)
+    doubled = Cost(0, 0, pixels * out * FLOAT_BYTES)
+    if norm == "before":
+        return conv(pixels, cin, out // 2, extra=2) + doubled
+    return conv(pixels, cin, out // 2) + doubled + Cost(2 * out, 0, 0)
+
+
+def stages(preset: Preset, size: tuple[int, int], classes: int) -> dict[str, Cost]:
+    """Cost by row name, in order. Raises Refusal as `build` does."""
+    check(preset, size, classes)
+    costs, channels = {}, {}
+    pixels, cin = size[0] * size[1], 3
+    for row in preset.encoder:
+        pixels //= row.stride**2
+        if isinstance(row, Conv):
+            cost = conv(pixels, cin, row.out, row.kernel, extra=2)
+        else:
+            mid = row.mid or cin
+            cost = conv(pixels, cin, mid, 3, groups=mid, extra=2)
+            cost += pointwise(pixels, mid, row.out, row.crelu, row.norm)
+        costs[row.name], channels[row.name], cin = cost, row.out, row.out
+    for row in preset.decoder:
+        out = classes if row.out == CLASSES else row.out
+        extra = {"bn": 2, "bias": 1, "linear": 0}[row.norm]
+        cost = deconv(pixels, cin, out, row.kernel, extra)
+        pixels, cin = pixels * 4, out
+        if row.skip:
+            skip = channels[row.skip]
+            if row.project:
+                cost += conv(pixels, skip, row.project, extra=2 if row.norm == "bn" else 0)
+                skip = row.project
+            cin = out + skip if row.join == "concat" else out
+            cost += joined(pixels, cin)
+        if row.refine:
+            cost += conv(pixels, cin, cin, 3, groups=cin, extra=2)
+            cost += pointwise(pixels, cin, row.refine, row.crelu)
+            cin = row.refine
+        costs[row.name] = cost
+    return costs
+
+
+def total(costs: dict[str, Cost]) -> Cost:
+    return sum(costs.values(), NOTHING)

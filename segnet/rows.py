@@ -1,0 +1,176 @@
+"""The networks as data: rows of named tuples in the units of their sources (channels, pixels).
+
+A preset is a tuple of encoder rows and a tuple of decoder rows. Names of rows are the published
+layer names; a decoder row names the encoder row whose output it takes as its skip.
+`CLASSES` stands for the number of classes of the dataset.
+"""
+
+from typing import NamedTuple
+
+from cli import one_of
+
+CLASSES = 0
+
+
+class Conv(NamedTuple):
+    """Convolution, batch norm, ReLU."""
+
+    name: str
+    out: int
+    kernel: int
+    stride: int
+
+
+class Sep(NamedTuple):
+    """Depthwise 3x3, batch norm, ReLU; pointwise 1x1, batch norm, ReLU.
+
+    out: channels of the row's output. With crelu the pointwise makes half of them.
+    mid: channels between the two; fewer than come in makes a grouped convolution of `mid` groups.
+    norm: where the pointwise's batch norm stands: "before" CReLU's concat, or "behind" it.
+    """
+
+    name: str
+    out: int
+    stride: int
+    dilation: int = 1
+    crelu: bool = False
+    norm: str = "before"
+    mid: int | None = None
+
+
+class Up(NamedTuple):
+    """Deconvolution with stride 2, joined with a skip, then refined by a separable convolution.
+
+    skip: name of the encoder row of the same stride, or None.
+    project: channels of a 1x1 convolution on the skip, 0 for none.
+    refine: channels of the separable refinement, 0 for none.
+    norm: "bn" (batch norm, ReLU), "bias" (bias, linear), "linear" (neither; the published form).
+    join: "concat" or "sum".
+    """
+
+    name: str
+    out: int
+    kernel: int
+    skip: str | None
+    project: int
+    refine: int
+    crelu: bool
+    norm: str
+    join: str = "concat"
+
+
+class Preset(NamedTuple):
+    encoder: tuple
+    decoder: tuple
+    source: str
+
+    @property
+    def stride(self) -> int:
+        """Pixels of input per pixel of the encoder's output, a side."""
+        stride = 1
+        for row in self.encoder:
+            stride *= row.stride
+        return stride
+
+
+# MobileNet v1 (Howard et al. 2017, table 1), names of the published Caffe nets.
+# fmt: off
+TRUNK = (                      # out  stride
+    Conv("conv1",                 32, 3, 2),
+    Sep("conv2_1",                64, 1),
+    Sep("conv2_2",               128, 2),
+    Sep("conv3_1",               128, 1),
+    Sep("conv3_2",               256, 2),
+    Sep("conv4_1",               256, 1),
+    Sep("conv4_2",               512, 2),
+)
+MIDDLE = tuple(Sep(f"conv5_{i}", 512, 1) for i in range(1, 6))
+END = (
+    Sep("conv5_6",              1024, 2),
+    Sep("conv6",                1024, 1),
+)
+LIP80 = tuple(Sep(f"conv5_{i}",  256, 1, mid=256) for i in range(1, 5))
+
+#                name                    out kernel   skip   project refine crelu   norm
+MOBILESEG160 = Preset(TRUNK + MIDDLE + END, (
+    Up("deconv1",                    512, 4, None,          0,     0, False, "linear"),
+    Up("deconv2",                    256, 4, None,          0,     0, False, "linear"),
+    Up("deconv3",                    128, 4, None,          0,     0, False, "linear"),
+    Up("deconv4",                     32, 4, None,          0,     0, False, "linear"),
+    Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
+), "MobileSegNet160, yousan.ai")
+
+MOBILESEG80_CRELU = Preset(TRUNK + (
+    Sep("conv5_1", 512, 1, crelu=True, norm="behind", mid=256),
+    Sep("conv5_2", 1024, 1, crelu=True, norm="behind", mid=256),
+    Sep("conv5_3", 512, 1, crelu=True, norm="behind", mid=256),
+    Sep("conv5_4", 512, 1, crelu=True, norm="behind", mid=256),
+), (
+    Up("deconv1",                     32, 4, None,          0,     0, False, "linear"),
+    Up("deconv2",                     16, 4, None,          0,     0, False, "linear"),
+    Up("deconv3",                      8, 4, None,          0,     0, False, "linear"),
+    Up("deconv4",                CLASSES, 4, None,          0,     0, False, "linear"),
+), "v2.1.4, yousan.ai")
+
+MOBILESEG80_SUM = Preset(TRUNK + LIP80, (
+    Up("deconv1",                     32, 4, "conv3_2",    32,     0, False, "linear", "sum"),
+    Up("deconv2",                     16, 4, "conv2_2",    16,     0, False, "linear", "sum"),
+    Up("deconv3",                      8, 4, "conv2_1",     8,     0, False, "linear", "sum"),
+    Up("deconv4",                CLASSES, 4, None,          0,     0, False, "linear"),
+), "v2.1.5, yousan.ai")
+
+MOBILESEG80_CONCAT = Preset(TRUNK + LIP80, (
+    Up("deconv1",                     32, 4, "conv3_2",    32,     0, False, "linear"),
+    Up("deconv2",                     16, 4, "conv2_2",    16,     0, False, "linear"),
+    Up("deconv3",                      8, 4, "conv2_1",     8,     0, False, "linear"),
+    Up("deconv4",                CLASSES, 4, None,          0,     0, False, "linear"),
+), "v2.1.6, yousan.ai")
+
+COURSE160 = Preset(TRUNK + tuple(
+    row._replace(crelu=True, norm="behind") for row in MIDDLE
+) + END, (
+    Up("deconv1",                     64, 4, "conv5_5",    64,     0, False, "linear"),
+    Up("deconv2",                     32, 4, "conv3_2",    32,     0, False, "linear"),
+    Up("deconv3",                     16, 4, "conv2_2",    16,     0, False, "linear"),
+    Up("deconv4",                      8, 4, "conv1",       8,     0, False, "linear"),
+    Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
+), "the course's article: five deconvolutions, concat skips, CReLU (derived)")
+
+BASE = Preset(TRUNK[:4] + tuple(
+    row._replace(crelu=True) for row in TRUNK[4:] + MIDDLE + END
+), (
+    Up("deconv1",                     96, 2, "conv5_5",    64,    96, False, "bn"),
+    Up("deconv2",                     64, 2, "conv4_1",    32,    64, False, "bn"),
+    Up("deconv3",                     32, 2, "conv3_1",    32,    32, False, "bn"),
+    Up("deconv4",                     16, 2, "conv2_1",    16,    16, False, "bn"),
+    Up("deconv5",                CLASSES, 2, None,          0,     0, False, "bias"),
+), "our first default")
+
+TINY = Preset((
+    Conv("conv1",                 16, 3, 2),
+    Sep("conv2",                  24, 2),
+    Sep("conv3",                  48, 2, crelu=True),
+    Sep("conv4",                  96, 2, crelu=True),
+    Sep("conv5",                 128, 2, crelu=True),
+), (
+    Up("deconv1",                     48, 2, "conv4",       0,    48, False, "bn"),
+    Up("deconv2",                     32, 2, "conv3",       0,    32, False, "bn"),
+    Up("deconv3",                     16, 2, "conv2",       0,    16, True,  "bn"),
+    Up("deconv4",                     16, 2, "conv1",       0,    16, False, "bn"),
+    Up("deconv5",                CLASSES, 2, None,          0,     0, False, "bias"),
+), "for tests and make demo")
+# fmt: on
+
+PRESETS = {
+    "base": BASE,
+    "tiny": TINY,
+    "course160": COURSE160,
+    "mobileseg160": MOBILESEG160,
+    "mobileseg80_crelu": MOBILESEG80_CRELU,
+    "mobileseg80_sum": MOBILESEG80_SUM,
+    "mobileseg80_concat": MOBILESEG80_CONCAT,
+}
+
+
+def preset(name: str) -> Preset:
+    return PRESETS[one_of(name, PRESETS, "preset")]
