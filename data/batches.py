@@ -1,0 +1,65 @@
+"""Batches through Grain: shuffled, decoded and augmented in threads, the same for the same seed."""
+
+import itertools
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from data.augment import augment
+from data.dataset import Dataset
+from data.pictures import read_pair
+
+THREADS = 4
+AHEAD = 32  # decoded pairs that wait: the memory that a dataset of any size takes
+
+
+def to_input(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) uint8 RGB to (*size, 3) float32 in [-1, 1], the whole picture resized."""
+    shrinks = picture.shape[0] > size[0] or picture.shape[1] > size[1]
+    rule = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return scale(cv2.resize(picture, (size[1], size[0]), interpolation=rule))
+
+
+def scale(picture: np.ndarray) -> np.ndarray:
+    return picture.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def training_batches(
+    dataset: Dataset, size: tuple[int, int], batch: int, seed: int, start: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Endless (pictures (N, H, W, 3) float32 in [-1, 1], masks (N, H, W) uint8), from `start`.
+
+    Step s gives the same batch whatever `start` is: every element has a seed of its own.
+    """
+    import grain
+
+    def read(pair, rng):
+        picture, mask = augment(*read_pair(pair, dataset), rng, size)
+        return scale(picture), mask
+
+    cv2.setNumThreads(0)  # Grain's threads are the parallelism
+    stream = (
+        grain.MapDataset.source(dataset.pairs("train")).seed(seed).shuffle().repeat()
+        .random_map(read).batch(batch)
+    )  # fmt: skip
+    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=AHEAD)
+    return iter(stream[start:].to_iter_dataset(options))
+
+
+def evaluation_pairs(
+    dataset: Dataset, split: str, size: tuple[int, int], batch: int
+) -> Iterator[tuple[np.ndarray, list[np.ndarray], list]]:
+    """(inputs (N, H, W, 3), masks at their own sizes, paths), every picture once, in order."""
+    import grain
+
+    def read(pair):
+        picture, mask = read_pair(pair, dataset)
+        return to_input(picture, size), mask, pair
+
+    source = grain.MapDataset.source(dataset.pairs(split)).map(read)
+    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=AHEAD)
+    stream = iter(source.to_iter_dataset(options))
+    while group := list(itertools.islice(stream, batch)):
+        inputs, masks, paths = zip(*group, strict=True)
+        yield np.stack(inputs), list(masks), list(paths)

@@ -1,0 +1,12 @@
+"""What a mask's numbers mean. Defined once."""
+
+import colorsys
+
+VOID = 255  # in memory: a pixel that is neither trained on nor scored
+
+
+def default_colours(count: int) -> list[list[int]]:
+    """`count` distinct RGB colours; the first, usually the background, is black."""
+    golden = 0.618034  # steps of the golden ratio keep hues apart however many there are
+    hues = [colorsys.hsv_to_rgb(i * golden % 1, 0.75, 0.95) for i in range(count - 1)]
+    return [[0, 0, 0]] + [[round(255 * part) for part in hue] for hue in hues]

@@ -1,0 +1,95 @@
+"""Decoding and encoding of pictures and masks."""
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from cli import Refusal, beside
+from data.dataset import Dataset
+from data.labels import VOID
+
+MOST_PIXELS = 100_000_000  # a picture larger than this is taken for a decompression bomb
+Image.MAX_IMAGE_PIXELS = None  # we check MOST_PIXELS ourselves, before anything is decoded
+
+
+def read_bytes(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror}") from error
+
+
+def open_picture(path: Path) -> tuple[bytes, Image.Image]:
+    """The bytes of a file and its header, nothing decoded yet."""
+    raw = read_bytes(path)
+    try:
+        header = Image.open(io.BytesIO(raw))
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{path} is not a picture: replace or remove it") from error
+    if header.width * header.height > MOST_PIXELS:
+        raise Refusal(f"{path} has {header.width}x{header.height} pixels; shrink it")
+    return raw, header
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """A picture as (H, W, 3) uint8, RGB, turned as EXIF says. Raises Refusal naming the file."""
+    raw, header = open_picture(path)
+    if header.format == "JPEG" and b"\xff\xd9" not in raw[-1024:]:
+        # OpenCV fills the rest of a truncated JPEG with grey and says nothing.
+        raise Refusal(f"{path} is truncated: replace or remove it")
+    picture = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if picture is None:
+        raise Refusal(f"{path} is damaged: replace or remove it")
+    return picture
+
+
+def read_mask(path: Path, dataset: Dataset) -> np.ndarray:
+    """A mask as (H, W) uint8 class ids, VOID where it is not scored. Raises Refusal."""
+    _, image = open_picture(path)
+    if image.mode not in ("L", "P", "1"):
+        raise Refusal(
+            f"{path} is a mask of mode {image.mode}; needed: 8-bit grey or palette with class ids. "
+            "Write one channel that holds 0, 1, 2, ..."
+        )
+    try:
+        mask = np.array(image, np.uint8)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise Refusal(f"{path} is damaged: replace or remove it") from error
+    mask[mask == dataset.void] = VOID
+    odd = mask[(mask >= len(dataset.classes)) & (mask != VOID)]
+    if odd.size:
+        raise Refusal(
+            f"{path} holds id {odd[0]} but there are {len(dataset.classes)} classes "
+            f"(ids 0 to {len(dataset.classes) - 1}); name the class in dataset.toml or set void"
+        )
+    return mask
+
+
+def read_pair(pair: tuple[Path, Path], dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    picture, mask = read_picture(pair[0]), read_mask(pair[1], dataset)
+    if picture.shape[:2] != mask.shape:
+        came = "x".join(map(str, mask.shape))
+        needed = "x".join(map(str, picture.shape[:2]))
+        raise Refusal(f"{pair[1]} is {came} (HxW) but its picture {pair[0].name} is {needed}")
+    return picture, mask
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Writes (H, W, 3) RGB or (H, W) grey uint8; the ending chooses the format."""
+    with beside(path) as part:
+        pixels = picture[..., ::-1] if picture.ndim == 3 else picture
+        done, raw = cv2.imencode(Path(path).suffix, np.ascontiguousarray(pixels))
+        if not done:
+            raise Refusal(f"cannot write {path}: no such format")
+        part.write_bytes(raw.tobytes())
+
+
+def overlay(picture: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
+    """The picture with every class but the first in its colour, half transparent."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(colours)] = colours
+    mixed = (picture // 2 + table[mask] // 2).astype(np.uint8)
+    return np.where(((mask > 0) & (mask != VOID))[..., None], mixed, picture)

@@ -1,0 +1,1 @@
+"""A finished run to the phone: deploy graph, conversion, proof."""
