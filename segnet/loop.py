@@ -1,0 +1,201 @@
+"""The training loop: steps, checkpoints, exact resume. It knows tensors, not files of pictures."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from cli import Refusal, beside
+from segnet.losses import VOID, segmentation_loss
+from segnet.plan import Plan
+from segnet.run import read_checkpoint, save_checkpoint, save_weights
+
+CHECKPOINT_STEPS = 500  # and at the end of every epoch
+CLIP_NORM = 1.0
+WIDE_GAP = 0.15  # of pixel accuracy, between training mode and inference mode on one batch
+PATIENCE = 3  # evaluations without a single pixel of a class, before it is said
+
+
+def seed_everything(seed: int) -> None:
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+
+
+def compile_model(model, plan: Plan, steps: int) -> None:
+    """AdamW with warm-up and cosine over `steps`; kernels decay, norms and biases do not."""
+    import keras
+
+    warmup = min(plan.warmup_steps, max(steps // 5, 1))
+    rate = keras.optimizers.schedules.CosineDecay(
+        plan.learning_rate / 100, max(steps - warmup, 1), warmup_target=plan.learning_rate,
+        warmup_steps=warmup,
+    )  # fmt: skip
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=plan.weight_decay, global_clipnorm=CLIP_NORM
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    classes = model.output_shape[-1]
+    # XLA on a CPU makes a step 13 times slower (LOG.md).
+    jit = False if keras.backend.backend() == "tensorflow" and not has_gpu() else "auto"
+    model.compile(optimizer, segmentation_loss(keras, classes), jit_compile=jit)
+    optimizer.build(model.trainable_variables)
+
+
+def has_gpu() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+class Loop:
+    """Trains `model` for `plan` in run folder `folder`.
+
+    batches(step) gives endless training batches from that step on; evaluate() gives
+    `segnet.metrics.scores` on the validation set; after_epoch(epoch, history) is called with the
+    rows so far, once an epoch's files are written.
+    """
+
+    def __init__(
+        self, model, plan: Plan, folder: Path, steps_per_epoch: int,
+        batches: Callable[[int], Iterator], evaluate: Callable[[], dict],
+        after_epoch: Callable[[int, list], None],
+    ):  # fmt: skip
+        self.model, self.plan, self.folder = model, plan, folder
+        self.steps_per_epoch = steps_per_epoch
+        self.batches, self.evaluate, self.after_epoch = batches, evaluate, after_epoch
+        self.step, self.loss_sum, self.best, self.history = 0, 0.0, -1.0, []
+
+    @property
+    def steps(self) -> int:
+        return self.plan.epochs * self.steps_per_epoch
+
+    @property
+    def variables(self) -> list:
+        return [*self.model.variables, *self.model.optimizer.variables]
+
+    def save(self) -> None:
+        state = {"step": self.step, "loss_sum": self.loss_sum, "best": self.best}
+        tensors = [np.asarray(variable) for variable in self.variables]
+        save_checkpoint(self.folder, tensors, {**state, "history": self.history})
+
+    def restore(self) -> bool:
+        saved = read_checkpoint(self.folder)
+        if saved is None:
+            return False
+        tensors, state = saved
+        if [t.shape for t in tensors] != [tuple(v.shape) for v in self.variables]:
+            raise Refusal(f"{self.folder / 'checkpoints'} is of another network. Name a new --run")
+        for variable, value in zip(self.variables, tensors, strict=True):
+            variable.assign(value)
+        self.step, self.loss_sum = state["step"], state["loss_sum"]
+        self.best, self.history = state["best"], state["history"]
+        return True
+
+    def run(self) -> None:
+        import keras
+        from tqdm import tqdm
+
+        self.write_history()
+        stream = self.batches(self.step) if self.step < self.steps else iter(())
+        with tqdm(total=self.steps, initial=self.step, unit="step", dynamic_ncols=True) as bar:
+            while self.step < self.steps:
+                pictures, masks = next(stream)
+                self.model.reset_metrics()
+                loss = float(self.model.train_on_batch(pictures, masks))
+                if not math.isfinite(loss):
+                    raise Refusal(
+                        f"the loss became {loss} at step {self.step}. Name a new --run with "
+                        f"--learning-rate {self.plan.learning_rate / 4:g}"
+                    )
+                self.step, self.loss_sum = self.step + 1, self.loss_sum + loss
+                bar.update()
+                bar.set_postfix(loss=f"{self.loss_sum / (self.step_in_epoch()):.3f}")
+                if self.step % self.steps_per_epoch == 0:
+                    self.end_epoch(pictures, masks)
+                elif self.step % CHECKPOINT_STEPS == 0:
+                    self.save()
+        save_weights(self.model, self.folder / "last.weights.h5")
+        keras.utils.clear_session(free_memory=False)
+
+    def step_in_epoch(self) -> int:
+        return (self.step - 1) % self.steps_per_epoch + 1
+
+    def end_epoch(self, pictures, masks) -> None:
+        start = time.perf_counter()
+        epoch = self.step // self.steps_per_epoch
+        found = self.evaluate()
+        row = {"epoch": epoch, "loss": self.loss_sum / self.steps_per_epoch, "miou": found["miou"]}
+        row["pixel_accuracy"] = found["pixel_accuracy"]
+        row |= {f"iou_{name}": value for name, value in found["iou"].items()}
+        self.history.append(row)
+        if found["miou"] > self.best:
+            self.best = found["miou"]
+            save_weights(self.model, self.folder / "best.weights.h5")
+        self.loss_sum = 0.0
+        self.write_history()
+        self.save()
+        classes = ", ".join(f"{n} {v:.3f}" for n, v in found["iou"].items() if v is not None)
+        seconds = time.perf_counter() - start
+        note(
+            f"epoch {epoch}: loss {row['loss']:.4f}, mIoU {row['miou']:.4f} ({classes}), "
+            f"evaluated in {seconds:.0f} s"
+        )
+        for remark in remarks(self.history, self.mode_gap(pictures, masks)):
+            note(f"note: {remark}")
+        self.after_epoch(epoch, self.history)
+
+    def mode_gap(self, pictures, masks) -> float:
+        """Pixel accuracy on one batch by the batch's own statistics, less that in inference."""
+        kept = [np.asarray(variable) for variable in self.model.non_trainable_variables]
+        accuracies = []
+        for training in (True, False):
+            logits = np.asarray(self.model(pictures, training=training))
+            counts = masks != VOID
+            accuracies.append((logits.argmax(-1) == masks)[counts].mean() if counts.any() else 0.0)
+        for variable, value in zip(self.model.non_trainable_variables, kept, strict=True):
+            variable.assign(value)
+        return float(accuracies[0] - accuracies[1])
+
+    def write_history(self) -> None:
+        if self.history:
+            import csv
+
+            with beside(self.folder / "history.csv") as part, open(part, "w", newline="") as file:
+                writer = csv.DictWriter(file, self.history[0])
+                writer.writeheader()
+                writer.writerows(self.history)
+
+
+def note(line: str) -> None:
+    """A line above the progress bar."""
+    import sys
+
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
+
+
+def remarks(history: list[dict], gap: float) -> list[str]:
+    """What looks wrong, in words, with what to try."""
+    lines = []
+    recent = history[-PATIENCE:]
+    if len(recent) == PATIENCE:
+        for key in [key for key in history[0] if key.startswith("iou_")]:
+            if all(row[key] == 0 for row in recent):
+                lines.append(
+                    f"class {key[4:]} was not found once in {PATIENCE} evaluations. Check its "
+                    "masks with python -m data check, or train for more epochs"
+                )
+    if gap > WIDE_GAP:
+        lines.append(
+            f"inference is {gap:.0%} of the pixels worse than training mode on the same batch: "
+            "batch norm's averages lag. Train for more steps or with a smaller --batch"
+        )
+    return lines

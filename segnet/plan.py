@@ -1,0 +1,29 @@
+"""Every training option, once, with its unit."""
+
+from dataclasses import dataclass
+
+from cli import Refusal, option
+
+
+@dataclass(frozen=True)
+class Plan:
+    data: str = option(help="dataset folder", metavar="DIR")
+    preset: str = option("base", help="network; python -m segnet presets lists them")
+    size: tuple[int, int] = option(
+        (160, 160), type=int, nargs=2, metavar=("H", "W"), help="model input in pixels"
+    )
+    epochs: int = option(60, type=int, help="passes over the training set")
+    batch: int = option(16, type=int, help="pictures a step")
+    encoder_weights: str = option(
+        "imagenet", help="imagenet, none, a keras.applications .h5 file or runs/OTHER"
+    )
+    learning_rate: float = option(2e-3, type=float, help="highest, after warm-up")
+    weight_decay: float = option(1e-2, type=float, help="of AdamW, on kernels only")
+    warmup_steps: int = option(200, type=int, help="steps until the highest learning rate")
+    seed: int = option(0, type=int, help="of everything random")
+
+    def __post_init__(self):
+        object.__setattr__(self, "size", tuple(self.size))
+        for name in ("epochs", "batch", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise Refusal(f"--{name.replace('_', '-')} is {getattr(self, name)}; needed: above 0")

@@ -1,0 +1,161 @@
+"""Encoder weights from keras.applications, a file or another run.
+
+Where CReLU halves a pointwise layer its pretrained filters are paired, the two most opposite first
+(greedy over cosines). One filter of each pair is kept, the other is what the negated half stands
+for; the channels of the layers behind are put in that order.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from cli import Refusal
+from segnet.rows import Conv, Preset
+
+
+def load_encoder(model, preset: Preset, source: str) -> str:
+    """Puts weights into `model`; says in a line what it did. Raises Refusal."""
+    if source == "none":
+        return "encoder weights: none, random"
+    if source == "imagenet":
+        return copy_encoder(model, preset, imagenet(), source)
+    path = Path(source)
+    if path.is_dir():
+        return copy_run(model, path)
+    if not path.is_file():
+        raise Refusal(
+            f"no weights at {source}. --encoder-weights takes imagenet, none, a "
+            "keras.applications .h5 file or runs/OTHER"
+        )
+    return copy_encoder(model, preset, read_h5(path), source)
+
+
+def imagenet() -> dict[str, list[np.ndarray]]:
+    import keras
+
+    try:
+        net = keras.applications.MobileNet((224, 224, 3), include_top=False, weights="imagenet")
+    except Exception as error:  # no network: urllib, http and Keras each raise their own
+        raise Refusal(
+            "the imagenet weights cannot be downloaded. Type --encoder-weights none, or "
+            "--encoder-weights FILE with a keras.applications MobileNet no_top .h5"
+        ) from error
+    return {layer.name: layer.get_weights() for layer in net.layers if layer.weights}
+
+
+def read_h5(path: Path) -> dict[str, list[np.ndarray]]:
+    """Layer name to arrays of a weights file in the legacy Keras layout."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            layers = {}
+            for name in file.attrs["layer_names"]:
+                group = file[name]
+                layers[text(name)] = [group[w][()] for w in group.attrs["weight_names"]]
+            return {name: arrays for name, arrays in layers.items() if arrays}
+    except (OSError, KeyError) as error:
+        raise Refusal(f"{path} is no keras.applications weights file: {error}") from error
+
+
+def text(name) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def copy_run(model, folder: Path) -> str:
+    from segnet.run import load_run
+
+    other, _, _ = load_run(folder)
+    names = {layer.name for layer in other.layers}
+    copied, rest = [], []
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        theirs = other.get_layer(layer.name).get_weights() if layer.name in names else []
+        fits = [w.shape for w in theirs] == [tuple(w.shape) for w in layer.weights]
+        (copied if fits else rest).append(layer.name)
+        if fits:
+            layer.set_weights(theirs)
+    if not copied:
+        raise Refusal(f"no layer of {folder} fits this preset. Type --encoder-weights none")
+    fresh = f"; random: {', '.join(rest)}" if rest else ""
+    return f"encoder weights: {len(copied)} layers of {folder}{fresh}"
+
+
+def copy_encoder(model, preset: Preset, source: dict, name: str) -> str:
+    """Copies a MobileNet v1 in keras.applications' names, from the first row as far as it fits."""
+    order = np.arange(preset.encoder[0].out)
+    rows, number = 0, 0
+    for row in preset.encoder:
+        if isinstance(row, Conv):
+            kernel, norm = source.get("conv1", [None])[0], source.get("conv1_bn")
+            wanted = (row.kernel, row.kernel, 3, row.out)
+            if kernel is None or kernel.shape != wanted:
+                came = "no layer conv1" if kernel is None else f"conv1 of shape {kernel.shape}"
+                raise Refusal(
+                    f"weights {name} do not fit: {came}, needed {wanted}. "
+                    "Take a MobileNet v1 of the preset's width"
+                )
+            put(model, row.name, kernel, norm)
+        else:
+            number += 1
+            if row.mid or f"conv_pw_{number}" not in source:
+                break
+            order = copy_separable(model, row, source, number, order, name)
+        rows += 1
+    return f"encoder weights: {rows} of {len(preset.encoder)} rows of {name}"
+
+
+def copy_separable(model, row, source, number, order, name) -> np.ndarray:
+    """One row; `order` and the result: the pretrained channel that each channel stands for."""
+    depth = source[f"conv_dw_{number}"][0]
+    point = source[f"conv_pw_{number}"][0]
+    if depth.shape[2] != len(order) or point.shape[-1] != row.out:
+        raise Refusal(
+            f"weights {name} do not fit: conv_pw_{number} has {point.shape[-1]} filters, "
+            f"{row.name} needs {row.out}. Take a MobileNet v1 of the preset's width"
+        )
+    depth_norm = [values[order] for values in source[f"conv_dw_{number}_bn"]]
+    put(model, f"{row.name}_dw", depth[:, :, order], depth_norm)
+    point, norm = point[:, :, order], source[f"conv_pw_{number}_bn"]
+    if not row.crelu:
+        put(model, f"{row.name}_pw", point, norm)
+        return np.arange(row.out)
+    kept, opposite = opposite_pairs(point[0, 0])
+    gamma, beta, mean, variance = norm
+    if row.norm == "before":
+        put(model, f"{row.name}_pw", point[..., kept], [values[kept] for values in norm])
+        return np.concatenate([kept, opposite])
+    # Behind the concat: the negated half first, with its partner's gain and its own statistics.
+    order = np.concatenate([opposite, kept])
+    doubled = [gamma[order], beta[order], np.concatenate([-mean[kept], mean[kept]])]
+    doubled.append(np.concatenate([variance[kept], variance[kept]]))
+    model.get_layer(f"{row.name}_pw").set_weights([point[..., kept]])
+    model.get_layer(f"{row.name}_pw_crelu_bn").set_weights(doubled)
+    return order
+
+
+def put(model, name, kernel, norm) -> None:
+    model.get_layer(name).set_weights([kernel])
+    model.get_layer(f"{name}_bn").set_weights(norm)
+
+
+def opposite_pairs(filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(kept, opposite) column numbers of (inputs, 2n) filters: n pairs, the most opposite first.
+
+    Of each pair the filter of larger norm is kept.
+    """
+    lengths = np.linalg.norm(filters, axis=0)
+    unit = filters / np.maximum(lengths, 1e-12)
+    cosines = unit.T @ unit
+    rows, columns = np.triu_indices(filters.shape[1], 1)
+    free = np.ones(filters.shape[1], bool)
+    kept, opposite = [], []
+    for at in np.argsort(cosines[rows, columns], kind="stable"):
+        i, j = rows[at], columns[at]
+        if free[i] and free[j]:
+            free[[i, j]] = False
+            keep, drop = (i, j) if lengths[i] >= lengths[j] else (j, i)
+            kept.append(keep)
+            opposite.append(drop)
+    return np.array(kept), np.array(opposite)

@@ -1,0 +1,132 @@
+"""python train.py --data DIR --run runs/NAME: a folder of pictures and masks to a trained model."""
+
+import dataclasses
+from pathlib import Path
+
+import cli
+
+SAMPLE_PICTURES = 4
+SAMPLE_EPOCHS = 5
+
+
+def main() -> None:
+    from segnet.plan import Plan
+
+    parser = cli.parser("python train.py", "Train a segmentation model on your own pictures.")
+    parser.add_argument("--run", required=True, metavar="runs/NAME", help="folder of this run")
+    cli.add_flags(parser, Plan)
+    words = vars(parser.parse_args())
+    folder = Path(words.pop("run"))
+    train(Plan(**words), folder)
+
+
+def train(plan, folder: Path) -> None:
+    import keras
+
+    from data.batches import training_batches
+    from data.dataset import read_dataset
+    from segnet.build import build, check
+    from segnet.loop import Loop, compile_model, seed_everything
+    from segnet.rows import preset
+    from segnet.run import open_run
+    from segnet.weights import load_encoder
+
+    dataset = read_dataset(plan.data)
+    network, classes = preset(plan.preset), len(dataset.classes)
+    check(network, plan.size, classes)
+    seed_everything(plan.seed)
+    model = build(keras, network, plan.size, classes)
+    fresh = not (folder / "checkpoints" / "last.npz").exists()
+    said = load_encoder(model, network, plan.encoder_weights) if fresh else ""
+    described = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
+    probe(dataset)
+    open_run(folder, plan, {**described, "fingerprint": dataset.fingerprint()})
+    steps = max(1, len(dataset.pairs("train")) // plan.batch)
+    compile_model(model, plan, plan.epochs * steps)
+    loop = Loop(
+        model, plan, folder, steps,
+        lambda start: training_batches(dataset, plan.size, plan.batch, plan.seed, start),
+        lambda: evaluate(model, dataset, plan), Notes(model, dataset, plan, folder),
+    )  # fmt: skip
+    if loop.restore():
+        done = loop.step == loop.steps and (folder / "last.weights.h5").exists()
+        said = "finished already" if done else f"continues at step {loop.step} of {loop.steps}"
+    cli.say(said)
+    if said != "finished already":
+        loop.run()
+    print(f"{folder}: best mIoU {loop.best:.4f} on the validation set")
+    if said == "finished already":
+        print(f"to train longer: a new --run with --encoder-weights {folder}")
+
+
+def probe(dataset) -> None:
+    """Reads one pair of each split, so that a plain mistake is told before anything is written."""
+    from data.pictures import read_pair
+
+    for split in ("train", "val"):
+        read_pair(dataset.pairs(split)[0], dataset)
+
+
+def evaluate(model, dataset, plan) -> dict:
+    import numpy as np
+
+    from data.batches import evaluation_pairs
+    from segnet.metrics import confusion, scores, to_mask
+
+    matrix = 0
+    for inputs, masks, _ in evaluation_pairs(dataset, "val", plan.size, plan.batch):
+        logits = np.asarray(model.predict_on_batch(inputs))
+        for truth, guess in zip(masks, logits, strict=True):
+            matrix = matrix + confusion(truth, to_mask(guess, truth.shape), len(dataset.classes))
+    return scores(matrix, dataset.classes)
+
+
+@dataclasses.dataclass
+class Notes:
+    """What a person looks at after an epoch: TensorBoard curves and sample pictures."""
+
+    model: object
+    dataset: object
+    plan: object
+    folder: Path
+    writer: object = None
+
+    def __call__(self, epoch: int, history: list[dict]) -> None:
+        import tensorflow as tf
+
+        self.writer = self.writer or tf.summary.create_file_writer(str(self.folder / "tensorboard"))
+        with self.writer.as_default(step=epoch):
+            for name, value in history[-1].items():
+                if value is not None:
+                    tf.summary.scalar(name, value)
+        self.writer.flush()
+        if epoch % SAMPLE_EPOCHS == 0 or epoch == self.plan.epochs:
+            from data.pictures import write_picture
+
+            path = self.folder / "samples" / f"epoch{epoch:04}.png"
+            write_picture(path, sample_sheet(self.model, self.dataset, self.plan))
+
+
+def sample_sheet(model, dataset, plan):
+    """A row a picture: the picture, the truth, the prediction; (H, W, 3) uint8 RGB."""
+    import cv2
+    import numpy as np
+
+    from data.batches import to_input
+    from data.pictures import overlay, read_pair
+    from segnet.metrics import to_mask
+
+    rows = []
+    for pair in dataset.pairs("val")[:SAMPLE_PICTURES]:
+        picture, mask = read_pair(pair, dataset)
+        logits = np.asarray(model.predict_on_batch(to_input(picture, plan.size)[None]))[0]
+        height, width = plan.size
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+        shown = [overlay(picture, m, dataset.colours) for m in (mask, to_mask(logits))]
+        rows.append(np.hstack([picture, *shown]))
+    return np.vstack(rows)
+
+
+if __name__ == "__main__":
+    cli.run(main)
