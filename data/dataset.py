@@ -68,7 +68,9 @@ def read_dataset(folder: Path) -> Dataset:
         raise Refusal(f"{source} has no list of names: write classes = ['background', 'lip']")
     unknown = set(table) - {"classes", "void", "colours"}
     if unknown:
-        raise Refusal(f"{source}: unknown key {sorted(unknown)[0]!r}; known: classes, void, colours")
+        raise Refusal(
+            f"{source}: unknown key {sorted(unknown)[0]!r}; known: classes, void, colours"
+        )
     if len(classes) > VOID:
         raise Refusal(f"{source} names {len(classes)} classes; an 8-bit mask holds at most {VOID}")
     colours = table.get("colours", default_colours(len(classes)))

@@ -25,7 +25,9 @@ class Cost(NamedTuple):
 NOTHING = Cost(0, 0, 0)
 
 
-def conv(pixels: int, cin: int, cout: int, kernel: int = 1, groups: int = 1, extra: int = 0) -> Cost:
+def conv(
+    pixels: int, cin: int, cout: int, kernel: int = 1, groups: int = 1, extra: int = 0
+) -> Cost:
     """pixels: H x W of the output. extra: learnable numbers a channel (batch norm 2, bias 1)."""
     weights = kernel * kernel * (cin // groups) * cout
     return Cost(weights + extra * cout, weights * pixels, pixels * cout * FLOAT_BYTES)

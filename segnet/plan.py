@@ -26,4 +26,6 @@ class Plan:
         object.__setattr__(self, "size", tuple(self.size))
         for name in ("epochs", "batch", "learning_rate"):
             if getattr(self, name) <= 0:
-                raise Refusal(f"--{name.replace('_', '-')} is {getattr(self, name)}; needed: above 0")
+                raise Refusal(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)}; needed: above 0"
+                )

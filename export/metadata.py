@@ -1,0 +1,100 @@
+"""TFLite metadata, written with flatbuffers: what MediaPipe and Android's model binding read.
+
+The tables are those of metadata_schema.fbs and image_segmenter_metadata_schema.fbs; a table is
+given here as {field number: value}. labels.txt is a stored zip entry behind the flatbuffer.
+"""
+
+import io
+import zipfile
+
+import flatbuffers
+
+MEAN = STD = 127.5  # byte to [-1, 1]
+# Field numbers and enum values of metadata_schema.fbs.
+CONTENT_IMAGE = 2  # ContentProperties union: ImageProperties
+COLOUR_RGB = 1
+PROCESS_NORMALISE = 1  # ProcessUnitOptions union: NormalizationOptions
+LABELS_PER_CHANNEL = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
+ACTIVATION_SOFTMAX = 2
+
+
+def add_metadata(model: bytes, labels: list[str]) -> bytes:
+    """A .tflite with metadata and labels. Input float32 in [-1, 1], RGB."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromPackedBuf(model)
+    for name, content in (("TFLITE_METADATA", model_metadata()),):
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data = list(content)
+        entry.name, entry.buffer = name, len(tree.buffers)
+        tree.buffers.append(buffer)
+        tree.metadata = [m for m in tree.metadata or [] if m.name != name.encode()] + [entry]
+    tree.description = "segnet"
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    packed = io.BytesIO(bytes(builder.Output()))
+    with zipfile.ZipFile(packed, "a", zipfile.ZIP_STORED) as archive:
+        # A fixed date, so that the same model gives the same bytes.
+        archive.writestr(zipfile.ZipInfo("labels.txt"), "".join(f"{name}\n" for name in labels))
+    return packed.getvalue()
+
+
+def read_labels(model: bytes) -> list[str]:
+    with zipfile.ZipFile(io.BytesIO(model)) as archive:
+        return archive.read("labels.txt").decode().splitlines()
+
+
+def model_metadata() -> bytes:
+    b = flatbuffers.Builder(1024)
+    image = table(b, 2, {0: ("int8", COLOUR_RGB)})
+    content = table(b, 3, {0: ("uint8", CONTENT_IMAGE), 1: image})
+    normal = table(b, 2, {0: floats(b, [MEAN]), 1: floats(b, [STD])})
+    unit = table(b, 2, {0: ("uint8", PROCESS_NORMALISE), 1: normal})
+    stats = table(b, 2, {0: floats(b, [1.0]), 1: floats(b, [-1.0])})
+    source = {0: b.CreateString("image"), 3: content, 4: vector(b, [unit]), 5: stats}
+    image_tensor = table(b, 7, source)
+    file = {0: b.CreateString("labels.txt"), 2: ("int8", LABELS_PER_CHANNEL)}
+    labels = table(b, 5, file)
+    logits = {0: b.CreateString("logits"), 6: vector(b, [labels])}
+    logits_tensor = table(b, 7, logits)
+    custom = {0: b.CreateString("SEGMENTER_METADATA"), 1: b.CreateByteVector(segmenter_options())}
+    options = table(b, 2, custom)
+    graph = {
+        2: vector(b, [image_tensor]), 3: vector(b, [logits_tensor]), 7: vector(b, [options]),
+    }  # fmt: skip
+    subgraph = table(b, 8, graph)
+    root = {0: b.CreateString("segnet"), 4: vector(b, [subgraph])}
+    b.Finish(table(b, 8, root), b"M001")
+    return bytes(b.Output())
+
+
+def segmenter_options() -> bytes:
+    b = flatbuffers.Builder(64)
+    b.Finish(table(b, 1, {0: ("int8", ACTIVATION_SOFTMAX)}), b"V001")
+    return bytes(b.Output())
+
+
+def table(b: flatbuffers.Builder, slots: int, fields: dict) -> int:
+    """A table from {slot: offset or (kind, number)}."""
+    b.StartObject(slots)
+    for slot, value in fields.items():
+        if isinstance(value, tuple):
+            kind, number = value
+            {"int8": b.PrependInt8Slot, "uint8": b.PrependUint8Slot}[kind](slot, number, 0)
+        else:
+            b.PrependUOffsetTRelativeSlot(slot, value, 0)
+    return b.EndObject()
+
+
+def vector(b: flatbuffers.Builder, offsets: list[int]) -> int:
+    b.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        b.PrependUOffsetTRelative(offset)
+    return b.EndVector()
+
+
+def floats(b: flatbuffers.Builder, values: list[float]) -> int:
+    b.StartVector(4, len(values), 4)
+    for value in reversed(values):
+        b.PrependFloat32(value)
+    return b.EndVector()

@@ -1,0 +1,116 @@
+"""Load, run and time a .tflite in LiteRT's interpreter with XNNPACK, as phones do."""
+
+import contextlib
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from cli import Refusal
+
+DELEGATE = "DELEGATE"
+
+
+class Runtime:
+    """An interpreter over one .tflite: call it with (1, H, W, 3), get (1, H, W, C)."""
+
+    def __init__(self, model: Path | bytes, threads: int = 1):
+        from ai_edge_litert.interpreter import Interpreter
+
+        content = model if isinstance(model, bytes) else read_model(model)
+        try:
+            with quiet():
+                self.interpreter = Interpreter(model_content=content, num_threads=threads)
+                self.interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise Refusal(f"the model cannot be loaded: {error}") from error
+        self.input = self.interpreter.get_input_details()[0]
+        self.output = self.interpreter.get_output_details()[0]
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        self.interpreter.set_tensor(self.input["index"], picture)
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self.output["index"])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the input in pixels."""
+        return tuple(int(side) for side in self.input["shape"][1:3])
+
+    def anatomy(self) -> dict:
+        """ops: operator -> count; partitions: delegate nodes; outside: operators left out."""
+        details = self.interpreter._get_ops_details()
+        plan = [op["op_name"] for op in details]
+        ops = Counter(name for name in plan if name != DELEGATE)
+        taken, outside = set(), Counter()
+        # A delegate node's inputs and outputs enclose what it took; operators that still run are
+        # in the execution plan, which follows the delegates in the interpreter's own list.
+        for index in execution_plan(self.interpreter, details):
+            name = details[index]["op_name"]
+            if name == DELEGATE:
+                taken.add(index)
+            else:
+                outside[name] += 1
+        return {
+            "ops": dict(sorted(ops.items())),
+            "partitions": len(taken),
+            "outside": dict(outside),
+        }
+
+
+def execution_plan(interpreter, details: list) -> list[int]:
+    """Indices of the nodes that run: delegates, and operators that no delegate replaced.
+
+    A node that no delegate took is found by its output: it is written by nothing else, while what
+    a delegate took is not reachable from the outputs any more except through the delegate.
+    """
+    maker = {}
+    for index, op in enumerate(details):  # delegates stand last and so win
+        for tensor in op["outputs"]:
+            maker[int(tensor)] = index
+    wanted = [int(detail["index"]) for detail in interpreter.get_output_details()]
+    seen, runs = set(), set()
+    while wanted:
+        tensor = wanted.pop()
+        if tensor in seen or tensor not in maker:
+            continue
+        seen.add(tensor)
+        runs.add(maker[tensor])
+        wanted += [int(source) for source in details[maker[tensor]]["inputs"] if source >= 0]
+    return sorted(runs)
+
+
+def read_model(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def quiet():
+    """Keeps the runtime's own log lines, written by C, off the terminal."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def latency_ms(runtimes: dict[str, Runtime], rounds: int = 40) -> dict[str, float]:
+    """Median milliseconds of each, one round of all after the other so that they share the noise."""
+    times = {name: [] for name in runtimes}
+    for round_ in range(rounds + 3):
+        for name, runtime in runtimes.items():
+            start = time.perf_counter()
+            runtime.interpreter.invoke()
+            if round_ >= 3:
+                times[name].append(time.perf_counter() - start)
+    return {name: 1e3 * float(np.median(seconds)) for name, seconds in times.items()}

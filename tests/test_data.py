@@ -1,0 +1,137 @@
+"""Decoding, augmentation, batches, and what broken input is answered."""
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli import Refusal
+from data.augment import geometry
+from data.batches import training_batches
+from data.dataset import Dataset, read_dataset
+from data.labels import VOID
+from data.pictures import read_mask, read_pair, read_picture
+from data.shapes import write_shapes
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def shapes(tmp_path):
+    write_shapes(tmp_path / "shapes", train=6, val=2)
+    return tmp_path / "shapes"
+
+
+def test_batches_do_not_depend_on_where_they_start(shapes):
+    dataset = read_dataset(shapes)
+    whole = list(itertools.islice(training_batches(dataset, (64, 64), 4, seed=3), 5))
+    late = next(training_batches(dataset, (64, 64), 4, seed=3, start=4))
+    assert all(np.array_equal(a, b) for a, b in zip(whole[4], late, strict=True))
+    assert whole[0][0].shape == (4, 64, 64, 3) and whole[0][1].shape == (4, 64, 64)
+    other = next(training_batches(dataset, (64, 64), 4, seed=4))
+    assert not np.array_equal(whole[0][0], other[0])
+
+
+def test_picture_and_mask_move_alike():
+    """The mask, fed as picture too, lands where the mask lands."""
+    mask = np.zeros((120, 90), np.uint8)
+    cv2.circle(mask, (40, 50), 25, 1, -1)
+    picture = np.repeat(mask[..., None] * 200, 3, -1)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        moved, turned = geometry(picture, mask, rng, (96, 96))
+        assert set(np.unique(turned)) <= {0, 1, VOID}
+        inside = turned != VOID
+        assert ((moved[..., 0] > 100) == (turned == 1))[inside].mean() > 0.98
+
+
+def test_palette_masks_are_indices(tmp_path):
+    ids = np.array([[0, 1], [2, 7]], np.uint8)
+    image = Image.fromarray(ids, "L")
+    image = image.convert("P")
+    image.putpalette([v for i in range(256) for v in (i, 255 - i, i // 2)])
+    path = tmp_path / "m.png"
+    Image.fromarray(ids, "P").save(path)
+    dataset = Dataset(tmp_path, ["a", "b", "c"], [], 7)
+    assert read_mask(path, dataset).tolist() == [[0, 1], [2, VOID]]
+
+
+def test_exif_rotation(tmp_path):
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:, :30] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned a quarter clockwise: the left half comes on top
+    Image.fromarray(picture).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    read = read_picture(tmp_path / "a.jpg")
+    assert read.shape == (60, 40, 3)
+    assert read[:25].min() > 200 and read[35:].max() < 50
+
+
+BROKEN = {
+    "truncated": "is truncated",
+    "no mask": "has no mask",
+    "other size": r"is 10x10 \(HxW\) but its picture 0000.png is 128x128",
+    "id": "holds id 9 but there are 4 classes",
+    "rgb": "mode RGB",
+    "empty": "holds no picture",
+    "no folder": "no such folder",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_refusals_name_file_and_way_out(shapes, kind):
+    image, mask = shapes / "train/images/0000.png", shapes / "train/masks/0000.png"
+    if kind == "truncated":
+        cv2.imwrite(str(image.with_suffix(".jpg")), cv2.imread(str(image)))
+        image.unlink()
+        image = image.with_suffix(".jpg")
+        image.write_bytes(image.read_bytes()[:2000])
+    elif kind == "no mask":
+        mask.unlink()
+    elif kind == "other size":
+        cv2.imwrite(str(mask), np.zeros((10, 10), np.uint8))
+    elif kind == "id":
+        cv2.imwrite(str(mask), np.full((128, 128), 9, np.uint8))
+    elif kind == "rgb":
+        cv2.imwrite(str(mask), np.zeros((128, 128, 3), np.uint8))
+    elif kind == "empty":
+        for path in (shapes / "train/images").iterdir():
+            path.unlink()
+    folder = shapes / "nowhere" if kind == "no folder" else shapes
+    with pytest.raises(Refusal, match=BROKEN[kind]):
+        dataset = read_dataset(folder)
+        read_pair(dataset.pairs("train")[0], dataset)
+    done = subprocess.run([sys.executable, "-m", "data", "check", folder], cwd=ROOT)
+    assert done.returncode == 1
+
+
+def test_sound_dataset_checks_sound(shapes):
+    done = subprocess.run([sys.executable, "-m", "data", "check", shapes], cwd=ROOT)
+    assert done.returncode == 0
+
+
+def test_colour_alone_does_not_tell_shapes(tmp_path):
+    """The mean class of each of 4096 colours, learnt on train, scores under 0.5 mIoU on val."""
+    from segnet.metrics import confusion, scores
+
+    write_shapes(tmp_path / "s", train=60, val=20)
+    dataset = read_dataset(tmp_path / "s")
+    counts = np.zeros((4096, 4))
+
+    def colours(picture):
+        return (picture.astype(int) // 16) @ [256, 16, 1]
+
+    for pair in dataset.pairs("train"):
+        picture, mask = read_pair(pair, dataset)
+        np.add.at(counts, (colours(picture).ravel(), mask.ravel()), 1)
+    share = counts / counts.sum(0)  # balanced, else it would say background everywhere
+    matrix = 0
+    for pair in dataset.pairs("val"):
+        picture, mask = read_pair(pair, dataset)
+        matrix = matrix + confusion(mask, share.argmax(1)[colours(picture)], 4)
+    assert scores(matrix, dataset.classes)["miou"] < 0.5

@@ -1,0 +1,70 @@
+"""The rooms: who imports whom, and what it costs to ask for help."""
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "cli": set(),
+    "data": {"cli", "data"},
+    "segnet": {"cli", "segnet"},
+    "export": {"cli", "data", "segnet", "export"},
+    "train": {"cli", "data", "segnet"},
+}
+
+
+def room(path):
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in ROOT.rglob("*.py") if room(p) in ALLOWED], ids=lambda p: p.name
+)
+def test_imports_go_one_way(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module.split(".")[0])
+    assert names & set(ALLOWED) <= ALLOWED[room(path)]
+
+
+@pytest.mark.parametrize("command", [["-m", "segnet"], ["-m", "data"], ["train.py"]])
+def test_help_is_quick(command):
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command, "--help"], cwd=ROOT, check=True, capture_output=1)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.5
+
+
+def test_code_folders_are_not_ignored():
+    asked = ["git", "check-ignore", "data", "export"]
+    assert subprocess.run(asked, cwd=ROOT, capture_output=True).stdout == b""
+
+
+def test_void_is_one_number():
+    from data.labels import VOID
+    from segnet.losses import VOID as LOSS_VOID
+
+    assert VOID == LOSS_VOID
+
+
+def test_readme_commands_exist():
+    lines = re.findall(
+        r"python ((?:-m \w+|train\.py)(?: [a-z]+)?)", (ROOT / "README.md").read_text()
+    )
+    assert lines
+    for line in set(lines):
+        words = [*line.split(), "--help"]
+        assert (
+            subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True).returncode == 0
+        )
