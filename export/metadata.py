@@ -59,11 +59,9 @@ def model_metadata() -> bytes:
     logits_tensor = table(b, 7, logits)
     custom = {0: b.CreateString("SEGMENTER_METADATA"), 1: b.CreateByteVector(segmenter_options())}
     options = table(b, 2, custom)
-    graph = {
-        2: vector(b, [image_tensor]), 3: vector(b, [logits_tensor]), 7: vector(b, [options]),
-    }  # fmt: skip
-    subgraph = table(b, 8, graph)
-    root = {0: b.CreateString("segnet"), 4: vector(b, [subgraph])}
+    inputs, outputs = vector(b, [image_tensor]), vector(b, [logits_tensor])
+    subgraph = table(b, 10, {2: inputs, 3: outputs, 9: vector(b, [options])})
+    root = {0: b.CreateString("segnet"), 3: vector(b, [subgraph])}
     b.Finish(table(b, 8, root), b"M001")
     return bytes(b.Output())
 

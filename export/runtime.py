@@ -105,7 +105,7 @@ def quiet():
 
 
 def latency_ms(runtimes: dict[str, Runtime], rounds: int = 40) -> dict[str, float]:
-    """Median milliseconds of each, one round of all after the other so that they share the noise."""
+    """Median milliseconds of each; rounds are interleaved, so that all share the noise."""
     times = {name: [] for name in runtimes}
     for round_ in range(rounds + 3):
         for name, runtime in runtimes.items():

@@ -1,4 +1,4 @@
-"""The run folder: plan, manifest, weights, history, checkpoint. Every file is renamed into place."""
+"""The run folder: plan, manifest, weights, history, checkpoint; every file renamed into place."""
 
 import dataclasses
 import io

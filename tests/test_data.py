@@ -52,11 +52,11 @@ def test_picture_and_mask_move_alike():
 
 def test_palette_masks_are_indices(tmp_path):
     ids = np.array([[0, 1], [2, 7]], np.uint8)
-    image = Image.fromarray(ids, "L")
-    image = image.convert("P")
+    image = Image.new("P", (2, 2))
     image.putpalette([v for i in range(256) for v in (i, 255 - i, i // 2)])
+    image.putdata(ids.ravel().tolist())
     path = tmp_path / "m.png"
-    Image.fromarray(ids, "P").save(path)
+    image.save(path)
     dataset = Dataset(tmp_path, ["a", "b", "c"], [], 7)
     assert read_mask(path, dataset).tolist() == [[0, 1], [2, VOID]]
 
