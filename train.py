@@ -42,7 +42,7 @@ def train(plan, folder: Path) -> None:
     probe(dataset)
     open_run(folder, plan, {**described, "fingerprint": dataset.fingerprint()})
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
-    compile_model(model, plan, plan.epochs * steps)
+    compile_model(model, plan, plan.epochs * steps, class_weights(dataset, plan))
     loop = Loop(
         model, plan, folder, steps,
         lambda start: training_batches(dataset, plan.size, plan.batch, plan.seed, start),
@@ -57,6 +57,16 @@ def train(plan, folder: Path) -> None:
     print(f"{folder}: best mIoU {loop.best:.4f} on the validation set")
     if said == "finished already":
         print(f"to train longer: a new --run with --encoder-weights {folder}")
+
+
+def class_weights(dataset, plan):
+    """The weights that the plan asks for, by the pixels of the training masks; None for none."""
+    if plan.class_weights == "none":
+        return None
+    from data.pictures import count_pixels
+    from segnet.losses import balanced_weights
+
+    return balanced_weights(count_pixels(dataset, "train"))
 
 
 def probe(dataset) -> None:

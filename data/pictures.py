@@ -77,6 +77,14 @@ def read_pair(pair: tuple[Path, Path], dataset: Dataset) -> tuple[np.ndarray, np
     return picture, mask
 
 
+def count_pixels(dataset: Dataset, split: str) -> np.ndarray:
+    """Pixels of each class in the masks of a split, (C,) int64."""
+    counts = np.zeros(256, np.int64)
+    for _, mask in dataset.pairs(split):
+        counts += np.bincount(read_mask(mask, dataset).ravel(), minlength=256)
+    return counts[: len(dataset.classes)]
+
+
 def write_picture(path: Path, picture: np.ndarray) -> None:
     """Writes (H, W, 3) RGB or (H, W) grey uint8; the ending chooses the format."""
     with beside(path) as part:

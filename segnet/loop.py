@@ -28,8 +28,11 @@ def seed_everything(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def compile_model(model, plan: Plan, steps: int) -> None:
-    """AdamW with warm-up and cosine over `steps`; kernels decay, norms and biases do not."""
+def compile_model(model, plan: Plan, steps: int, weights=None) -> None:
+    """AdamW with warm-up and cosine over `steps`; kernels decay, norms and biases do not.
+
+    weights: of the classes in the cross entropy, (C,), or None.
+    """
     import keras
 
     warmup = min(plan.warmup_steps, max(steps // 5, 1))
@@ -44,7 +47,7 @@ def compile_model(model, plan: Plan, steps: int) -> None:
     classes = model.output_shape[-1]
     # XLA on a CPU makes a step 13 times slower (LOG.md).
     jit = False if keras.backend.backend() == "tensorflow" and not has_gpu() else "auto"
-    model.compile(optimizer, segmentation_loss(keras, classes), jit_compile=jit)
+    model.compile(optimizer, segmentation_loss(keras, classes, weights), jit_compile=jit)
     optimizer.build(model.trainable_variables)
 
 

@@ -3,6 +3,8 @@
 Shapes: truth (N, H, W) integer class ids, 255 for void; logits (N, H, W, C) float.
 """
 
+import numpy as np
+
 VOID = 255  # as data/labels.py: the rooms do not import each other, a test compares the two
 
 
@@ -33,6 +35,17 @@ def dice(k, hot, counts, logits):
     both = k.ops.sum(share * hot, axis=axes)
     all_ = k.ops.sum(share, axis=axes) + k.ops.sum(hot, axis=axes)
     return 1.0 - k.ops.mean((2.0 * both + 1.0) / (all_ + 1.0))
+
+
+def balanced_weights(pixels):
+    """Weights (C,) of classes with so many pixels each: 1 / sqrt(share), 1 for a mean pixel.
+
+    The root, because the full ratio lets a class of one pixel in a thousand drown the others. A class
+    without a pixel gets the rarest other's weight.
+    """
+    share = pixels / max(pixels.sum(), 1)
+    weights = 1.0 / np.sqrt(np.maximum(share, share[share > 0].min(initial=1.0)))
+    return weights / (weights * share).sum()
 
 
 def segmentation_loss(k, classes, weights=None):

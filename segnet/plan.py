@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from cli import Refusal, option
+from cli import Refusal, one_of, option
+
+CLASS_WEIGHTS = ("none", "balanced")
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,14 @@ class Plan:
     learning_rate: float = option(2e-3, type=float, help="highest, after warm-up")
     weight_decay: float = option(1e-2, type=float, help="of AdamW, on kernels only")
     warmup_steps: int = option(200, type=int, help="steps until the highest learning rate")
+    class_weights: str = option(
+        "none", help="none, or balanced: cross entropy counts rare classes more"
+    )
     seed: int = option(0, type=int, help="of everything random")
 
     def __post_init__(self):
         object.__setattr__(self, "size", tuple(self.size))
+        one_of(self.class_weights, CLASS_WEIGHTS, "class weights")
         for name in ("epochs", "batch", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise Refusal(

@@ -36,7 +36,9 @@ def test_imports_go_one_way(path):
     assert names & set(ALLOWED) <= ALLOWED[room(path)]
 
 
-@pytest.mark.parametrize("command", [["-m", "segnet"], ["-m", "data"], ["train.py"]])
+@pytest.mark.parametrize(
+    "command", [["-m", "segnet"], ["-m", "data"], ["-m", "export"], ["train.py"]]
+)
 def test_help_is_quick(command):
     seconds = []
     for _ in range(3):
