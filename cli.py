@@ -48,7 +48,10 @@ def one_of(word: str, known: Iterable[str], what: str) -> str:
 
 
 def parser(command: str, about: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=command, description=about, allow_abbrev=False)
+    return argparse.ArgumentParser(
+        prog=command, description=about, allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
 
 
 def add_flags(parser: argparse.ArgumentParser, options: type) -> None:

@@ -1,23 +1,52 @@
-"""python -m export: how good a run or a .tflite is."""
+"""python -m export: a finished run to the phone, and how good a run or a .tflite is."""
 
 import json
+import sys
 
 import cli
 
+ABOUT = """A finished run to the phone.
+
+python -m export runs/NAME makes runs/NAME/export/float32, the kit, if the gate lets it pass;
+python -m export score MODEL says how good a run or a .tflite is on a split of a dataset."""
+
 
 def main() -> None:
-    parser = cli.parser("python -m export", "A finished run to the phone.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    score = verbs.add_parser("score", help="IoU of a run or a .tflite on a split")
-    score.add_argument("model", metavar="runs/NAME|model.tflite")
-    score.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
-    score.add_argument("--split", default="val", help="val or test (default val)")
-    score.add_argument("--json", action="store_true", help="for a machine")
-    words = parser.parse_args()
-    show_score(words)
+    if sys.argv[1:2] == ["score"]:
+        show_score(sys.argv[2:])
+    else:
+        export(sys.argv[1:])
 
 
-def show_score(words) -> None:
+def export(words: list[str]) -> None:
+    parser = cli.parser("python -m export", ABOUT)
+    parser.add_argument("run", metavar="runs/NAME", help="a finished run")
+    parser.add_argument("--recipe", default="float32", help="(default float32)")
+    parser.add_argument(
+        "--lowering", default="auto",
+        help="of deconvolutions: depth_to_space, transpose_conv or auto, the faster here",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="the report, for a machine")
+    words = parser.parse_args(words)
+    from export.kit import export_run
+
+    report = export_run(words.run, words.recipe, words.lowering)
+    if words.json:
+        print(json.dumps(report))
+        return
+    print(f"mIoU {report['miou_tflite']:.4f}, Keras {report['miou_keras']:.4f}")
+    print(f"equal pixels {report['agreement']:.4%}, largest error {report['max_abs_error']:.1e}")
+    print(f"{report['size_bytes'] / 1e6:.2f} MB, {report['latency_ms']:.2f} ms on one thread here")
+    print(f"{words.run}/export/{words.recipe}".replace("//", "/"))
+
+
+def show_score(words: list[str]) -> None:
+    parser = cli.parser("python -m export score", "IoU of a run or a .tflite on a split.")
+    parser.add_argument("model", metavar="runs/NAME|model.tflite")
+    parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument("--split", default="val", help="val or test (default val)")
+    parser.add_argument("--json", action="store_true", help="for a machine")
+    words = parser.parse_args(words)
     from data.dataset import read_dataset
     from export.score import score
 
