@@ -119,22 +119,17 @@ class Notes:
 
 def sample_sheet(model, dataset, plan):
     """A row a picture: the picture, the truth, the prediction; (H, W, 3) uint8 RGB."""
-    import cv2
     import numpy as np
 
     from data.batches import to_input
-    from data.pictures import overlay, read_pair
+    from data.pictures import comparison, read_pair
     from segnet.metrics import to_mask
 
     rows = []
     for pair in dataset.pairs("val")[:SAMPLE_PICTURES]:
-        picture, mask = read_pair(pair, dataset)
-        logits = np.asarray(model.predict_on_batch(to_input(picture, plan.size)[None]))[0]
-        height, width = plan.size
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
-        shown = [overlay(picture, m, dataset.colours) for m in (mask, to_mask(logits))]
-        rows.append(np.hstack([picture, *shown]))
+        picture, truth = read_pair(pair, dataset)
+        guess = to_mask(np.asarray(model.predict_on_batch(to_input(picture, plan.size)[None]))[0])
+        rows.append(comparison(picture, truth, guess, dataset.colours, plan.size))
     return np.vstack(rows)
 
 

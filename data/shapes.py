@@ -15,18 +15,18 @@ from data.pictures import write_picture
 CLASSES = ["background", "disc", "box", "star"]
 COLOURS = [[0, 0, 0], [230, 80, 60], [60, 160, 230], [245, 190, 40]]
 SIDE = 128  # pixels
-TRAIN, VAL = 240, 60
+TRAIN, VAL = 400, 60
 
 
 def texture(rng: np.random.Generator) -> np.ndarray:
     """(SIDE, SIDE, 3) uint8: a random colour with smooth and fine noise and stripes."""
     base = rng.uniform(30, 225, 3)
     cells = int(rng.integers(3, 10))
-    smooth = cv2.resize(rng.normal(0, 22, (cells, cells, 3)), (SIDE, SIDE))
+    smooth = cv2.resize(rng.normal(0, 12, (cells, cells, 3)), (SIDE, SIDE))
     y, x = np.mgrid[:SIDE, :SIDE]
     angle, pitch = rng.uniform(0, np.pi), rng.uniform(6, 24)
     stripes = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / pitch)
-    pixels = base + smooth + stripes[..., None] * rng.uniform(0, 25)
+    pixels = base + smooth + stripes[..., None] * rng.uniform(0, 14)
     return np.clip(pixels + rng.normal(0, 6, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import cli
 
@@ -37,7 +38,7 @@ def export(words: list[str]) -> None:
     print(f"mIoU {report['miou_tflite']:.4f}, Keras {report['miou_keras']:.4f}")
     print(f"equal pixels {report['agreement']:.4%}, largest error {report['max_abs_error']:.1e}")
     print(f"{report['size_bytes'] / 1e6:.2f} MB, {report['latency_ms']:.2f} ms on one thread here")
-    print(f"{words.run}/export/{words.recipe}".replace("//", "/"))
+    print(Path(words.run) / "export" / words.recipe / "preview.png")
 
 
 def show_score(words: list[str]) -> None:

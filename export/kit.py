@@ -12,6 +12,7 @@ import numpy as np
 
 import cli
 from cli import Refusal, Verdict, one_of, write_json
+from data.pictures import write_picture
 from export import gate
 from export.convert import to_tflite
 from export.deploy import LOWERINGS, deploy
@@ -23,6 +24,7 @@ from segnet.rows import preset
 
 RECIPES = ("float32",)
 CONTRACT_SCHEMA = 1
+PREVIEW_PICTURES = 4
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "opencv-python-headless")
 
 
@@ -58,7 +60,7 @@ def export_run(folder: Path, recipe: str = "float32", lowering: str = "auto") ->
         raise Verdict(f"refused: {'; '.join(broken)}. All numbers: {refused}")
     contract = make_contract(content, recipe, lowering, plan, manifest)
     golden = golden_pair(Runtime(content), dataset, plan.size)
-    write_kit(out, content, contract, golden, report)
+    write_kit(out, content, contract, golden, preview(Runtime(content), dataset, plan.size), report)
     refused.unlink(missing_ok=True)
     return report
 
@@ -148,7 +150,20 @@ def golden_pair(runtime: Runtime, dataset, size) -> dict[str, np.ndarray]:
     return {"golden_input": inputs, "golden_output": runtime(inputs)}
 
 
-def write_kit(out: Path, content: bytes, contract: dict, golden: dict, report: dict) -> None:
+def preview(runtime: Runtime, dataset, size) -> np.ndarray:
+    """A row a validation picture: picture, truth, the file's mask; (H, W, 3) uint8 RGB."""
+    from data.batches import to_input
+    from data.pictures import comparison, read_pair
+
+    rows = []
+    for pair in dataset.pairs("val")[:PREVIEW_PICTURES]:
+        picture, truth = read_pair(pair, dataset)
+        guess = to_mask(runtime(to_input(picture, size)[None])[0])
+        rows.append(comparison(picture, truth, guess, dataset.colours, size))
+    return np.vstack(rows)
+
+
+def write_kit(out: Path, content: bytes, contract: dict, golden: dict, shown, report) -> None:
     """Writes the kit beside its place and renames it; an earlier kit stays until then."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -159,6 +174,7 @@ def write_kit(out: Path, content: bytes, contract: dict, golden: dict, report: d
             (part / "labels.txt").write_text("".join(f"{n}\n" for n in contract["labels"]))
             for name, array in golden.items():
                 np.save(part / f"{name}.npy", array)
+            write_picture(part / "preview.png", shown)
             write_json(part / "contract.json", contract)
             write_json(part / "report.json", report)
             if out.exists():

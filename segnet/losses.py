@@ -40,8 +40,8 @@ def dice(k, hot, counts, logits):
 def balanced_weights(pixels):
     """Weights (C,) of classes with so many pixels each: 1 / sqrt(share), 1 for a mean pixel.
 
-    The root, because the full ratio lets a class of one pixel in a thousand drown the others. A class
-    without a pixel gets the rarest other's weight.
+    The root, because the full ratio lets a class of one pixel in a thousand drown the others. A
+    class without a pixel gets the rarest other's weight.
     """
     share = pixels / max(pixels.sum(), 1)
     weights = 1.0 / np.sqrt(np.maximum(share, share[share > 0].min(initial=1.0)))
