@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: test test-slow lint demo
+.PHONY: test test-slow test-clients lint demo
 .DELETE_ON_ERROR:
 
 .venv/done: requirements.txt
@@ -18,3 +18,10 @@ test-slow: .venv/done
 lint: .venv/done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# A synthetic dataset, a small network, a proven file; the picture's path is printed last.
+demo: .venv/done
+	test -d datasets/shapes || $(BIN)/python -m data shapes datasets/shapes
+	$(BIN)/python train.py --data datasets/shapes --run runs/demo --preset tiny --size 64 64 \
+	    --epochs 120 --learning-rate 0.005 --encoder-weights none
+	$(BIN)/python -m export runs/demo

@@ -54,15 +54,15 @@ def read_run(folder: Path) -> tuple[Plan, dict]:
 
 def load_run(folder: Path):
     """(model with the best weights, plan, manifest) of a run."""
+    plan, manifest = read_run(folder)
+    best = Path(folder) / "best.weights.h5"
+    if not best.exists():
+        raise Refusal(f"{best} is missing: the run has no finished epoch yet; train it first")
     import keras
 
     from segnet.build import build
     from segnet.rows import preset
 
-    plan, manifest = read_run(folder)
-    best = Path(folder) / "best.weights.h5"
-    if not best.exists():
-        raise Refusal(f"{best} is missing: the run has no finished epoch yet; train it first")
     model = build(keras, preset(plan.preset), plan.size, len(manifest["dataset"]["classes"]))
     try:
         model.load_weights(best)

@@ -43,7 +43,7 @@ def fixed(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("partitions", 0), ("partitions", 2), ("agreement", 0.9989), ("max_abs_error", 1.1e-4)]
-    + [(name, float("nan")) for name in SOUND],
+    + [(name, float("nan")) for name in ("agreement", "max_abs_error")],
 )
 def test_limits(name, value):
     assert gate.failures(SOUND) == []
@@ -126,10 +126,10 @@ def test_shifted_pixels_are_refused(run, monkeypatch, fixed):
 def test_operators_outside_are_counted_and_refused(run, monkeypatch, fixed):
     import tensorflow as tf
 
-    # XNNPACK has no SIN; x + 0 * sin(x) is x, so only the partitions can tell.
-    monkeypatch.setattr(kit, "deploy", with_behind(lambda x: tf.nn.relu(x + 0.0 * tf.sin(x)) * 1.0))
+    # XNNPACK has no CUMSUM, and so little of it changes no figure but the partitions.
+    monkeypatch.setattr(kit, "deploy", with_behind(lambda x: x + 1e-9 * tf.cumsum(x, -1)))
     numbers = refused(run, "partitions")
-    assert numbers["partitions"] == 2 and numbers["outside"] == {"SIN": 1}
+    assert numbers["partitions"] == 2 and numbers["outside"] == {"CUMSUM": 1}
 
 
 def test_anatomy_of_a_whole_file():
