@@ -25,3 +25,13 @@ demo: .venv/done
 	$(BIN)/python train.py --data datasets/shapes --run runs/demo --preset tiny --size 64 64 \
 	    --epochs 120 --learning-rate 0.005 --encoder-weights none
 	$(BIN)/python -m export runs/demo
+
+# Foreign runtimes, each in an environment of its own. MediaPipe also needs libEGL and libGLES
+# (Debian: libegl1 libgles2).
+.venv-mediapipe/done:
+	$(PYTHON) -m venv .venv-mediapipe
+	.venv-mediapipe/bin/pip install -q mediapipe==1.2.2
+	touch $@
+
+test-clients: .venv/done .venv-mediapipe/done
+	$(BIN)/python -m pytest -m clients -s
