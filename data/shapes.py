@@ -34,7 +34,7 @@ def outline(kind: int, rng: np.random.Generator) -> np.ndarray:
     """A polygon in pixels: disc, box or star, turned and placed at random."""
     corners = {1: 48, 2: 4, 3: 10}[kind]
     angles = np.arange(corners) * 2 * np.pi / corners + rng.uniform(0, 2 * np.pi)
-    radii = np.full(corners, rng.uniform(16, 34))
+    radii = np.full(corners, rng.uniform(20, 36))
     if kind == 3:
         radii[1::2] *= 0.42
     points = np.stack([np.cos(angles), np.sin(angles)], -1) * radii[:, None]
@@ -44,7 +44,7 @@ def outline(kind: int, rng: np.random.Generator) -> np.ndarray:
 def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A picture (SIDE, SIDE, 3) uint8 RGB and its mask (SIDE, SIDE) uint8."""
     picture, mask = texture(rng), np.zeros((SIDE, SIDE), np.uint8)
-    for kind in rng.permutation([1, 2, 3, int(rng.integers(1, 4))])[: int(rng.integers(2, 5))]:
+    for kind in rng.permutation([1, 2, 3, int(rng.integers(1, 4))])[: int(rng.integers(2, 4))]:
         shape = np.zeros((SIDE, SIDE), np.uint8)
         cv2.fillPoly(shape, [outline(int(kind), rng)], 1)
         picture = np.where(shape[..., None] == 1, texture(rng), picture)
