@@ -77,6 +77,20 @@ def say(line: str) -> None:
 
 
 @contextmanager
+def quiet():
+    """Keeps off the terminal what libraries written in C say for themselves."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextmanager
 def beside(path: Path):
     """A temporary path beside `path` that takes its place when the block ends well.
 

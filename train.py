@@ -21,25 +21,25 @@ def main() -> None:
 
 
 def train(plan, folder: Path) -> None:
-    import keras
-
     from data.batches import training_batches
     from data.dataset import read_dataset
+    from segnet import backend
     from segnet.build import build, check
-    from segnet.loop import Loop, compile_model, seed_everything
+    from segnet.loop import Loop, compile_model
     from segnet.rows import preset
-    from segnet.run import open_run
+    from segnet.run import has_checkpoint, open_run
     from segnet.weights import load_encoder
 
     dataset = read_dataset(plan.data)
     network, classes = preset(plan.preset), len(dataset.classes)
     check(network, plan.size, classes)
-    seed_everything(plan.seed)
-    model = build(keras, network, plan.size, classes)
-    fresh = not (folder / "checkpoints" / "last.npz").exists()
-    said = load_encoder(model, network, plan.encoder_weights) if fresh else ""
-    described = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
     probe(dataset)
+    backend.seed_everything(plan.seed)
+    model = build(backend.start(), network, plan.size, classes)
+    said = ""
+    if not has_checkpoint(folder):
+        said = load_encoder(model, network, plan.encoder_weights)
+    described = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
     open_run(folder, plan, {**described, "fingerprint": dataset.fingerprint()})
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
     compile_model(model, plan, plan.epochs * steps, class_weights(dataset, plan))

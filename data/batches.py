@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from cli import quiet
 from data.augment import augment
 from data.dataset import Dataset
 from data.pictures import read_pair
@@ -25,6 +26,13 @@ def scale(picture: np.ndarray) -> np.ndarray:
     return picture.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
+def start_grain():
+    """The module grain. At import it warns of a profiler that it misses."""
+    with quiet():
+        import grain
+    return grain
+
+
 def training_batches(
     dataset: Dataset, size: tuple[int, int], batch: int, seed: int, start: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -32,7 +40,7 @@ def training_batches(
 
     Step s gives the same batch whatever `start` is: every element has a seed of its own.
     """
-    import grain
+    grain = start_grain()
 
     def read(pair, rng):
         picture, mask = augment(*read_pair(pair, dataset), rng, size)
@@ -51,7 +59,7 @@ def evaluation_pairs(
     dataset: Dataset, split: str, size: tuple[int, int], batch: int
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray], list]]:
     """(inputs (N, H, W, 3), masks at their own sizes, paths), every picture once, in order."""
-    import grain
+    grain = start_grain()
 
     def read(pair):
         picture, mask = read_pair(pair, dataset)

@@ -73,7 +73,10 @@ def read_pair(pair: tuple[Path, Path], dataset: Dataset) -> tuple[np.ndarray, np
     if picture.shape[:2] != mask.shape:
         came = "x".join(map(str, mask.shape))
         needed = "x".join(map(str, picture.shape[:2]))
-        raise Refusal(f"{pair[1]} is {came} (HxW) but its picture {pair[0].name} is {needed}")
+        raise Refusal(
+            f"{pair[1]} is {came} (HxW) but its picture {pair[0].name} is {needed}: "
+            "resize the mask by nearest neighbour, or remove the pair"
+        )
     return picture, mask
 
 

@@ -1,7 +1,7 @@
 """The built-in synthetic dataset: overlapping, turned shapes of three classes on textures.
 
-Shapes and background draw their colours and textures from the same source, so that colour alone
-tells nothing: only the outline tells disc, box and star apart.
+Colours are drawn from one source for all, so that colour alone tells nothing: outline and pattern
+tell background, disc, box and star apart.
 """
 
 from pathlib import Path
@@ -18,15 +18,20 @@ SIDE = 128  # pixels
 TRAIN, VAL = 400, 60
 
 
-def texture(rng: np.random.Generator) -> np.ndarray:
-    """(SIDE, SIDE, 3) uint8: a random colour with smooth and fine noise and stripes."""
-    base = rng.uniform(30, 225, 3)
-    cells = int(rng.integers(3, 10))
-    smooth = cv2.resize(rng.normal(0, 12, (cells, cells, 3)), (SIDE, SIDE))
+def texture(rng: np.random.Generator, kind: int) -> np.ndarray:
+    """(SIDE, SIDE, 3) uint8: a random colour with noise, and the pattern of its class.
+
+    Discs are striped, boxes chequered, stars plain, the background blotched.
+    """
+    base = rng.uniform(50, 205, 3)
+    cells = int(rng.integers(8, 16))
+    blotches = cv2.resize(rng.normal(0, 30 if kind == 0 else 6, (cells, cells, 3)), (SIDE, SIDE))
     y, x = np.mgrid[:SIDE, :SIDE]
-    angle, pitch = rng.uniform(0, np.pi), rng.uniform(6, 24)
-    stripes = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / pitch)
-    pixels = base + smooth + stripes[..., None] * rng.uniform(0, 14)
+    angle, pitch = rng.uniform(0, np.pi), rng.uniform(9, 14)
+    along = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / pitch)
+    across = np.sin((y * np.cos(angle) - x * np.sin(angle)) * 2 * np.pi / pitch)
+    pattern = {1: along, 2: np.sign(along * across)}.get(kind, np.zeros_like(along))
+    pixels = base + blotches + pattern[..., None] * rng.uniform(25, 45)
     return np.clip(pixels + rng.normal(0, 6, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
 
 
@@ -34,20 +39,20 @@ def outline(kind: int, rng: np.random.Generator) -> np.ndarray:
     """A polygon in pixels: disc, box or star, turned and placed at random."""
     corners = {1: 48, 2: 4, 3: 10}[kind]
     angles = np.arange(corners) * 2 * np.pi / corners + rng.uniform(0, 2 * np.pi)
-    radii = np.full(corners, rng.uniform(20, 36))
+    radii = np.full(corners, rng.uniform(22, 38))
     if kind == 3:
-        radii[1::2] *= 0.42
+        radii[1::2] *= 0.5
     points = np.stack([np.cos(angles), np.sin(angles)], -1) * radii[:, None]
     return np.round(points + rng.uniform(16, SIDE - 16, 2)).astype(np.int32)
 
 
 def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A picture (SIDE, SIDE, 3) uint8 RGB and its mask (SIDE, SIDE) uint8."""
-    picture, mask = texture(rng), np.zeros((SIDE, SIDE), np.uint8)
+    picture, mask = texture(rng, 0), np.zeros((SIDE, SIDE), np.uint8)
     for kind in rng.permutation([1, 2, 3, int(rng.integers(1, 4))])[: int(rng.integers(2, 4))]:
         shape = np.zeros((SIDE, SIDE), np.uint8)
         cv2.fillPoly(shape, [outline(int(kind), rng)], 1)
-        picture = np.where(shape[..., None] == 1, texture(rng), picture)
+        picture = np.where(shape[..., None] == 1, texture(rng, int(kind)), picture)
         mask[shape == 1] = kind
     return picture, mask
 

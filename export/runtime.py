@@ -1,15 +1,12 @@
 """Load, run and time a .tflite in LiteRT's interpreter with XNNPACK, as phones do."""
 
-import contextlib
-import os
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from cli import Refusal
+from cli import Refusal, quiet
 
 DELEGATE = "DELEGATE"
 
@@ -88,20 +85,6 @@ def read_model(path: Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise Refusal(f"{path} cannot be read: {error.strerror}") from error
-
-
-@contextlib.contextmanager
-def quiet():
-    """Keeps the runtime's own log lines, written by C, off the terminal."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def latency_ms(runtimes: dict[str, Runtime], rounds: int = 40) -> dict[str, float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal, beside
+from segnet.backend import has_gpu
 from segnet.losses import VOID, segmentation_loss
 from segnet.plan import Plan
 from segnet.run import read_checkpoint, save_checkpoint, save_weights
@@ -16,16 +17,6 @@ CHECKPOINT_STEPS = 500  # and at the end of every epoch
 CLIP_NORM = 1.0
 WIDE_GAP = 0.15  # of pixel accuracy, between training mode and inference mode on one batch
 PATIENCE = 3  # evaluations without a single pixel of a class, before it is said
-
-
-def seed_everything(seed: int) -> None:
-    import keras
-
-    keras.utils.set_random_seed(seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
 
 
 def compile_model(model, plan: Plan, steps: int, weights=None) -> None:
@@ -49,12 +40,6 @@ def compile_model(model, plan: Plan, steps: int, weights=None) -> None:
     jit = False if keras.backend.backend() == "tensorflow" and not has_gpu() else "auto"
     model.compile(optimizer, segmentation_loss(keras, classes, weights), jit_compile=jit)
     optimizer.build(model.trainable_variables)
-
-
-def has_gpu() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 class Loop:
@@ -102,7 +87,6 @@ class Loop:
         return True
 
     def run(self) -> None:
-        import keras
         from tqdm import tqdm
 
         self.write_history()
@@ -125,7 +109,6 @@ class Loop:
                 elif self.step % CHECKPOINT_STEPS == 0:
                     self.save()
         save_weights(self.model, self.folder / "last.weights.h5")
-        keras.utils.clear_session(free_memory=False)
 
     def step_in_epoch(self) -> int:
         return (self.step - 1) % self.steps_per_epoch + 1

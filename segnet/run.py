@@ -13,25 +13,27 @@ import numpy as np
 from cli import Refusal, beside, read_json, write_json
 from segnet.plan import Plan
 
+MANIFEST = "manifest.json"  # written first; plan.json makes a folder a run
+PARTS = ".part-*"  # what `cli.beside` calls a file that is being written
+HDF5_OVERHEAD = 2048  # bytes an array; measured 1,870
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "grain")
 
 
-def open_run(folder: Path, plan: Plan, dataset: dict) -> Path:
-    """Makes the run folder, or checks that the one there is of the same plan and data."""
+def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
+    """Makes the run folder, or checks that what has begun there is of the same plan and data.
+
+    Until its first epoch ends a run has nothing to lose, and another plan may take its place.
+    """
     folder = Path(folder)
-    plan_file = folder / "plan.json"
+    for part in [*folder.glob(PARTS), *folder.glob(f"*/{PARTS}")]:
+        part.unlink()  # of a run that was killed while it wrote
     wanted = json.loads(json.dumps(dataclasses.asdict(plan)))
-    if plan_file.exists():
-        found = read_json(plan_file)
-        other = [name for name in wanted if found.get(name) != wanted[name]]
-        if other:
-            pairs = ", ".join(f"{n} is {found.get(n)} there, {wanted[n]} here" for n in other)
-            raise Refusal(f"{folder} is a run of another plan: {pairs}. Name a new --run")
-        if read_json(folder / "manifest.json")["dataset"] != dataset:
-            raise Refusal(f"{plan.data} has changed since {folder} began. Name a new --run")
-        return folder
-    if folder.is_dir() and any(folder.iterdir()):
-        raise Refusal(f"{folder} is not empty and no run (no plan.json). Name a new --run")
+    if (folder / "plan.json").exists():
+        if has_checkpoint(folder) or (folder / "best.weights.h5").exists():
+            compare(folder, wanted, dataset)
+            return
+    elif folder.is_dir() and (strange := {path.name for path in folder.iterdir()} - {MANIFEST}):
+        raise Refusal(f"{folder} holds {min(strange)} and is no run. Name a new --run")
     manifest = {
         "schema": 1,
         "command": ["python", *sys.argv],
@@ -39,9 +41,27 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> Path:
         "machine": platform.machine(),
         "dataset": dataset,
     }
-    write_json(folder / "manifest.json", manifest)
-    write_json(plan_file, wanted)
-    return folder
+    write_json(folder / MANIFEST, manifest)
+    write_json(folder / "plan.json", wanted)
+
+
+def has_checkpoint(folder: Path) -> bool:
+    return checkpoint_file(folder).exists()
+
+
+def checkpoint_file(folder: Path) -> Path:
+    return Path(folder) / "checkpoints" / "last.npz"
+
+
+def compare(folder: Path, wanted: dict, dataset: dict) -> None:
+    """Raises Refusal when the run in `folder` is of another plan or other data."""
+    found = read_json(folder / "plan.json")
+    other = [name for name in wanted if found.get(name) != wanted[name]]
+    if other:
+        pairs = ", ".join(f"{n} is {found.get(n)} there, {wanted[n]} here" for n in other)
+        raise Refusal(f"{folder} is a run of another plan: {pairs}. Name a new --run")
+    if read_json(folder / MANIFEST)["dataset"] != dataset:
+        raise Refusal(f"{wanted['data']} has changed since {folder} began. Name a new --run")
 
 
 def read_run(folder: Path) -> tuple[Plan, dict]:
@@ -49,7 +69,7 @@ def read_run(folder: Path) -> tuple[Plan, dict]:
     folder = Path(folder)
     if not (folder / "plan.json").exists():
         raise Refusal(f"{folder} is no run: plan.json is missing. train.py --run makes one")
-    return Plan(**read_json(folder / "plan.json")), read_json(folder / "manifest.json")
+    return Plan(**read_json(folder / "plan.json")), read_json(folder / MANIFEST)
 
 
 def load_run(folder: Path):
@@ -58,12 +78,11 @@ def load_run(folder: Path):
     best = Path(folder) / "best.weights.h5"
     if not best.exists():
         raise Refusal(f"{best} is missing: the run has no finished epoch yet; train it first")
-    import keras
-
+    from segnet.backend import start
     from segnet.build import build
     from segnet.rows import preset
 
-    model = build(keras, preset(plan.preset), plan.size, len(manifest["dataset"]["classes"]))
+    model = build(start(), preset(plan.preset), plan.size, len(manifest["dataset"]["classes"]))
     try:
         model.load_weights(best)
     except (OSError, ValueError, KeyError) as error:
@@ -72,17 +91,18 @@ def load_run(folder: Path):
 
 
 def save_weights(model, path: Path) -> None:
+    """Raises Refusal when there is no room for the file."""
+    size = sum(np.asarray(w).nbytes + HDF5_OVERHEAD for w in model.weights)
     with beside(path) as part:
-        try:
-            model.save_weights(part)
-        except RuntimeError as error:  # h5py's word for a write that failed
-            raise OSError(str(error)) from error
+        # HDF5 does not survive a write that fails: it crashes when the process ends. So ask first.
+        part.write_bytes(bytes(size))
+        model.save_weights(part)
 
 
 def save_checkpoint(folder: Path, tensors: list[np.ndarray], state: dict) -> None:
     """Every variable of model and optimizer and the loop's state, in one file."""
     arrays = {f"v{number:05}": value for number, value in enumerate(tensors)}
-    with beside(folder / "checkpoints" / "last.npz") as part:
+    with beside(checkpoint_file(folder)) as part:
         memory = io.BytesIO()
         np.savez(memory, state=json.dumps(state), **arrays)
         part.write_bytes(memory.getvalue())
@@ -90,7 +110,7 @@ def save_checkpoint(folder: Path, tensors: list[np.ndarray], state: dict) -> Non
 
 def read_checkpoint(folder: Path) -> tuple[list[np.ndarray], dict] | None:
     """What `save_checkpoint` wrote, or None. Raises Refusal when it is damaged."""
-    path = folder / "checkpoints" / "last.npz"
+    path = checkpoint_file(folder)
     if not path.exists():
         return None
     try:

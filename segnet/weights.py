@@ -31,10 +31,10 @@ def load_encoder(model, preset: Preset, source: str) -> str:
 
 
 def imagenet() -> dict[str, list[np.ndarray]]:
-    import keras
+    from segnet.backend import start
 
     try:
-        net = keras.applications.MobileNet((224, 224, 3), include_top=False, weights="imagenet")
+        net = start().applications.MobileNet((224, 224, 3), include_top=False, weights="imagenet")
     except Exception as error:  # no network: urllib, http and Keras each raise their own
         raise Refusal(
             "the imagenet weights cannot be downloaded. Type --encoder-weights none, or "

@@ -1,6 +1,13 @@
 """Costs against the published counts and against Keras."""
 
+import itertools
+import json
+import math
 import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -10,6 +17,7 @@ import pytest
 from cli import Refusal
 from segnet import cost, rows
 
+ROOT = Path(__file__).parent.parent
 # docs of the published networks: preset, input side, learnable, MMAC
 PUBLISHED = [
     ("mobileseg160", 160, 14_284_096, 1033.5),
@@ -48,6 +56,77 @@ def test_separable_against_5x5():
     separable = cost.conv(64, 3, 3, 5, groups=3) + cost.conv(64, 3, 256)
     assert (separable.macs, separable.parameters) == (53_952, 843)
     assert round(100 * separable.macs / plain.macs, 2) == 4.39
+
+
+def test_googlenet_3a():
+    """Inception 3a without its pool projection: 387,072 weights against 157,184 with reductions."""
+    plain = [(192, 64, 1), (192, 128, 3), (192, 32, 5)]
+    reduced = [(192, 64, 1), (192, 96, 1), (96, 128, 3), (192, 16, 1), (16, 32, 5)]
+    counts = [sum(cost.conv(1, *branch).parameters for branch in net) for net in (plain, reduced)]
+    assert counts == [387_072, 157_184]
+
+
+def test_resnet_bottleneck():
+    """3x3 on 256 channels, 589,824 a pixel, against 256-64-64-256: 69,632, 8.47 times."""
+    plain = cost.conv(1, 256, 256, 3).macs
+    bottleneck = (cost.conv(1, 256, 64) + cost.conv(1, 64, 64, 3) + cost.conv(1, 64, 256)).macs
+    assert (plain, bottleneck) == (589_824, 69_632)
+    assert round(plain / bottleneck, 2) == 8.47
+
+
+def test_two_3x3_for_a_5x5():
+    two = cost.conv(100, 7, 7, 3) + cost.conv(100, 7, 7, 3)
+    assert Fraction(two.macs, cost.conv(100, 7, 7, 5).macs) == Fraction(18, 25)
+
+
+@pytest.mark.parametrize(("out", "kernel"), [(64, 3), (256, 3), (128, 5)])
+def test_mobilenet_ratio(out, kernel):
+    """Separable against plain: 1 / N + 1 / K^2."""
+    separable = cost.conv(100, 32, 32, kernel, groups=32) + cost.conv(100, 32, out)
+    ratio = Fraction(separable.macs, cost.conv(100, 32, out, kernel).macs)
+    assert ratio == Fraction(1, out) + Fraction(1, kernel**2)
+
+
+def patch_net(layers):
+    """Learnable numbers of (in, out, kernel) layers with bias and batch norm, and a 10-way head."""
+    body = sum(cost.conv(1, *layer, extra=3).parameters for layer in layers)
+    return body + cost.conv(1, 48, 10, extra=1).parameters
+
+
+def test_dilation_article():
+    """Four layers of 16, 24, 32, 48 channels; a dilated 3x3 counts as a 3x3."""
+    widths = [(3, 16), (16, 24), (24, 32), (32, 48)]
+    dilated = patch_net([(*pair, 3) for pair in widths])
+    large = patch_net([(*pair, kernel) for pair, kernel in zip(widths, (3, 5, 7, 9), strict=True)])
+    assert (dilated, large) == (25_474, 172_930)
+    assert math.ceil(large * 0.15) == 25_940
+    # The cascade's layout is not published. Ten 3x3 layers see the 21 pixels that kernels 3, 5, 7
+    # and 9 see; with 3, 2, 2 and 3 of them at each width they come within 5 % of the published sum.
+    channels = [3] + [16] * 3 + [24] * 2 + [32] * 2 + [48] * 3
+    cascade = patch_net([(*pair, 3) for pair in itertools.pairwise(channels)])
+    assert 86_404 * 0.25 == 21_601
+    assert cascade == pytest.approx(86_404, rel=0.05)
+
+
+def test_stages_add_up_and_bytes_by_hand():
+    """`tiny` at 32x32: stage conv1 writes 16x16x16 floats, deconv5 32x32xC from a 2x2 kernel."""
+    costs = cost.stages(rows.preset("tiny"), (32, 32), 3)
+    assert costs["conv1"] == (3 * 3 * 3 * 16 + 2 * 16, 27 * 16 * 16 * 16, 16 * 16 * 16 * 4)
+    assert costs["deconv5"] == (2 * 2 * 16 * 3 + 3, 2 * 2 * 16 * 3 * 16 * 16, 32 * 32 * 3 * 4)
+    for field in cost.Cost._fields:
+        parts = sum(getattr(stage, field) for stage in costs.values())
+        assert parts == getattr(cost.total(costs), field)
+
+
+def test_command_prints_what_the_rows_cost():
+    words = "-m segnet cost --preset course160 --size 160 160 --classes 3 --json".split()
+    end = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=True)
+    found = json.loads(end.stdout)
+    assert (found["preset"], found["size"], found["classes"]) == ("course160", [160, 160], 3)
+    assert found["parameters"] == 3_730_240
+    for field in ("parameters", "macs", "activation_bytes"):
+        assert sum(stage[field] for stage in found["stages"]) == found[field]
+    assert found["stages"][0]["name"] == "conv1"
 
 
 def test_refusals():

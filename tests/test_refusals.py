@@ -1,0 +1,256 @@
+"""What bad input is answered: one line that names the file and the way out, and nothing harmed."""
+
+import hashlib
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from data.shapes import write_shapes
+
+ROOT = Path(__file__).parent.parent
+PLAN = "--preset tiny --size 64 64 --epochs 1 --batch 4 --encoder-weights none".split()
+PAIRS = 8
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A dataset and a run that is done."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_shapes(folder / "shapes", train=PAIRS, val=2)
+    end = train(folder / "shapes", folder / "run")
+    assert end.returncode == 0, end.stderr
+    return folder
+
+
+def train(data, run, *more, **options):
+    words = ["train.py", "--data", str(data), "--run", str(run), *PLAN, *more]
+    return subprocess.run(
+        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, **options
+    )
+
+
+def contents(folder):
+    """The hash of every file below a folder."""
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def refused(end, *patterns):
+    """One line of refusal with each pattern in it, exit code 2, no result, no traceback."""
+    assert end.returncode == 2, end.stderr
+    lines = [line for line in re.split(r"[\n\r]", end.stderr) if line.startswith("error: ")]
+    assert len(lines) == 1 and end.stderr.rstrip().endswith(lines[0]), end.stderr
+    assert "Traceback" not in end.stderr and end.stdout == ""
+    for pattern in patterns:
+        assert re.search(pattern, lines[0]), lines[0]
+
+
+def truncate(shapes, name):
+    """Makes picture `name` a JPEG that ends too early."""
+    png = shapes / "train/images" / f"{name}.png"
+    _, raw = cv2.imencode(".jpg", cv2.imread(str(png)))
+    png.unlink()
+    png.with_suffix(".jpg").write_bytes(raw.tobytes()[:2000])
+
+
+def mask(shapes, name):
+    return shapes / "train/masks" / f"{name}.png"
+
+
+def write_mask(shapes, name, shape, value):
+    cv2.imwrite(str(mask(shapes, name)), np.full(shape, value, np.uint8))
+
+
+def empty(shapes, name):
+    shutil.rmtree(shapes / "train/images")
+    (shapes / "train/images").mkdir()
+
+
+# kind: (what breaks pair `name`, the words that name the file, the way out)
+DATA = {
+    "truncated JPEG": (truncate, r"train/images/{}\.jpg is truncated", "replace or remove it"),
+    "missing mask": (lambda s, n: mask(s, n).unlink(), r"train/images/{}\.png has no mask", "add"),
+    "mask of another size": (
+        lambda s, n: write_mask(s, n, (10, 12), 0),
+        r"masks/{}\.png is 10x12 \(HxW\) but its picture {}\.png is 128x128",
+        "resize the mask by nearest|remove",
+    ),
+    "class out of range": (
+        lambda s, n: write_mask(s, n, (128, 128), 9),
+        r"masks/{}\.png holds id 9 but there are 4 classes \(ids 0 to 3\)",
+        r"name the class in dataset\.toml or set void",
+    ),
+    "RGB mask": (
+        lambda s, n: write_mask(s, n, (128, 128, 3), 1),
+        r"masks/{}\.png is a mask of mode RGB",
+        "Write one channel",
+    ),
+    "empty split": (empty, "train/images holds no picture", "known endings: .jpg"),
+    "no such folder": (lambda s, n: shutil.rmtree(s), "no such folder: .*shapes", "--data takes"),
+}
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_broken_data(finished, tmp_path, kind):
+    """The first pair is broken: train.py refuses before it writes, check answers no."""
+    breaks, names, way = DATA[kind]
+    shutil.copytree(finished / "shapes", tmp_path / "shapes")
+    breaks(tmp_path / "shapes", "0000")
+    names = names.replace("{}", "0000")
+    refused(train(tmp_path / "shapes", tmp_path / "run"), names, way)
+    assert not (tmp_path / "run").exists()
+    words = [sys.executable, "-m", "data", "check", str(tmp_path / "shapes")]
+    end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert end.returncode == 1 and "Traceback" not in end.stderr
+    assert re.search(f"(?m)^broken: .*{names}", end.stdout + end.stderr)
+
+
+def test_a_picture_that_breaks_in_mid_epoch(finished, tmp_path):
+    """It is named, and once it is replaced the same command begins."""
+    shutil.copytree(finished / "shapes", tmp_path / "shapes")
+    whole = (tmp_path / "shapes/train/images/0005.png").read_bytes()
+    truncate(tmp_path / "shapes", "0005")
+    refused(train(tmp_path / "shapes", tmp_path / "run"), r"0005\.jpg is truncated", "replace")
+    (tmp_path / "shapes/train/images/0005.jpg").unlink()
+    (tmp_path / "shapes/train/images/0005.png").write_bytes(whole)
+    assert train(tmp_path / "shapes", tmp_path / "run").returncode == 0
+
+
+def test_size(finished, tmp_path):
+    end = train(finished / "shapes", tmp_path / "run", "--size", "100", "100")
+    refused(end, "size 100 100 is not a multiple of the preset's stride 32", "--size 96 96")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--seed", "9"], "another plan: seed is 0 there, 9 here"),
+        (["--size", "32", "32"], r"another plan: size is \[64, 64\] there, \[32, 32\] here"),
+    ],
+)
+def test_another_plan(finished, more, words):
+    before = contents(finished)
+    refused(train(finished / "shapes", finished / "run", *more), words, "Name a new --run")
+    assert contents(finished) == before
+
+
+def test_other_data(finished, tmp_path):
+    write_shapes(tmp_path / "shapes", seed=1, train=PAIRS, val=2)
+    shutil.copytree(finished, tmp_path / "finished")
+    shutil.rmtree(tmp_path / "finished/shapes/train")
+    shutil.copytree(tmp_path / "shapes/train", tmp_path / "finished/shapes/train")
+    run = tmp_path / "finished/run"
+    plan = (run / "plan.json").read_text().replace(str(finished), str(tmp_path / "finished"))
+    (run / "plan.json").write_text(plan)
+    before = contents(run)
+    refused(train(tmp_path / "finished/shapes", run), "has changed since .*run began", "a new")
+    assert contents(run) == before
+
+
+def test_a_folder_that_is_no_run(finished, tmp_path):
+    (tmp_path / "letters.txt").write_text("dear")
+    end = train(finished / "shapes", tmp_path)
+    refused(end, r"holds letters\.txt and is no run", "Name a new --run")
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_missing_weights(finished, tmp_path):
+    end = train(finished / "shapes", tmp_path / "run", "--encoder-weights", "no/such.h5")
+    refused(end, r"no weights at no/such\.h5", "takes imagenet, none, a .*h5 file or runs/OTHER")
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_width(finished, tmp_path):
+    """A first convolution of 8 filters, as MobileNet v1 0.25 has, for base's 32."""
+    with h5py.File(tmp_path / "narrow.h5", "w") as file:
+        file.attrs["layer_names"] = ["conv1"]
+        group = file.create_group("conv1")
+        group.attrs["weight_names"] = ["conv1/kernel:0"]
+        group["conv1/kernel:0"] = np.zeros((3, 3, 3, 8), np.float32)
+    weights = ["--encoder-weights", str(tmp_path / "narrow.h5"), "--preset", "base"]
+    end = train(finished / "shapes", tmp_path / "run", *weights)
+    refused(
+        end, r"narrow\.h5 do not fit: conv1 of shape \(3, 3, 3, 8\), needed \(3, 3, 3, 32\)",
+        "Take a MobileNet v1 of the preset's width",
+    )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_checkpoint(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    checkpoint = run / "checkpoints/last.npz"
+    raw = bytearray(checkpoint.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    checkpoint.write_bytes(raw)
+    before = contents(run)
+    end = train(finished / "shapes", run)
+    refused(end, r"checkpoints/last\.npz is damaged", "Delete it to begin this run again")
+    assert contents(run) == before
+    checkpoint.unlink()
+    assert train(finished / "shapes", run).returncode == 0
+
+
+def test_unwritable_run_folder(finished, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    end = train(finished / "shapes", tmp_path / "file" / "run")
+    refused(end, "cannot write .*file/run/manifest.json", "choose a folder that you may write to")
+    assert (tmp_path / "file").read_text() == "not a folder"
+
+
+@pytest.mark.parametrize("kilobytes", [100, 600], ids=["weights", "checkpoint"])
+def test_full_disk(finished, tmp_path, kilobytes):
+    """No file may grow beyond so much: a write fails in the middle, as on a full disk."""
+    limit = kilobytes * 1000
+
+    def fill():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    end = train(finished / "shapes", tmp_path / "run", preexec_fn=fill)
+    name = "best.weights.h5" if kilobytes == 100 else "last.npz"
+    refused(end, f"cannot write .*{re.escape(name)}", "Free some space")
+    left = {path.name for path in (tmp_path / "run").rglob("*")}
+    assert name not in left and not any(part.startswith(".part-") for part in left)
+    assert train(finished / "shapes", tmp_path / "run").returncode == 0
+    for weights in ("best.weights.h5", "last.weights.h5"):
+        with h5py.File(finished / "run" / weights) as a, h5py.File(tmp_path / "run" / weights) as b:
+            assert same(a, b)
+
+
+def same(one, two):
+    if isinstance(one, h5py.Dataset):
+        return np.array_equal(one[()], two[()])
+    return one.keys() == two.keys() and all(same(one[key], two[key]) for key in one)
+
+
+def test_export_on_a_full_disk_keeps_the_kit(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished / "run", run)
+    words = [sys.executable, "-m", "export", str(run), "--lowering", "transpose_conv"]
+    options = {"cwd": ROOT, "capture_output": True, "text": True}
+    assert subprocess.run(words, **options).returncode == 0
+    before = contents(run)
+
+    def fill():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    end = subprocess.run(words, preexec_fn=fill, **options)
+    refused(end, "cannot write .*export/float32", "Free some space")
+    assert contents(run) == before
+
+
+def test_folder_without_permission(finished, tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    tmp_path.chmod(0o500)
+    refused(train(finished / "shapes", tmp_path / "run"), "cannot write", "may write to")
