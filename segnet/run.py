@@ -91,12 +91,15 @@ def load_run(folder: Path):
 
 
 def save_weights(model, path: Path) -> None:
-    """Raises Refusal when there is no room for the file."""
+    """The layers' weights, without the optimizer's. Raises Refusal when there is no room."""
+    from segnet.backend import start
+
+    bare = start().Model(model.inputs, model.outputs)  # an optimizer would triple the file
     size = sum(np.asarray(w).nbytes + HDF5_OVERHEAD for w in model.weights)
     with beside(path) as part:
         # HDF5 does not survive a write that fails: it crashes when the process ends. So ask first.
         part.write_bytes(bytes(size))
-        model.save_weights(part)
+        bare.save_weights(part)
 
 
 def save_checkpoint(folder: Path, tensors: list[np.ndarray], state: dict) -> None:

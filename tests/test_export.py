@@ -1,5 +1,6 @@
 """The gate, the kit and the command line of export."""
 
+import errno
 import hashlib
 import json
 import os
@@ -139,6 +140,21 @@ def test_anatomy_of_a_whole_file():
     net = keras.Model(x, keras.layers.Conv2D(4, 3, activation="relu")(x))
     found = Runtime(to_tflite(net)).anatomy()
     assert found == {"ops": {"CONV_2D": 1}, "partitions": 1, "outside": {}}
+
+
+def test_full_disk_keeps_the_earlier_kit(run, monkeypatch, fixed):
+    kit.export_run(run)
+    out = run / "export" / "float32"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kit.np, "save", full)
+    with pytest.raises(Refusal, match=r"cannot write .*float32: No space left .* Free some space"):
+        kit.export_run(run)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in out.parent.iterdir()] == ["float32"]
 
 
 def test_refusals(run, tmp_path):

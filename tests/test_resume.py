@@ -1,10 +1,10 @@
 """Killed at any moment, the same command gives the same weights to the bit."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -14,10 +14,11 @@ import pytest
 from data.shapes import write_shapes
 
 ROOT = Path(__file__).parent.parent
+EPOCHS, STEPS = 3, 90
 
 
 def command(data, run):
-    plan = "--preset tiny --size 64 64 --epochs 3 --batch 4 --encoder-weights none".split()
+    plan = f"--preset tiny --size 64 64 --epochs {EPOCHS} --batch 4 --encoder-weights none".split()
     return [sys.executable, "train.py", "--data", str(data), "--run", str(run), *plan]
 
 
@@ -30,32 +31,59 @@ def arrays(path):
     return found
 
 
-def kill_after_steps(words, run, seconds):
-    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
-    while not (run / "manifest.json").exists() and process.poll() is None:
-        time.sleep(0.05)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+def stop_at(words, step, how):
+    """Runs a command until its progress bar says `step`, then sends the signal `how`."""
+    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    seen = b""
+    while chunk := os.read(process.stderr.fileno(), 4096):
+        seen += chunk
+        done = [int(number) for number in re.findall(rb"(\d+)/%d \[" % STEPS, seen)]
+        if done and max(done) >= step:
+            break
+    process.send_signal(how)
+    said = seen + process.communicate()[1]
+    assert max(done) < STEPS, "it ended before the signal"
+    return process.returncode, said
+
+
+def continued_is_bit_equal(folder, stops):
+    """Stopped by each of (step, signal) and continued, a run gives what it gives in one go."""
+    write_shapes(folder / "shapes", train=4 * STEPS // EPOCHS, val=8)
+    whole, parts = folder / "whole", folder / "parts"
+    subprocess.run(command(folder / "shapes", whole), cwd=ROOT, check=True)
+    words = command(folder / "shapes", parts)
+    for step, how in stops:
+        code, said = stop_at(words, step, how)
+        if how == signal.SIGINT:
+            assert code == 130 and b"the same command again continues" in said
+        else:
+            assert code == -signal.SIGKILL
+    subprocess.run(words, cwd=ROOT, check=True)
+    for name in ("best.weights.h5", "last.weights.h5"):
+        one, two = arrays(whole / name), arrays(parts / name)
+        assert one.keys() == two.keys() and len(one) > 20
+        assert all(np.array_equal(one[key], two[key]) for key in one)
+    assert (whole / "history.csv").read_text() == (parts / "history.csv").read_text()
+    assert not list(parts.rglob(".part-*"))
+    return words
+
+
+def test_killed_once(tmp_path):
+    """And a finished run says so; longer is a new run from the old one's weights."""
+    middle = STEPS // EPOCHS + STEPS // EPOCHS // 2  # of the second epoch
+    words = continued_is_bit_equal(tmp_path, [(middle, signal.SIGKILL)])
+    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert again.returncode == 0 and "finished already" in again.stderr
+    assert f"a new --run with --encoder-weights {tmp_path / 'parts'}" in again.stdout
+    longer = command(tmp_path / "shapes", tmp_path / "longer")
+    longer[longer.index("none")] = str(tmp_path / "parts")
+    end = subprocess.run(longer, cwd=ROOT, capture_output=True, text=True)
+    assert end.returncode == 0 and f"layers of {tmp_path / 'parts'}" in end.stderr
 
 
 @pytest.mark.slow
-def test_kill_and_continue_is_bit_equal(tmp_path):
-    write_shapes(tmp_path / "shapes", train=80, val=8)
-    whole = tmp_path / "whole"
-    start = time.perf_counter()
-    subprocess.run(command(tmp_path / "shapes", whole), cwd=ROOT, check=True)
-    length = time.perf_counter() - start
-    killed = tmp_path / "killed"
-    words = command(tmp_path / "shapes", killed)
-    for seconds in np.random.default_rng(0).uniform(0, length / 2, 3):
-        kill_after_steps(words, killed, seconds)
-    subprocess.run(words, cwd=ROOT, check=True, env={**os.environ})
-    for name in ("best.weights.h5", "last.weights.h5"):
-        one, two = arrays(whole / name), arrays(killed / name)
-        assert one.keys() == two.keys() and len(one) > 20
-        assert all(np.array_equal(one[key], two[key]) for key in one)
-    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert again.returncode == 0 and "finished already" in again.stderr
-    other = subprocess.run([*words, "--seed", "9"], cwd=ROOT, capture_output=True, text=True)
-    assert other.returncode == 2 and "another plan: seed is 0 there, 9 here" in other.stderr
+def test_killed_at_three_random_moments_and_interrupted_once(tmp_path):
+    steps = sorted(int(step) for step in np.random.default_rng().integers(1, STEPS - 20, 3))
+    print("killed at steps", steps)
+    stops = [(step, signal.SIGKILL) for step in steps]
+    continued_is_bit_equal(tmp_path, [*stops, (steps[-1] + 5, signal.SIGINT)])
