@@ -66,6 +66,8 @@ def read_dataset(folder: Path) -> Dataset:
     classes = table.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
         raise Refusal(f"{source} has no list of names: write classes = ['background', 'lip']")
+    if len(set(classes)) < len(classes) or not all(name.splitlines() == [name] for name in classes):
+        raise Refusal(f"{source}: class names must differ and be one line each; came: {classes}")
     unknown = set(table) - {"classes", "void", "colours"}
     if unknown:
         raise Refusal(

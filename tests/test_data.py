@@ -72,42 +72,36 @@ def test_exif_rotation(tmp_path):
     assert read[:25].min() > 200 and read[35:].max() < 50
 
 
-BROKEN = {
-    "truncated": "is truncated",
-    "no mask": "has no mask",
-    "other size": r"is 10x10 \(HxW\) but its picture 0000.png is 128x128",
-    "id": "holds id 9 but there are 4 classes",
-    "rgb": "mode RGB",
-    "empty": "holds no picture",
-    "no folder": "no such folder",
-}
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("classes = 3", r"dataset.toml has no list of names: write classes ="),
+        ("classes = ['a', 'a']", r"class names must differ"),
+        ("classes = ['a', '']", r"class names must differ and be one line each"),
+        ("classes = ['a', 'b']\nviod = 3", r"unknown key 'viod'; known: classes, void, colours"),
+        ("classes = ['a', 'b']\ncolours = [[0, 0, 0]]", r"colours needs 2 lists of three"),
+        ("classes = [", r"dataset.toml cannot be read"),
+    ],
+)
+def test_dataset_toml_refusals(tmp_path, text, words):
+    (tmp_path / "dataset.toml").write_text(text)
+    with pytest.raises(Refusal, match=words):
+        read_dataset(tmp_path)
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_refusals_name_file_and_way_out(shapes, kind):
-    image, mask = shapes / "train/images/0000.png", shapes / "train/masks/0000.png"
-    if kind == "truncated":
-        cv2.imwrite(str(image.with_suffix(".jpg")), cv2.imread(str(image)))
-        image.unlink()
-        image = image.with_suffix(".jpg")
-        image.write_bytes(image.read_bytes()[:2000])
-    elif kind == "no mask":
-        mask.unlink()
-    elif kind == "other size":
-        cv2.imwrite(str(mask), np.zeros((10, 10), np.uint8))
-    elif kind == "id":
-        cv2.imwrite(str(mask), np.full((128, 128), 9, np.uint8))
-    elif kind == "rgb":
-        cv2.imwrite(str(mask), np.zeros((128, 128, 3), np.uint8))
-    elif kind == "empty":
-        for path in (shapes / "train/images").iterdir():
-            path.unlink()
-    folder = shapes / "nowhere" if kind == "no folder" else shapes
-    with pytest.raises(Refusal, match=BROKEN[kind]):
-        dataset = read_dataset(folder)
-        read_pair(dataset.pairs("train")[0], dataset)
-    done = subprocess.run([sys.executable, "-m", "data", "check", folder], cwd=ROOT)
-    assert done.returncode == 1
+def test_labels_txt_serves_without_dataset_toml(tmp_path):
+    with pytest.raises(Refusal, match=r"dataset\.toml is missing: write classes"):
+        read_dataset(tmp_path)
+    (tmp_path / "labels.txt").write_text("sky\nground\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes == ["sky", "ground"] and dataset.void == VOID
+
+
+def test_pictures_of_one_stem(shapes):
+    image = shapes / "train/images/0000.png"
+    image.with_suffix(".jpg").write_bytes(image.read_bytes())
+    with pytest.raises(Refusal, match=r"0000.png and 0000.jpg share a stem: rename one"):
+        read_dataset(shapes).pairs("train")
 
 
 def test_sound_dataset_checks_sound(shapes):

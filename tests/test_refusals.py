@@ -164,6 +164,19 @@ def test_a_folder_that_is_no_run(finished, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
 
 
+def test_loss_that_is_no_number(finished, tmp_path):
+    end = train(finished / "shapes", tmp_path / "run", "--learning-rate", "1e38")
+    refused(end, "the loss became .* at step", r"--learning-rate 2\.5e\+37")
+
+
+def test_options_that_cannot_be(finished, tmp_path):
+    refused(train(finished / "shapes", tmp_path / "run", "--epochs", "0"), "--epochs is 0", "above")
+    end = train(finished / "shapes", tmp_path / "run", "--preset", "bass")
+    refused(end, "no preset 'bass'", "Did you mean base")
+    end = train(finished / "shapes", tmp_path / "run", "--class-weights", "equal")
+    refused(end, "no class weights 'equal'", "none, balanced")
+
+
 def test_missing_weights(finished, tmp_path):
     end = train(finished / "shapes", tmp_path / "run", "--encoder-weights", "no/such.h5")
     refused(end, r"no weights at no/such\.h5", "takes imagenet, none, a .*h5 file or runs/OTHER")

@@ -10,10 +10,12 @@ import pytest
 
 from cli import Refusal
 from segnet.build import build
-from segnet.losses import segmentation_loss
+from segnet.loop import Loop, remarks
+from segnet.losses import balanced_weights, segmentation_loss
 from segnet.metrics import confusion, scores
-from segnet.rows import preset
+from segnet.rows import PRESETS, preset
 from segnet.run import read_checkpoint, save_checkpoint
+from segnet.twin import twin
 from segnet.weights import load_encoder, opposite_pairs
 
 
@@ -113,3 +115,67 @@ def test_damaged_checkpoint_is_refused(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(Refusal, match=r"last\.npz is damaged"):
         read_checkpoint(tmp_path)
+
+
+def epochs(*values):
+    return [{"epoch": n + 1, "iou_cat": value, "iou_dog": 0.5} for n, value in enumerate(values)]
+
+
+def test_what_looks_wrong_is_said():
+    assert remarks(epochs(0.0, 0.0), 0.0) == []
+    assert remarks(epochs(0.0, 0.0, 0.1), 0.14) == []
+    assert remarks(epochs(None, None, None), 0.0) == []  # a class that the split does not have
+    (line,) = remarks(epochs(0.4, 0.0, 0.0, 0.0), 0.0)
+    assert "class cat was not found once in 3 evaluations" in line and "data check" in line
+    (line,) = remarks(epochs(0.4), 0.4)
+    assert "inference is 40% of the pixels worse" in line and "smaller --batch" in line
+
+
+def test_the_gap_is_that_of_lagging_averages():
+    """Batch norms whose averages are far off: training mode is right, inference is not."""
+    x = keras.Input((2, 2, 1))
+    norm = keras.layers.BatchNormalization(name="norm")
+    model = keras.Model(x, norm(keras.layers.Concatenate()([x, -x])))
+    pictures = np.float32([1, 1, -1, -1]).reshape(1, 2, 2, 1)
+    masks = np.uint8([[[0, 0], [1, 1]]])
+    loop = Loop(model, None, None, 1, None, None, None)
+    assert loop.mode_gap(pictures, masks) == 0.0
+    norm.set_weights([np.ones(2), np.zeros(2), np.float32([9, 0]), np.ones(2)])
+    # x - 9 < -x everywhere: all four pixels are class 1, so half are wrong.
+    before = [np.array(w) for w in norm.get_weights()]
+    assert loop.mode_gap(pictures, masks) == 0.5
+    assert all(np.array_equal(a, b) for a, b in zip(before, norm.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_twin_in_tf_keras(name):
+    rows = preset(name)
+    size = (rows.stride, rows.stride * 2)
+    model = build(keras, rows, size, 3)
+    other = twin(model, rows, size, 3)
+    assert type(other).__module__.startswith("tf_keras")
+    assert [layer.name for layer in other.layers] == [layer.name for layer in model.layers]
+
+
+def test_twin_that_differs_is_found(monkeypatch):
+    monkeypatch.setattr("segnet.blocks.NORM_EPSILON", 1e-3)
+    model = build(keras, preset("tiny"), (32, 32), 3)
+    monkeypatch.setattr("segnet.blocks.NORM_EPSILON", 0.5)
+    with pytest.raises(ArithmeticError, match="the tf_keras twin differs by"):
+        twin(model, preset("tiny"), (32, 32), 3)
+
+
+def test_balanced_weights_by_hand():
+    # Shares 0.9 and 0.1: roots 1.054 and 3.162, so that a mean pixel weighs 1.
+    found = balanced_weights(np.array([90, 10]))
+    assert found == pytest.approx(np.array([1.0541, 3.1623]) / (0.9 * 1.0541 + 0.1 * 3.1623), 1e-3)
+
+
+def test_without_network_imagenet_is_refused(monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(keras.applications, "MobileNet", fail)
+    model = build(keras, preset("base"), (64, 64), 3)
+    with pytest.raises(Refusal, match=r"cannot be downloaded. Type --encoder-weights none, or"):
+        load_encoder(model, preset("base"), "imagenet")

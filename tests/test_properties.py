@@ -1,0 +1,148 @@
+"""What holds for every input: augmentation, mask files, the metric, the lowering, metadata."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from data.augment import augment, geometry, warp
+from data.dataset import Dataset
+from data.labels import VOID
+from data.pictures import read_mask
+from export.deploy import subpixel
+from export.metadata import add_metadata, read_labels
+from segnet.metrics import confusion, scores, to_mask
+
+seeds = st.integers(0, 2**32 - 1)
+sides = st.integers(8, 90)
+
+
+def random_mask(rng, height, width, classes):
+    """Blobs of classes and void, coarse, as masks are."""
+    ids = np.array([*range(classes), VOID], np.uint8)
+    cells = ids[rng.integers(0, len(ids), (-(-height // 6), -(-width // 6)))]
+    return cells.repeat(6, 0).repeat(6, 1)[:height, :width]
+
+
+@given(seeds, sides, sides, st.integers(2, 5))
+def test_augmentation_keeps_the_set_of_values_and_is_seeded(seed, height, width, classes):
+    rng = np.random.default_rng(seed)
+    mask = random_mask(rng, height, width, classes)
+    picture = rng.integers(0, 256, (height, width, 3), np.uint8)
+    kept = picture.copy(), mask.copy()
+    first, second = (augment(picture, mask, np.random.default_rng(seed), (32, 64)) for _ in "ab")
+    assert first[0].shape == (32, 64, 3) and first[0].dtype == np.uint8
+    assert first[1].shape == (32, 64)
+    assert set(np.unique(first[1])) <= set(np.unique(mask)) | {VOID}
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert np.array_equal(picture, kept[0]) and np.array_equal(mask, kept[1])
+
+
+@given(seeds, st.integers(30, 90), st.integers(30, 90))
+def test_picture_and_mask_move_alike(seed, height, width):
+    """A disc, fed as picture too, lands where the mask lands, but for its edge."""
+    y, x = np.mgrid[:height, :width]
+    inside = (y - height / 2) ** 2 + (x - width / 2) ** 2 < (min(height, width) / 3) ** 2
+    mask = inside.astype(np.uint8)
+    picture = np.repeat(mask[..., None] * 200, 3, -1)
+    moved, turned = geometry(picture, mask, np.random.default_rng(seed), (96, 96))
+    seen = turned != VOID
+    assert ((moved[..., 0] > 100) == (turned == 1))[seen].mean() > 0.97
+
+
+@given(seeds, sides, sides, st.floats(-20, 20), st.floats(-20, 20))
+def test_a_shift_by_hand(seed, height, width, right, down):
+    """Whole pixels: what leaves the frame is lost, what comes in is void."""
+    right, down = round(right), round(down)
+    mask = random_mask(np.random.default_rng(seed), height, width, 3)
+    _, moved = warp(np.zeros((height, width, 3), np.uint8), mask,
+                    np.float64([[1, 0, right], [0, 1, down]]), (height, width))  # fmt: skip
+    wanted = np.full_like(mask, VOID)
+    for y in range(height):
+        for x in range(width):
+            if 0 <= y - down < height and 0 <= x - right < width:
+                wanted[y, x] = mask[y - down, x - right]
+    assert np.array_equal(moved, wanted)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seeds, sides, sides, st.sampled_from(["L", "P", "1"]), st.integers(2, 200))
+def test_mask_files_are_read_as_written(tmp_path, seed, height, width, mode, classes):
+    rng = np.random.default_rng(seed)
+    classes = 2 if mode == "1" else classes
+    ids = rng.integers(0, classes, (height, width), np.uint8)
+    image = Image.fromarray(ids * 255).convert("1") if mode == "1" else Image.fromarray(ids)
+    if mode == "P":
+        image = Image.frombytes("P", (width, height), ids.tobytes())
+        image.putpalette(rng.permutation(768).astype(np.uint8).tolist())
+    image.save(tmp_path / "mask.png")
+    void = classes - 1  # the last id on disk is not scored
+    read = read_mask(tmp_path / "mask.png", Dataset(tmp_path, ["x"] * (classes - 1), [], void))
+    assert np.array_equal(read, np.where(ids == void, VOID, ids))
+
+
+@given(seeds, st.integers(2, 6))
+def test_iou_is_that_of_sets(seed, classes):
+    rng = np.random.default_rng(seed)
+    truth = random_mask(rng, 20, 30, classes)
+    guess = rng.integers(0, classes, truth.shape, np.uint8)
+    names = [str(number) for number in range(classes)]
+    found = scores(confusion(truth, guess, classes), names)
+    scored = {tuple(at) for at in np.argwhere(truth != VOID)}
+    for number, name in enumerate(names):
+        one, two = ({tuple(at) for at in np.argwhere(m == number)} & scored for m in (truth, guess))
+        assert found["iou"][name] == (len(one & two) / len(one | two) if one | two else None)
+
+
+@given(seeds, sides, sides)
+def test_a_mask_at_its_own_size_is_the_argmax(seed, height, width):
+    logits = np.random.default_rng(seed).normal(size=(height, width, 4)).astype(np.float32)
+    assert np.array_equal(to_mask(logits, (height, width)), logits.argmax(-1))
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 4), st.sampled_from([2, 4]))
+def test_a_deconvolution_is_a_convolution_and_depth_to_space(seed, cin, cout, kernel):
+    """Both spelt out in loops, after their definitions."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(3, 4, cin))
+    weights = rng.normal(size=(kernel, kernel, cout, cin))
+    pad = (kernel - 2) // 2
+    wanted = np.zeros((6 + 2 * pad, 8 + 2 * pad, cout))
+    for i in range(3):
+        for j in range(4):  # each input pixel adds its kernel to the output at twice its place
+            wanted[2 * i : 2 * i + kernel, 2 * j : 2 * j + kernel] += weights @ x[i, j]
+    wanted = wanted[pad : pad + 6, pad : pad + 8]
+    small = subpixel(weights)
+    reach = small.shape[0] // 2
+    padded = np.pad(x, [(reach, reach), (reach, reach), (0, 0)])
+    found = np.zeros_like(wanted)
+    for i in range(3):
+        for j in range(4):
+            window = padded[i : i + 2 * reach + 1, j : j + 2 * reach + 1]
+            block = np.einsum("yxc,yxco->o", window, small).reshape(2, 2, cout)
+            found[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = block
+    assert np.allclose(found, wanted)
+
+
+names = st.text(
+    st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1, max_size=20
+)
+
+
+@pytest.fixture(scope="module")
+def flatbuffer():
+    import keras
+
+    from export.convert import to_tflite
+
+    x = keras.Input((4, 4, 3), batch_size=1)
+    return to_tflite(keras.Model(x, keras.layers.Conv2D(2, 1)(x)))
+
+
+@settings(max_examples=20)
+@given(st.lists(names, min_size=2, max_size=5))
+def test_labels_in_any_script_come_back(flatbuffer, labels):
+    packed = add_metadata(flatbuffer, labels)
+    assert read_labels(packed) == labels
+    assert add_metadata(flatbuffer, labels) == packed
