@@ -22,8 +22,8 @@ lint: .venv/done
 # A synthetic dataset, a small network, a proven file; the picture's path is printed last.
 demo: .venv/done
 	test -d datasets/shapes || $(BIN)/python -m data shapes datasets/shapes
-	$(BIN)/python train.py --data datasets/shapes --run runs/demo --preset tiny --size 64 64 \
-	    --epochs 120 --learning-rate 0.005 --encoder-weights none
+	$(BIN)/python train.py --data datasets/shapes --run runs/demo --preset tiny --size 96 96 \
+	    --epochs 80 --learning-rate 0.005 --encoder-weights none
 	$(BIN)/python -m export runs/demo
 
 # Foreign runtimes, each in an environment of its own. MediaPipe also needs libEGL and libGLES

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import cli
 
-SAMPLE_PICTURES = 4
 SAMPLE_EPOCHS = 5
 
 
@@ -111,26 +110,19 @@ class Notes:
                     tf.summary.scalar(name, value)
         self.writer.flush()
         if epoch % SAMPLE_EPOCHS == 0 or epoch == self.plan.epochs:
-            from data.pictures import write_picture
+            self.draw(self.folder / "samples" / f"epoch{epoch:04}.png")
 
-            path = self.folder / "samples" / f"epoch{epoch:04}.png"
-            write_picture(path, sample_sheet(self.model, self.dataset, self.plan))
+    def draw(self, path: Path) -> None:
+        import numpy as np
 
+        from data.drawing import sheet
+        from data.pictures import write_picture
+        from segnet.metrics import to_mask
 
-def sample_sheet(model, dataset, plan):
-    """A row a picture: the picture, the truth, the prediction; (H, W, 3) uint8 RGB."""
-    import numpy as np
+        def predict(inputs, shape):
+            return to_mask(np.asarray(self.model.predict_on_batch(inputs))[0], shape)
 
-    from data.batches import to_input
-    from data.pictures import comparison, read_pair
-    from segnet.metrics import to_mask
-
-    rows = []
-    for pair in dataset.pairs("val")[:SAMPLE_PICTURES]:
-        picture, truth = read_pair(pair, dataset)
-        guess = to_mask(np.asarray(model.predict_on_batch(to_input(picture, plan.size)[None]))[0])
-        rows.append(comparison(picture, truth, guess, dataset.colours, plan.size))
-    return np.vstack(rows)
+        write_picture(path, sheet(self.dataset, self.plan.size, predict))
 
 
 if __name__ == "__main__":

@@ -96,22 +96,3 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
         if not done:
             raise Refusal(f"cannot write {path}: no such format")
         part.write_bytes(raw.tobytes())
-
-
-def overlay(picture: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
-    """The picture with every class but the first in its colour, half transparent."""
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(colours)] = colours
-    mixed = (picture // 2 + table[mask] // 2).astype(np.uint8)
-    return np.where(((mask > 0) & (mask != VOID))[..., None], mixed, picture)
-
-
-def comparison(picture, truth, guess, colours, size) -> np.ndarray:
-    """The picture, the truth on it and the guess on it, side by side; (H, 3 W, 3) uint8 RGB.
-
-    size: (H, W) in pixels that each is resized to.
-    """
-    to = (size[1], size[0])
-    picture = cv2.resize(picture, to, interpolation=cv2.INTER_AREA)
-    masks = [cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST) for mask in (truth, guess)]
-    return np.hstack([picture, *(overlay(picture, mask, colours) for mask in masks)])

@@ -12,6 +12,7 @@ import numpy as np
 
 import cli
 from cli import Refusal, Verdict, one_of, write_json
+from data.drawing import sheet
 from data.pictures import write_picture
 from export import gate
 from export.convert import to_tflite
@@ -24,7 +25,6 @@ from segnet.rows import preset
 
 RECIPES = ("float32",)
 CONTRACT_SCHEMA = 1
-PREVIEW_PICTURES = 4
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "opencv-python-headless")
 
 
@@ -60,7 +60,9 @@ def export_run(folder: Path, recipe: str = "float32", lowering: str = "auto") ->
         raise Verdict(f"refused: {'; '.join(broken)}. All numbers: {refused}")
     contract = make_contract(content, recipe, lowering, plan, manifest)
     golden = golden_pair(Runtime(content), dataset, plan.size)
-    write_kit(out, content, contract, golden, preview(Runtime(content), dataset, plan.size), report)
+    runtime = Runtime(content)
+    shown = sheet(dataset, plan.size, lambda inputs, shape: to_mask(runtime(inputs)[0], shape))
+    write_kit(out, content, contract, golden, shown, report)
     refused.unlink(missing_ok=True)
     return report
 
@@ -148,19 +150,6 @@ def golden_pair(runtime: Runtime, dataset, size) -> dict[str, np.ndarray]:
 
     inputs, _, _ = next(evaluation_pairs(dataset, "val", size, 1))
     return {"golden_input": inputs, "golden_output": runtime(inputs)}
-
-
-def preview(runtime: Runtime, dataset, size) -> np.ndarray:
-    """A row a validation picture: picture, truth, the file's mask; (H, W, 3) uint8 RGB."""
-    from data.batches import to_input
-    from data.pictures import comparison, read_pair
-
-    rows = []
-    for pair in dataset.pairs("val")[:PREVIEW_PICTURES]:
-        picture, truth = read_pair(pair, dataset)
-        guess = to_mask(runtime(to_input(picture, size)[None])[0])
-        rows.append(comparison(picture, truth, guess, dataset.colours, size))
-    return np.vstack(rows)
 
 
 def write_kit(out: Path, content: bytes, contract: dict, golden: dict, shown, report) -> None:

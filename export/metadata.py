@@ -23,12 +23,12 @@ def add_metadata(model: bytes, labels: list[str]) -> bytes:
     from ai_edge_litert import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromPackedBuf(model)
-    for name, content in (("TFLITE_METADATA", model_metadata()),):
-        buffer, entry = schema.BufferT(), schema.MetadataT()
-        buffer.data = list(content)
-        entry.name, entry.buffer = name, len(tree.buffers)
-        tree.buffers.append(buffer)
-        tree.metadata = [m for m in tree.metadata or [] if m.name != name.encode()] + [entry]
+    name_tensors(tree)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(model_metadata())
+    entry.name, entry.buffer = "TFLITE_METADATA", len(tree.buffers)
+    tree.buffers.append(buffer)
+    tree.metadata = [*(tree.metadata or []), entry]
     tree.description = "segnet"
     builder = flatbuffers.Builder(len(model))
     builder.Finish(tree.Pack(builder), b"TFL3")
@@ -37,6 +37,17 @@ def add_metadata(model: bytes, labels: list[str]) -> bytes:
         # A fixed date, so that the same model gives the same bytes.
         archive.writestr(zipfile.ZipInfo("labels.txt"), "".join(f"{name}\n" for name in labels))
     return packed.getvalue()
+
+
+def name_tensors(tree) -> None:
+    """Names input and output "image" and "logits", in the graph and in its signature."""
+    (graph,), (signature,) = tree.subgraphs, tree.signatureDefs
+    for tensors, entries, name in (
+        (graph.inputs, signature.inputs, "image"),
+        (graph.outputs, signature.outputs, "logits"),
+    ):
+        (tensor,), (entry,) = tensors, entries
+        graph.tensors[tensor].name = entry.name = name
 
 
 def read_labels(model: bytes) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from data.batches import evaluation_pairs
+from data.batches import evaluation_pairs, to_input
 from data.dataset import Dataset
 from segnet.metrics import confusion, scores, to_mask
 
@@ -24,6 +24,12 @@ def logits_of(model: Path):
 
     runtime = Runtime(model)
     return runtime, runtime.size
+
+
+def predictor(model: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """From a picture (H, W, 3) uint8 RGB to class ids (H, W) uint8, by a run or a .tflite."""
+    function, size = logits_of(model)
+    return lambda picture: to_mask(function(to_input(picture, size)[None])[0], picture.shape[:2])
 
 
 def keras_function(net) -> Callable:

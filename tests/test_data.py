@@ -14,6 +14,7 @@ from cli import Refusal
 from data.augment import geometry
 from data.batches import training_batches
 from data.dataset import Dataset, read_dataset
+from data.drawing import overlay, sheet
 from data.labels import VOID
 from data.pictures import read_mask, read_pair, read_picture
 from data.shapes import write_shapes
@@ -129,3 +130,24 @@ def test_colour_alone_does_not_tell_shapes(tmp_path):
         picture, mask = read_pair(pair, dataset)
         matrix = matrix + confusion(mask, share.argmax(1)[colours(picture)], 4)
     assert scores(matrix, dataset.classes)["miou"] < 0.5
+
+
+def test_overlay_by_hand():
+    picture = np.full((1, 4, 3), 100, np.uint8)
+    mask = np.uint8([[0, 1, 2, VOID]])
+    drawn = overlay(picture, mask, [[9, 9, 9], [200, 0, 50], [0, 0, 0]])
+    # The first class and void leave the picture; the others are half picture, half colour.
+    assert drawn.tolist() == [[[100] * 3, [150, 50, 75], [50] * 3, [100] * 3]]
+
+
+def test_sheet_shows_picture_truth_and_model(shapes):
+    """A model that answers the truth has the same row twice; one of background has the picture."""
+    dataset = read_dataset(shapes)
+    truths = iter([read_pair(pair, dataset)[1] for pair in dataset.pairs("val")])
+    drawn = sheet(dataset, (64, 64), lambda inputs, shape: next(truths))
+    assert drawn.shape == (600, 400, 3)
+    caption = 20  # pixels
+    assert np.array_equal(drawn[200 + caption : 400], drawn[400 + caption :])
+    assert not np.array_equal(drawn[caption:200], drawn[200 + caption : 400])
+    blank = sheet(dataset, (64, 64), lambda inputs, shape: np.zeros(shape, np.uint8))
+    assert np.array_equal(blank[caption:200], blank[400 + caption :])

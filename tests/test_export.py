@@ -60,6 +60,7 @@ def test_kit(run):
     assert contract["sha256"] == hashlib.sha256(content).hexdigest()
     assert contract["input"]["shape"] == [1, 64, 64, 3] and contract["input"]["dtype"] == "float32"
     assert contract["output"]["shape"] == [1, 64, 64, 4]
+    assert (contract["input"]["name"], contract["output"]["name"]) == ("image", "logits")
     labels = ["background", "disc", "box", "star"]
     assert contract["labels"] == read_labels(content) == labels
     assert (out / "labels.txt").read_text().split() == labels

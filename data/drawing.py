@@ -1,0 +1,49 @@
+"""Pictures for people: masks on top of pictures, and sheets of them."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from data.batches import to_input
+from data.dataset import Dataset
+from data.labels import VOID
+from data.pictures import read_pair
+
+SIDE = 200  # pixels, height of a picture on a sheet
+PICTURES = 4
+ROWS = ("picture", "truth", "model")
+
+
+def overlay(picture: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
+    """The picture with every class but the first in its colour, half transparent."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(colours)] = colours
+    mixed = (picture // 2 + table[mask] // 2).astype(np.uint8)
+    return np.where(((mask > 0) & (mask != VOID))[..., None], mixed, picture)
+
+
+def sheet(dataset: Dataset, size: tuple[int, int], predict: Callable) -> np.ndarray:
+    """The first validation pictures, a column each: picture, truth and model; (H, W, 3) RGB uint8.
+
+    predict: from (1, *size, 3) float32 and the shape (H, W) of the picture to class ids (H, W).
+    """
+    columns = []
+    for pair in dataset.pairs("val")[:PICTURES]:
+        picture, truth = read_pair(pair, dataset)
+        guess = predict(to_input(picture, size)[None], truth.shape)
+        columns.append(column(picture, [truth, guess], dataset.colours))
+    drawn = np.hstack(columns)
+    for row, name in enumerate(ROWS):
+        cv2.rectangle(drawn, (0, row * SIDE), (9 + 8 * len(name), row * SIDE + 19), (0, 0, 0), -1)
+        place = (5, row * SIDE + 14)
+        cv2.putText(drawn, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255,) * 3, 1, cv2.LINE_AA)
+    return drawn
+
+
+def column(picture, masks, colours) -> np.ndarray:
+    to = (max(1, round(picture.shape[1] * SIDE / picture.shape[0])), SIDE)
+    rule = cv2.INTER_AREA if picture.shape[0] > SIDE else cv2.INTER_CUBIC
+    picture = cv2.resize(picture, to, interpolation=rule)
+    masks = [cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST) for mask in masks]
+    return np.vstack([picture, *(overlay(picture, mask, colours) for mask in masks)])
