@@ -47,8 +47,15 @@ def one_of(word: str, known: Iterable[str], what: str) -> str:
     raise Refusal(f"no {what} {word!r}.{hint} There are: {', '.join(known)}")
 
 
-def parser(command: str, about: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are refusals: one line, the way out, exit code 2."""
+
+    def error(self, message):
+        raise Refusal(f"{message}. {self.prog} --help says what there is")
+
+
+def parser(command: str, about: str) -> Parser:
+    return Parser(
         prog=command, description=about, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -62,6 +69,8 @@ def add_flags(parser: argparse.ArgumentParser, options: type) -> None:
             meta["required"] = True
         elif field.default is not None:
             meta["help"] += " (default %(default)s)"
+        if "nargs" not in meta:
+            meta.setdefault("metavar", {int: "N", float: "X"}.get(meta.get("type"), "NAME"))
         default = None if field.default is dataclasses.MISSING else field.default
         parser.add_argument("--" + field.name.replace("_", "-"), default=default, **meta)
 

@@ -35,27 +35,32 @@ def train(plan, folder: Path) -> None:
     probe(dataset)
     backend.seed_everything(plan.seed)
     model = build(backend.start(), network, plan.size, classes)
-    said = ""
+    pretrained = []
     if not has_checkpoint(folder):
-        said = load_encoder(model, network, plan.encoder_weights)
+        pretrained = load_encoder(model, network, plan.encoder_weights)
     described = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
-    open_run(folder, plan, {**described, "fingerprint": dataset.fingerprint()})
+    described["fingerprint"] = dataset.fingerprint()
+    pretrained = open_run(folder, plan, described, pretrained)["pretrained"]
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
-    compile_model(model, plan, plan.epochs * steps, class_weights(dataset, plan))
+    weights = class_weights(dataset, plan)
+    compile_model(model, plan, plan.epochs * steps, pretrained, weights)
     loop = Loop(
         model, plan, folder, steps,
         lambda start: training_batches(dataset, plan.size, plan.batch, plan.seed, start),
         lambda: evaluate(model, dataset, plan), Notes(model, dataset, plan, folder),
     )  # fmt: skip
     if loop.restore():
-        done = loop.step == loop.steps and (folder / "last.weights.h5").exists()
-        said = "finished already" if done else f"continues at step {loop.step} of {loop.steps}"
-    cli.say(said)
-    if said != "finished already":
+        cli.say(f"continues at step {loop.step} of {loop.steps}")
+    layers = sum(bool(layer.weights) for layer in model.layers)
+    if pretrained:
+        cli.say(f"weights from {plan.encoder_weights}: {len(pretrained)} of {layers} layers")
+    finished = loop.step == loop.steps and (folder / "last.weights.h5").exists()
+    if not finished:
         loop.run()
     print(f"{folder}: best mIoU {loop.best:.4f} on the validation set")
-    if said == "finished already":
-        print(f"to train longer: a new --run with --encoder-weights {folder}")
+    if finished:
+        print("finished already; to train longer: "
+              f"a new --run with --encoder-weights {folder}")  # fmt: skip
 
 
 def class_weights(dataset, plan):

@@ -19,8 +19,10 @@ HDF5_OVERHEAD = 2048  # bytes an array; measured 1,870
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "grain")
 
 
-def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
+def open_run(folder: Path, plan: Plan, dataset: dict, pretrained: list[str]) -> dict:
     """Makes the run folder, or checks that what has begun there is of the same plan and data.
+
+    pretrained: names of the layers that came with weights. Gives the run's manifest.
 
     Until its first epoch ends a run has nothing to lose, and another plan may take its place.
     """
@@ -31,7 +33,7 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
     if (folder / "plan.json").exists():
         if has_checkpoint(folder) or (folder / "best.weights.h5").exists():
             compare(folder, wanted, dataset)
-            return
+            return read_json(folder / MANIFEST)
     elif folder.is_dir() and (strange := {path.name for path in folder.iterdir()} - {MANIFEST}):
         raise Refusal(f"{folder} holds {min(strange)} and is no run. Name a new --run")
     manifest = {
@@ -40,9 +42,11 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "machine": platform.machine(),
         "dataset": dataset,
+        "pretrained": pretrained,
     }
     write_json(folder / MANIFEST, manifest)
     write_json(folder / "plan.json", wanted)
+    return manifest
 
 
 def has_checkpoint(folder: Path) -> bool:

@@ -13,10 +13,10 @@ from cli import Refusal
 from segnet.rows import Conv, Preset
 
 
-def load_encoder(model, preset: Preset, source: str) -> str:
-    """Puts weights into `model`; says in a line what it did. Raises Refusal."""
+def load_encoder(model, preset: Preset, source: str) -> list[str]:
+    """Puts weights into `model`; gives the names of the layers that got some. Raises Refusal."""
     if source == "none":
-        return "encoder weights: none, random"
+        return []
     if source == "imagenet":
         return copy_encoder(model, preset, imagenet(), source)
     path = Path(source)
@@ -62,30 +62,26 @@ def text(name) -> str:
     return name.decode() if isinstance(name, bytes) else name
 
 
-def copy_run(model, folder: Path) -> str:
+def copy_run(model, folder: Path) -> list[str]:
     from segnet.run import load_run
 
     other, _, _ = load_run(folder)
     names = {layer.name for layer in other.layers}
-    copied, rest = [], []
+    copied = []
     for layer in model.layers:
-        if not layer.weights:
-            continue
         theirs = other.get_layer(layer.name).get_weights() if layer.name in names else []
-        fits = [w.shape for w in theirs] == [tuple(w.shape) for w in layer.weights]
-        (copied if fits else rest).append(layer.name)
-        if fits:
+        if theirs and [w.shape for w in theirs] == [tuple(w.shape) for w in layer.weights]:
             layer.set_weights(theirs)
+            copied.append(layer.name)
     if not copied:
         raise Refusal(f"no layer of {folder} fits this preset. Type --encoder-weights none")
-    fresh = f"; random: {', '.join(rest)}" if rest else ""
-    return f"encoder weights: {len(copied)} layers of {folder}{fresh}"
+    return copied
 
 
-def copy_encoder(model, preset: Preset, source: dict, name: str) -> str:
+def copy_encoder(model, preset: Preset, source: dict, name: str) -> list[str]:
     """Copies a MobileNet v1 in keras.applications' names, from the first row as far as it fits."""
     order = np.arange(preset.encoder[0].out)
-    rows, number = 0, 0
+    copied, number = [], 0
     for row in preset.encoder:
         if isinstance(row, Conv):
             kernel, norm = source.get("conv1", [None])[0], source.get("conv1_bn")
@@ -102,8 +98,14 @@ def copy_encoder(model, preset: Preset, source: dict, name: str) -> str:
             if row.mid or f"conv_pw_{number}" not in source:
                 break
             order = copy_separable(model, row, source, number, order, name)
-        rows += 1
-    return f"encoder weights: {rows} of {len(preset.encoder)} rows of {name}"
+        copied.append(row.name)
+    return [layer.name for layer in model.layers if layer.weights and of_row(layer.name, copied)]
+
+
+def of_row(layer: str, rows: list[str]) -> bool:
+    """Whether a layer's name is a row's own or the row's with a suffix of the builder's."""
+    ends = ("", "_bn", "_dw", "_dw_bn", "_pw", "_pw_bn", "_pw_crelu_bn")
+    return any(layer == row + end for row in rows for end in ends)
 
 
 def copy_separable(model, row, source, number, order, name) -> np.ndarray:

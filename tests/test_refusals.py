@@ -169,6 +169,21 @@ def test_loss_that_is_no_number(finished, tmp_path):
     refused(end, "the loss became .* at step", r"--learning-rate 2\.5e\+37")
 
 
+@pytest.mark.parametrize(
+    ("words", "came"),
+    [
+        ("train.py --data x", "the following arguments are required: --run"),
+        ("train.py --data x --run y --epochs many", "invalid int value: 'many'"),
+        ("-m data chek x", "invalid choice: 'chek' .*'check'"),
+        ("-m segnet cost --preset base", "required: --size, --classes"),
+        ("-m export", "required: runs/NAME"),
+    ],
+)
+def test_words_that_nobody_knows(words, came):
+    words = [sys.executable, *words.split()]
+    refused(subprocess.run(words, cwd=ROOT, capture_output=True, text=True), came, "--help says")
+
+
 def test_options_that_cannot_be(finished, tmp_path):
     refused(train(finished / "shapes", tmp_path / "run", "--epochs", "0"), "--epochs is 0", "above")
     end = train(finished / "shapes", tmp_path / "run", "--preset", "bass")
