@@ -178,3 +178,15 @@ def test_score_of_run_and_file_agree(run):
         found.append(json.loads(end.stdout))
     assert found[0]["miou"] == pytest.approx(found[1]["miou"], abs=1e-3)
     assert list(found[0]["iou"]) == ["background", "disc", "box", "star"]
+
+
+def test_latency_side_by_side(run):
+    kit.export_run(run, lowering="depth_to_space")
+    path = str(run / "export" / "float32" / "model.tflite")
+    words = [sys.executable, "-m", "benchmarks.latency", path, path, "--rounds", "9"]
+    end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    head, line = end.stdout.splitlines()
+    milliseconds, ratio, megabytes, name = line.split()
+    assert head.split()[:3] == ["ms", "ratio", "MB"] and name == path
+    assert float(milliseconds) > 0 and float(ratio) == 1
+    assert float(megabytes) == pytest.approx(Path(path).stat().st_size / 1e6, abs=0.01)
