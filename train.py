@@ -35,25 +35,20 @@ def train(plan, folder: Path) -> None:
     probe(dataset)
     backend.seed_everything(plan.seed)
     model = build(backend.start(), network, plan.size, classes)
-    pretrained = []
     if not has_checkpoint(folder):
-        pretrained = load_encoder(model, network, plan.encoder_weights)
+        said = load_encoder(model, network, plan.encoder_weights)
     described = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
-    described["fingerprint"] = dataset.fingerprint()
-    pretrained = open_run(folder, plan, described, pretrained)["pretrained"]
+    open_run(folder, plan, {**described, "fingerprint": dataset.fingerprint()})
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
-    weights = class_weights(dataset, plan)
-    compile_model(model, plan, plan.epochs * steps, pretrained, weights)
+    compile_model(model, plan, plan.epochs * steps, class_weights(dataset, plan))
     loop = Loop(
         model, plan, folder, steps,
         lambda start: training_batches(dataset, plan.size, plan.batch, plan.seed, start),
         lambda: evaluate(model, dataset, plan), Notes(model, dataset, plan, folder),
     )  # fmt: skip
     if loop.restore():
-        cli.say(f"continues at step {loop.step} of {loop.steps}")
-    layers = sum(bool(layer.weights) for layer in model.layers)
-    if pretrained:
-        cli.say(f"weights from {plan.encoder_weights}: {len(pretrained)} of {layers} layers")
+        said = f"continues at step {loop.step} of {loop.steps}"
+    cli.say(said)
     finished = loop.step == loop.steps and (folder / "last.weights.h5").exists()
     if not finished:
         loop.run()

@@ -19,10 +19,9 @@ WIDE_GAP = 0.15  # of pixel accuracy, between training mode and inference mode o
 PATIENCE = 3  # evaluations without a single pixel of a class, before it is said
 
 
-def compile_model(model, plan: Plan, steps: int, pretrained: list[str], weights=None) -> None:
+def compile_model(model, plan: Plan, steps: int, weights=None) -> None:
     """AdamW with warm-up and cosine over `steps`; kernels decay, norms and biases do not.
 
-    pretrained: names of the layers that learn at `plan.pretrained_rate` of the learning rate.
     weights: of the classes in the cross entropy, (C,), or None.
     """
     import keras
@@ -32,27 +31,15 @@ def compile_model(model, plan: Plan, steps: int, pretrained: list[str], weights=
         plan.learning_rate / 100, max(steps - warmup, 1), warmup_target=plan.learning_rate,
         warmup_steps=warmup,
     )  # fmt: skip
-    names = [variable.path.split("/")[0] for variable in model.trainable_variables]
-    factors = [plan.pretrained_rate if name in set(pretrained) else 1.0 for name in names]
-    optimizer = adamw(factors, rate, weight_decay=plan.weight_decay, global_clipnorm=CLIP_NORM)
+    optimizer = keras.optimizers.AdamW(
+        rate, weight_decay=plan.weight_decay, global_clipnorm=CLIP_NORM
+    )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     classes = model.output_shape[-1]
     # XLA on a CPU makes a step 13 times slower (LOG.md).
     jit = False if keras.backend.backend() == "tensorflow" and not has_gpu() else "auto"
     model.compile(optimizer, segmentation_loss(keras, classes, weights), jit_compile=jit)
     optimizer.build(model.trainable_variables)
-
-
-def adamw(factors: list[float], *words, **options):
-    """Keras' AdamW, with a factor on the learning rate of each trainable variable."""
-    import keras
-
-    class Optimizer(keras.optimizers.AdamW):
-        def update_step(self, gradient, variable, learning_rate):
-            factor = factors[self._get_variable_index(variable)]
-            super().update_step(gradient, variable, learning_rate * factor)
-
-    return Optimizer(*words, **options)
 
 
 class Loop:

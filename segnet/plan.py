@@ -22,9 +22,6 @@ class Plan:
         help="imagenet, none, a keras.applications .h5 file or runs/OTHER",
     )
     learning_rate: float = option(2e-3, type=float, help="highest, after warm-up")
-    pretrained_rate: float = option(
-        0.1, type=float, help="of the learning rate, for layers that come with weights"
-    )
     weight_decay: float = option(1e-2, type=float, help="of AdamW, on kernels only")
     warmup_steps: int = option(200, type=int, help="steps until the highest learning rate")
     class_weights: str = option(
@@ -35,7 +32,7 @@ class Plan:
     def __post_init__(self):
         object.__setattr__(self, "size", tuple(self.size))
         one_of(self.class_weights, CLASS_WEIGHTS, "class weights")
-        for name in ("epochs", "batch", "learning_rate", "pretrained_rate"):
+        for name in ("epochs", "batch", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise Refusal(
                     f"--{name.replace('_', '-')} is {getattr(self, name)}; needed: above 0"

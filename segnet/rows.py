@@ -136,9 +136,8 @@ COURSE160 = Preset(TRUNK + tuple(
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
 ), "the course's article: five deconvolutions, concat skips, CReLU (derived)")
 
-BASE = Preset(TRUNK[:4] + tuple(
-    row._replace(crelu=True) for row in TRUNK[4:] + MIDDLE + END
-), (
+# CReLU stands where it pays: in the widest rows. Earlier it costs pretrained filters (LOG.md).
+BASE = Preset(TRUNK + MIDDLE + tuple(row._replace(crelu=True) for row in END), (
     Up("deconv1",                     96, 2, "conv5_5",    64,    96, False, "bn"),
     Up("deconv2",                     64, 2, "conv4_1",    32,    64, False, "bn"),
     Up("deconv3",                     32, 2, "conv3_1",    32,    32, False, "bn"),

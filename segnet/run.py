@@ -19,10 +19,8 @@ HDF5_OVERHEAD = 2048  # bytes an array; measured 1,870
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "grain")
 
 
-def open_run(folder: Path, plan: Plan, dataset: dict, pretrained: list[str]) -> dict:
+def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
     """Makes the run folder, or checks that what has begun there is of the same plan and data.
-
-    pretrained: names of the layers that came with weights. Gives the run's manifest.
 
     Until its first epoch ends a run has nothing to lose, and another plan may take its place.
     """
@@ -33,7 +31,7 @@ def open_run(folder: Path, plan: Plan, dataset: dict, pretrained: list[str]) -> 
     if (folder / "plan.json").exists():
         if has_checkpoint(folder) or (folder / "best.weights.h5").exists():
             compare(folder, wanted, dataset)
-            return read_json(folder / MANIFEST)
+            return
     elif folder.is_dir() and (strange := {path.name for path in folder.iterdir()} - {MANIFEST}):
         raise Refusal(f"{folder} holds {min(strange)} and is no run. Name a new --run")
     manifest = {
@@ -42,11 +40,9 @@ def open_run(folder: Path, plan: Plan, dataset: dict, pretrained: list[str]) -> 
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         "machine": platform.machine(),
         "dataset": dataset,
-        "pretrained": pretrained,
     }
     write_json(folder / MANIFEST, manifest)
     write_json(folder / "plan.json", wanted)
-    return manifest
 
 
 def has_checkpoint(folder: Path) -> bool:

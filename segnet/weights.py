@@ -13,10 +13,10 @@ from cli import Refusal
 from segnet.rows import Conv, Preset
 
 
-def load_encoder(model, preset: Preset, source: str) -> list[str]:
-    """Puts weights into `model`; gives the names of the layers that got some. Raises Refusal."""
+def load_encoder(model, preset: Preset, source: str) -> str:
+    """Puts weights into `model`; says in a line what it did. Raises Refusal."""
     if source == "none":
-        return []
+        return "weights: random"
     if source == "imagenet":
         return copy_encoder(model, preset, imagenet(), source)
     path = Path(source)
@@ -62,26 +62,27 @@ def text(name) -> str:
     return name.decode() if isinstance(name, bytes) else name
 
 
-def copy_run(model, folder: Path) -> list[str]:
+def copy_run(model, folder: Path) -> str:
     from segnet.run import load_run
 
     other, _, _ = load_run(folder)
     names = {layer.name for layer in other.layers}
-    copied = []
-    for layer in model.layers:
+    layers = [layer for layer in model.layers if layer.weights]
+    copied = 0
+    for layer in layers:
         theirs = other.get_layer(layer.name).get_weights() if layer.name in names else []
-        if theirs and [w.shape for w in theirs] == [tuple(w.shape) for w in layer.weights]:
+        if [w.shape for w in theirs] == [tuple(w.shape) for w in layer.weights]:
             layer.set_weights(theirs)
-            copied.append(layer.name)
+            copied += 1
     if not copied:
         raise Refusal(f"no layer of {folder} fits this preset. Type --encoder-weights none")
-    return copied
+    return f"weights: {copied} of {len(layers)} layers from {folder}"
 
 
-def copy_encoder(model, preset: Preset, source: dict, name: str) -> list[str]:
+def copy_encoder(model, preset: Preset, source: dict, name: str) -> str:
     """Copies a MobileNet v1 in keras.applications' names, from the first row as far as it fits."""
     order = np.arange(preset.encoder[0].out)
-    copied, number = [], 0
+    rows, number = 0, 0
     for row in preset.encoder:
         if isinstance(row, Conv):
             kernel, norm = source.get("conv1", [None])[0], source.get("conv1_bn")
@@ -98,14 +99,8 @@ def copy_encoder(model, preset: Preset, source: dict, name: str) -> list[str]:
             if row.mid or f"conv_pw_{number}" not in source:
                 break
             order = copy_separable(model, row, source, number, order, name)
-        copied.append(row.name)
-    return [layer.name for layer in model.layers if layer.weights and of_row(layer.name, copied)]
-
-
-def of_row(layer: str, rows: list[str]) -> bool:
-    """Whether a layer's name is a row's own or the row's with a suffix of the builder's."""
-    ends = ("", "_bn", "_dw", "_dw_bn", "_pw", "_pw_bn", "_pw_crelu_bn")
-    return any(layer == row + end for row in rows for end in ends)
+        rows += 1
+    return f"weights: {rows} of {len(preset.encoder)} encoder rows from {name}"
 
 
 def copy_separable(model, row, source, number, order, name) -> np.ndarray:

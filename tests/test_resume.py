@@ -79,7 +79,7 @@ def test_killed_once(tmp_path):
     longer[longer.index("none")] = str(tmp_path / "parts")
     end = subprocess.run(longer, cwd=ROOT, capture_output=True, text=True)
     assert end.returncode == 0
-    assert f"weights from {tmp_path / 'parts'}: 43 of 43 layers" in end.stderr
+    assert f"weights: 43 of 43 layers from {tmp_path / 'parts'}" in end.stderr
 
 
 @pytest.mark.slow
