@@ -136,13 +136,14 @@ COURSE160 = Preset(TRUNK + tuple(
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
 ), "the course's article: five deconvolutions, concat skips, CReLU (derived)")
 
-# CReLU stands where it pays: in the widest rows. Earlier it costs pretrained filters (LOG.md).
+# CReLU stands where it pays: in the widest rows. Earlier it costs pretrained filters (LOG.md). The
+# last deconvolution has kernel 4: with 2 its four phases disagree and edges get teeth.
 BASE = Preset(TRUNK + MIDDLE + tuple(row._replace(crelu=True) for row in END), (
     Up("deconv1",                     96, 2, "conv5_5",    64,    96, False, "bn"),
     Up("deconv2",                     64, 2, "conv4_1",    32,    64, False, "bn"),
     Up("deconv3",                     32, 2, "conv3_1",    32,    32, False, "bn"),
     Up("deconv4",                     16, 2, "conv2_1",    16,    16, False, "bn"),
-    Up("deconv5",                CLASSES, 2, None,          0,     0, False, "bias"),
+    Up("deconv5",                CLASSES, 4, None,          0,     0, False, "bias"),
 ), "our first default")
 
 TINY = Preset((
