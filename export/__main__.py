@@ -35,10 +35,17 @@ def export(words: list[str]) -> None:
     if words.json:
         print(json.dumps(report))
         return
-    print(f"mIoU {report['miou_tflite']:.4f}, Keras {report['miou_keras']:.4f}")
-    print(f"equal pixels {report['agreement']:.4%}, largest error {report['max_abs_error']:.1e}")
-    print(f"{report['size_bytes'] / 1e6:.2f} MB, {report['latency_ms']:.2f} ms on one thread here")
-    print(Path(words.run) / "export" / words.recipe / "preview.png")
+    out = Path(words.run) / "export" / words.recipe
+    print(
+        f"{out / 'model.tflite'}: {report['size_bytes'] / 1e6:.2f} MB, "
+        f"{report['latency_ms']:.2f} ms on one thread here, one XNNPACK partition"
+    )
+    print(
+        f"mIoU {report['miou_tflite']:.4f}, Keras {report['miou_keras']:.4f}; equal pixels "
+        f"{report['agreement']:.4%}, "
+        f"largest error {report['max_abs_error']:.1e} of the largest logit"
+    )
+    print(out / "preview.png")
 
 
 def show_score(words: list[str]) -> None:

@@ -1,7 +1,6 @@
 """The training loop: steps, checkpoints, exact resume. It knows tensors, not files of pictures."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -114,7 +113,6 @@ class Loop:
         return (self.step - 1) % self.steps_per_epoch + 1
 
     def end_epoch(self, pictures, masks) -> None:
-        start = time.perf_counter()
         epoch = self.step // self.steps_per_epoch
         found = self.evaluate()
         row = {"epoch": epoch, "loss": self.loss_sum / self.steps_per_epoch, "miou": found["miou"]}
@@ -128,11 +126,7 @@ class Loop:
         self.write_history()
         self.save()
         classes = ", ".join(f"{n} {v:.3f}" for n, v in found["iou"].items() if v is not None)
-        seconds = time.perf_counter() - start
-        note(
-            f"epoch {epoch}: loss {row['loss']:.4f}, mIoU {row['miou']:.4f} ({classes}), "
-            f"evaluated in {seconds:.0f} s"
-        )
+        note(f"epoch {epoch}: loss {row['loss']:.4f}, mIoU {row['miou']:.4f} ({classes})")
         for remark in remarks(self.history, self.mode_gap(pictures, masks)):
             note(f"note: {remark}")
         self.after_epoch(epoch, self.history)
