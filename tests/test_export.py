@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ import numpy as np
 import pytest
 
 from cli import Refusal, Verdict
-from data.shapes import write_shapes
 from export import gate, kit
 from export.convert import to_tflite
 from export.metadata import read_labels
@@ -25,14 +25,9 @@ SOUND = {"partitions": 1, "agreement": 1.0, "max_abs_error": 1e-6}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run of `tiny` after one short epoch, with its dataset."""
-    folder = tmp_path_factory.mktemp("export")
-    write_shapes(folder / "shapes", train=16, val=6)
-    plan = "--preset tiny --size 64 64 --epochs 1 --batch 8 --encoder-weights none".split()
-    words = ["train.py", "--data", str(folder / "shapes"), "--run", str(folder / "run"), *plan]
-    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
-    return folder / "run"
+def run(finished, tmp_path_factory):
+    """A run of `tiny` of one epoch, to be exported."""
+    return shutil.copytree(finished / "run", tmp_path_factory.mktemp("export") / "run")
 
 
 @pytest.fixture
@@ -168,9 +163,9 @@ def test_refusals(run, tmp_path):
     assert end.returncode == 2 and end.stderr.startswith("error: ") and end.stdout == ""
 
 
-def test_score_of_run_and_file_agree(run):
+def test_score_of_run_and_file_agree(run, finished):
     kit.export_run(run, lowering="depth_to_space")
-    data = str(run.parent / "shapes")
+    data = str(finished / "shapes")
     found = []
     for model in (run, run / "export" / "float32" / "model.tflite"):
         words = [sys.executable, "-m", "export", "score", str(model), "--data", data, "--json"]

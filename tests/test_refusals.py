@@ -1,57 +1,25 @@
 """What bad input is answered: one line that names the file and the way out, and nothing harmed."""
 
 import hashlib
-import json
 import os
 import re
 import resource
 import shutil
-import struct
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import cv2
 import h5py
-import keras
 import numpy as np
 import pytest
+from conftest import train
 
-from cli import Refusal
-from data.dataset import Dataset, read_dataset
-from data.labels import VOID
-from data.pictures import read_mask, read_picture
 from data.shapes import write_shapes
-from export.kit import export_run
-from export.score import score
-from segnet.build import build
-from segnet.rows import preset
-from segnet.run import load_run, save_checkpoint
-from segnet.weights import load_encoder
 
 ROOT = Path(__file__).parent.parent
-PLAN = "--preset tiny --size 64 64 --epochs 1 --batch 4 --encoder-weights none".split()
-PAIRS = 8
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A dataset and a run that is done."""
-    folder = tmp_path_factory.mktemp("finished")
-    write_shapes(folder / "shapes", train=PAIRS, val=2)
-    end = train(folder / "shapes", folder / "run")
-    assert end.returncode == 0, end.stderr
-    return folder
-
-
-def train(data, run, *more, **options):
-    words = ["train.py", "--data", str(data), "--run", str(run), *PLAN, *more]
-    return subprocess.run(
-        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, **options
-    )
 
 
 def contents(folder):
@@ -161,7 +129,7 @@ def test_another_plan(finished, more, words):
 
 
 def test_other_data(finished, tmp_path):
-    write_shapes(tmp_path / "shapes", seed=1, train=PAIRS, val=2)
+    write_shapes(tmp_path / "shapes", seed=1, train=16, val=6)
     shutil.copytree(finished, tmp_path / "finished")
     shutil.rmtree(tmp_path / "finished/shapes/train")
     shutil.copytree(tmp_path / "shapes/train", tmp_path / "finished/shapes/train")
@@ -282,112 +250,3 @@ def test_folder_without_permission(finished, tmp_path):
         pytest.skip("root may write everywhere")
     tmp_path.chmod(0o500)
     refused(train(finished / "shapes", tmp_path / "run"), "cannot write", "may write to")
-
-
-@pytest.fixture
-def copy(finished, tmp_path):
-    """Copies of the dataset and of the run, to be broken."""
-    shutil.copytree(finished, tmp_path / "copy")
-    return tmp_path / "copy"
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("best.weights.h5", None, r"best\.weights\.h5 is missing: .* train it first"),
-        ("best.weights.h5", b"no HDF5", r"best\.weights\.h5 is damaged .* Train a new run"),
-        ("plan.json", b"{", r"plan\.json is damaged: .* Restore it or delete its folder"),
-        ("plan.json", None, r"is no run: plan\.json is missing. train\.py --run makes one"),
-        ("manifest.json", None, r"manifest\.json is missing"),
-    ],
-)
-def test_damaged_runs(copy, name, content, words):
-    path = copy / "run" / name
-    path.unlink() if content is None else path.write_bytes(content)
-    with pytest.raises(Refusal, match=words):
-        load_run(copy / "run")
-
-
-def test_checkpoint_of_another_network(copy):
-    """Its plan says the same, but the numbers in it have other shapes."""
-    shutil.rmtree(copy / "run")
-    assert train(copy / "shapes", copy / "run").returncode == 0
-    save_checkpoint(copy / "run", [np.zeros(3)], {})
-    end = train(copy / "shapes", copy / "run")
-    refused(end, "run/checkpoints is of another network", "Name a new --run")
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"dear sir", r"a\.png is not a picture: replace or remove it"),
-        (None, r"a\.png cannot be read: No such file"),
-    ],
-)
-def test_files_that_are_no_pictures(tmp_path, content, words):
-    if content is not None:
-        (tmp_path / "a.png").write_bytes(content)
-    for read in (read_picture, lambda path: read_mask(path, Dataset(tmp_path, ["a"], [], VOID))):
-        with pytest.raises(Refusal, match=words):
-            read(tmp_path / "a.png")
-
-
-def test_png_that_ends_too_early(tmp_path):
-    done, raw = cv2.imencode(".png", np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8))
-    assert done
-    (tmp_path / "a.png").write_bytes(raw.tobytes()[: len(raw) // 2])
-    with pytest.raises(Refusal, match=r"a\.png is (damaged|truncated): replace or remove it"):
-        read_mask(tmp_path / "a.png", Dataset(tmp_path, ["a", "b"], [], VOID))
-
-
-def test_decompression_bomb(tmp_path):
-    """A header of 60,000 x 60,000 pixels is refused before anything is decoded."""
-    content = b"\x89PNG\r\n\x1a\n"
-    size = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    for name, data in ((b"IHDR", size), (b"IDAT", zlib.compress(bytes(9)))):
-        content += struct.pack(">I", len(data)) + name + data
-        content += struct.pack(">I", zlib.crc32(name + data))
-    (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(Refusal, match=r"a\.png has 60000x60000 pixels; shrink it"):
-        read_picture(tmp_path / "a.png")
-
-
-def test_split_without_folder(copy):
-    shutil.rmtree(copy / "shapes/val")
-    refused(train(copy / "shapes", copy / "new"), "val/images is missing: a split is a folder with")
-
-
-def test_shapes_into_a_folder_in_use(tmp_path):
-    (tmp_path / "letters.txt").write_text("dear")
-    with pytest.raises(Refusal, match="is not empty: name a new folder or delete it"):
-        write_shapes(tmp_path)
-
-
-def test_weights_of_a_run_that_shares_no_layer(copy):
-    model = build(keras, preset("mobileseg160"), (64, 64), 3)
-    with pytest.raises(Refusal, match=r"no layer of .*run fits this preset. Type .* none"):
-        load_encoder(model, preset("mobileseg160"), str(copy / "run"))
-
-
-def test_models_that_cannot_be_scored(copy):
-    dataset = read_dataset(copy / "shapes")
-    (copy / "bad.tflite").write_bytes(b"no flatbuffer")
-    for model, words in (
-        (copy / "bad.tflite", "the model cannot be loaded"),
-        (copy / "no.tflite", r"no\.tflite cannot be read: No such file"),
-    ):
-        with pytest.raises(Refusal, match=words):
-            score(model, dataset, "val")
-    other = Dataset(dataset.folder, [*dataset.classes, "moon"], [], VOID)
-    with pytest.raises(Refusal, match=r"run knows 4 classes, .* has 5. Score it on a dataset with"):
-        score(copy / "run", other, "val")
-
-
-def test_export_of_other_classes(copy):
-    plan = (copy / "run/plan.json").read_text()
-    data = json.loads(plan)["data"]
-    (copy / "run/plan.json").write_text(plan.replace(data, str(copy / "shapes")))
-    toml = copy / "shapes/dataset.toml"
-    toml.write_text(toml.read_text().replace("disc", "disk"))
-    with pytest.raises(Refusal, match=r"has other classes than .*run was trained on; restore them"):
-        export_run(copy / "run")

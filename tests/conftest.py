@@ -1,0 +1,33 @@
+"""A dataset and a run that many tests look at, made once."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+from data.shapes import write_shapes
+
+ROOT = Path(__file__).parent.parent
+PLAN = "--preset tiny --size 64 64 --epochs 1 --batch 8 --encoder-weights none".split()
+
+
+def train(data, run, *more, **options):
+    """`train.py` with PLAN and more, as a person runs it."""
+    words = ["train.py", "--data", str(data), "--run", str(run), *PLAN, *more]
+    return subprocess.run(
+        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, **options
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A folder with shapes/ and a finished run/ of it. To be looked at, not written to."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_shapes(folder / "shapes", train=16, val=6)
+    end = train(folder / "shapes", folder / "run")
+    assert end.returncode == 0, end.stderr
+    return folder
