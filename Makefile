@@ -26,12 +26,49 @@ demo: .venv/done
 	    --epochs 80 --learning-rate 0.005 --encoder-weights none
 	$(BIN)/python -m export runs/demo
 
-# Foreign runtimes, each in an environment of its own. MediaPipe also needs libEGL and libGLES
-# (Debian: libegl1 libgles2).
+# Foreign runtimes, each in an environment of its own, tried on Debian 12, x86-64. Debian's packages
+# are unpacked there, not installed. On the machine itself: libegl1 and libgles2 for MediaPipe, node
+# with npm, java, and chromium for the tests in a browser.
 .venv-mediapipe/done:
 	$(PYTHON) -m venv .venv-mediapipe
 	.venv-mediapipe/bin/pip install -q mediapipe==1.2.2
 	touch $@
 
-test-clients: .venv/done .venv-mediapipe/done
-	$(BIN)/python -m pytest -m clients -s
+.clients/node/done:
+	rm -rf $(@D)
+	npm install --loglevel=error --no-audit --no-fund --prefix $(@D) \
+	    @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3
+	touch $@
+
+.clients/kotlin/done:
+	rm -rf $(@D)
+	npm install --loglevel=error --no-audit --no-fund --prefix $(@D) kotlin-compiler@2.4.20
+	touch $@
+
+# Chromium's package brings SwiftShader, a Vulkan in software.
+.clients/vulkan/done:
+	rm -rf $(@D)
+	sh tests/clients/unpack_debs.sh $(@D) amd64 chromium-common
+	cd $(@D)/usr/lib/chromium && mv libvulkan.so.1 *vk_swiftshader* ../../..
+	rm -r $(@D)/usr
+	touch $@
+
+.clients/arm/done: | .venv/done
+	rm -rf $(@D)
+	sh tests/clients/unpack_debs.sh $(@D) amd64 qemu-user-static
+	mv $(@D)/usr/bin/qemu-aarch64-static $(@D)
+	rm -r $(@D)/usr
+	sh tests/clients/unpack_debs.sh $(@D)/root arm64 libbz2-1.0 libc6 libexpat1 libffi8 libgcc-s1 \
+	    liblzma5 libpython3.11-minimal libpython3.11-stdlib libssl3 libstdc++6 python3.11-minimal \
+	    zlib1g
+	$(BIN)/pip install -q --target $(@D)/site --no-deps --only-binary=:all: --python-version 311 \
+	    --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
+	    --platform manylinux2014_aarch64 \
+	    ai-edge-litert==2.3.0 ml_dtypes==0.6.0 numpy==2.4.6 typing-extensions==4.16.0
+	touch $@
+
+# The tests of an environment that cannot be made here are skipped and say so. For kits made before:
+# make test-clients KITS="runs/NAME/export/float32 runs/NAME/export/int8"
+test-clients: .venv/done
+	-$(MAKE) -k .venv-mediapipe/done $(patsubst %,.clients/%/done,node kotlin vulkan arm)
+	$(BIN)/python -m pytest -m clients -s -rs

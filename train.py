@@ -22,9 +22,11 @@ def main() -> None:
 def train(plan, folder: Path) -> None:
     from data.batches import training_batches
     from data.dataset import read_dataset
+    from data.pictures import count_pixels
     from segnet import backend
     from segnet.build import build, check
     from segnet.loop import Loop, compile_model
+    from segnet.losses import class_weights
     from segnet.rows import preset
     from segnet.run import has_checkpoint, open_run
     from segnet.weights import load_encoder
@@ -40,7 +42,8 @@ def train(plan, folder: Path) -> None:
     described = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
     open_run(folder, plan, {**described, "fingerprint": dataset.fingerprint()})
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
-    compile_model(model, plan, plan.epochs * steps, class_weights(dataset, plan))
+    weights = class_weights(plan.class_weights, lambda: count_pixels(dataset, "train"))
+    compile_model(model, plan, plan.epochs * steps, weights)
     loop = Loop(
         model, plan, folder, steps,
         lambda start: training_batches(dataset, plan.size, plan.batch, plan.seed, start),
@@ -56,16 +59,6 @@ def train(plan, folder: Path) -> None:
     if finished:
         print("finished already; to train longer: "
               f"a new --run with --encoder-weights {folder}")  # fmt: skip
-
-
-def class_weights(dataset, plan):
-    """The weights that the plan asks for, by the pixels of the training masks; None for none."""
-    if plan.class_weights == "none":
-        return None
-    from data.pictures import count_pixels
-    from segnet.losses import balanced_weights
-
-    return balanced_weights(count_pixels(dataset, "train"))
 
 
 def probe(dataset) -> None:

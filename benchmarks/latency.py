@@ -13,9 +13,10 @@ def main() -> None:
     from export.runtime import Runtime, latency_ms
 
     times = latency_ms({path: Runtime(path) for path in words.files}, words.rounds)
-    first = next(iter(times.values()))
+    first = next(iter(times.values()))["median"]
     print(f"{'ms':>8}{'ratio':>8}{'MB':>8}  median of {words.rounds} interleaved, one thread")
-    for path, milliseconds in times.items():
+    for path, found in times.items():
+        milliseconds = found["median"]
         megabytes = Path(path).stat().st_size / 1e6
         print(f"{milliseconds:8.2f}{milliseconds / first:8.2f}{megabytes:8.2f}  {path}")
 

@@ -17,9 +17,18 @@ AHEAD = 32  # decoded pairs that wait: the memory that a dataset of any size tak
 
 def to_input(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) uint8 RGB to (*size, 3) float32 in [-1, 1], the whole picture resized."""
-    shrinks = picture.shape[0] > size[0] or picture.shape[1] > size[1]
-    rule = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return scale(cv2.resize(picture, (size[1], size[0]), interpolation=rule))
+    return scale(resize(picture, size))
+
+
+def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """To `size` (H, W), uint8: a side that shrinks by area, one that grows bilinearly."""
+    height, width = size
+    smaller = (min(width, picture.shape[1]), min(height, picture.shape[0]))
+    if smaller != picture.shape[1::-1]:
+        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+    if smaller != (width, height):
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    return picture
 
 
 def scale(picture: np.ndarray) -> np.ndarray:

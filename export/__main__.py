@@ -5,47 +5,101 @@ import sys
 from pathlib import Path
 
 import cli
+from cli import Refusal, Verdict
 
 ABOUT = """A finished run to the phone.
 
-python -m export runs/NAME makes runs/NAME/export/float32, the kit, if the gate lets it pass;
-python -m export score MODEL says how good a run or a .tflite is on a split of a dataset."""
+python -m export runs/NAME            makes runs/NAME/export/float32, the kit, if the gate agrees
+python -m export runs/NAME --recipe all    every recipe, and runs/NAME/export/report.html
+python -m export recipes              what recipes there are
+python -m export verify KIT           checks a kit on this machine
+python -m export score MODEL          how good a run or a .tflite is on a split of a dataset"""
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["score"]:
-        show_score(sys.argv[2:])
+    verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify}
+    words = sys.argv[1:]
+    if words and words[0] in verbs:
+        verbs[words[0]](words[1:])
     else:
-        export(sys.argv[1:])
+        export(words)
 
 
 def export(words: list[str]) -> None:
     parser = cli.parser("python -m export", ABOUT)
     parser.add_argument("run", metavar="runs/NAME", help="a finished run")
-    parser.add_argument("--recipe", default="float32", help="(default float32)")
     parser.add_argument(
-        "--lowering", default="auto",
-        help="of deconvolutions: depth_to_space, transpose_conv or auto, the faster here",
+        "--recipe", default="float32", metavar="R[,R...]", help="names or all (default float32)"
+    )
+    parser.add_argument(
+        "--target", default="xnnpack", metavar="T[,T...]",
+        help="where the file must run whole: xnnpack, gpu, coreml, npu (default xnnpack)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="the report, for a machine")
+    parser.add_argument(
+        "--lower", default="auto", metavar="NAME",
+        help="how CReLU and deconvolutions are written: auto, the fastest here, or its name",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-drop", type=float, default=1.0, metavar="X",
+        help="points of mIoU that a file may lose (default 1.0)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="the reports, for a machine")
     words = parser.parse_args(words)
-    from export.kit import export_run
+    from export.make import Choices, export_run
 
-    report = export_run(words.run, words.recipe, words.lowering)
+    choices = Choices(tuple(words.target.split(",")), words.lower, words.max_drop / 100)
+    reports, refused = export_run(words.run, words.recipe, choices)
     if words.json:
-        print(json.dumps(report))
-        return
-    out = Path(words.run) / "export" / words.recipe
-    print(
-        f"{out / 'model.tflite'}: {report['size_bytes'] / 1e6:.2f} MB, "
-        f"{report['latency_ms']:.2f} ms on one thread here, one XNNPACK partition"
+        print(json.dumps(reports))
+    else:
+        for name, report in reports.items():
+            print(summary(name, report))
+        for name in reports:
+            print(Path(words.run) / "export" / name / "preview.png")
+    if refused:
+        raise Verdict("\n".join(refused))
+
+
+def summary(name: str, report: dict) -> str:
+    return (
+        f"{name:10} {report['size_bytes'] / 1e6:6.2f} MB {report['latency_ms']:7.2f} ms  "
+        f"mIoU {report['miou_tflite']:.4f} (Keras {report['miou_keras']:.4f})  "
+        f"equal pixels {report['agreement']:.3%}  {report['lowering']}"
     )
-    print(
-        f"mIoU {report['miou_tflite']:.4f}, Keras {report['miou_keras']:.4f}; equal pixels "
-        f"{report['agreement']:.4%}, "
-        f"largest error {report['max_abs_error']:.1e} of the largest logit"
-    )
-    print(out / "preview.png")
+
+
+def show_recipes(words: list[str]) -> None:
+    parser = cli.parser("python -m export recipes", "What a file can be made of.")
+    parser.parse_args(words)
+    from export.recipes import RECIPES
+
+    heads = ("recipe", "weights", "activations", "input", "output", "needs")
+    line = "{:11}{:9}{:13}{:9}{:9}{:14}{}"
+    print(line.format(*heads, "meant for"))
+    for recipe in RECIPES:
+        needs = "calibration" if recipe.calibrated else "training" if recipe.training else "-"
+        print(line.format(*recipe[:5], needs, recipe.meant_for))
+
+
+def show_verify(words: list[str]) -> None:
+    parser = cli.parser("python -m export verify", "Checks a kit on this machine.")
+    parser.add_argument("kit", metavar="KIT", help="runs/NAME/export/RECIPE, or a copy of it")
+    parser.add_argument("--json", action="store_true", help="for a machine")
+    words = parser.parse_args(words)
+    from export.verify import verify
+
+    if not Path(words.kit, "contract.json").exists():
+        raise Refusal(
+            f"{words.kit} is no kit: contract.json is missing. python -m export makes one"
+        )
+    found = verify(words.kit)
+    if words.json:
+        print(json.dumps(found))
+    else:
+        for check, lines in found.items():
+            print(f"{check:12} {'; '.join(lines) or 'right'}")
+    if any(found.values()):
+        raise Verdict(f"{words.kit} is not what its contract says")
 
 
 def show_score(words: list[str]) -> None:

@@ -7,18 +7,57 @@ computed from the trained layer of the same name.
 
 from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
+from cli import Refusal, one_of
 from segnet.build import build
+from segnet.rows import Preset, Sep
 
-# How a deconvolution is written. Both are the same function; which is faster differs by its width.
-LOWERINGS = ("depth_to_space", "transpose_conv")
+# Forms of the same function; which is faster differs by width, type and runtime (docs/results.md).
+CRELU = ("signs", "mirrored", "depthwise")
+DECONV = ("depth_to_space", "transpose_conv", "late_bias")
+
+
+class Lowering(NamedTuple):
+    """How CReLU and a deconvolution are written.
+
+    crelu: "signs", relu(concat(x, x) * signs); "mirrored", one convolution with the filters and
+    their negatives; "depthwise", the signs as a depthwise 1x1 convolution.
+    deconv: "depth_to_space", a convolution to 4C and DEPTH_TO_SPACE; "transpose_conv"; "late_bias",
+    the same with bias and ReLU in one ADD behind the concatenation. TRANSPOSE_CONV with a ReLU in
+    it is version 4, which GPU delegates do not take, with a bias 3, which Core ML does not.
+    """
+
+    crelu: str = CRELU[0]
+    deconv: str = DECONV[0]
+
+    @property
+    def name(self) -> str:
+        return f"{self.crelu}+{self.deconv}"
+
+
+def lowering(name: str) -> Lowering:
+    """The lowering of such a name. Raises Refusal."""
+    known = {Lowering(c, d).name: Lowering(c, d) for c in CRELU for d in DECONV}
+    return known[one_of(name, known, "lowering")]
+
+
+DEFAULT = Lowering()
+
+
+def has_crelu(preset: Preset) -> bool:
+    """Whether the three forms of CReLU differ: behind the concat its norms demand "mirrored"."""
+    encoder = [row for row in preset.encoder if isinstance(row, Sep)]
+    return any(r.crelu and r.norm == "before" for r in encoder) or any(
+        r.crelu for r in preset.decoder
+    )
 
 
 @cache
 def tiny_layers(k):
-    """The two layers of the deploy graph that Keras lacks, as classes of `k`."""
+    """The layers of the deploy graph that Keras lacks, as classes of `k`."""
     import tensorflow as tf
 
     class Signs(k.layers.Layer):
@@ -36,15 +75,27 @@ def tiny_layers(k):
             batch, height, width, channels = shape
             return (batch, height * 2, width * 2, channels // 4)
 
-    return Signs, DepthToSpace
+    class LateBias(k.layers.Layer):
+        """y = relu(x + bias): bias and ReLU of what was concatenated without them, in one ADD."""
+
+        def build(self, shape):
+            self.bias = self.add_weight(name="bias", shape=(shape[-1],), initializer="zeros")
+
+        def call(self, x):
+            return tf.nn.relu(x + self.bias)
+
+    return {"Signs": Signs, "DepthToSpace": DepthToSpace, "LateBias": LateBias}
 
 
-def deploy(model, preset, size, classes, lowering="depth_to_space"):
-    """The deploy graph of a trained Keras 3 model: (1, H, W, 3) to logits (1, H, W, classes)."""
-    import keras
+def deploy(model, preset, size, classes, lowering=DEFAULT, k=None, batch=1):
+    """The deploy graph of a trained Keras 3 model: (1, H, W, 3) to logits (1, H, W, classes).
 
+    k: keras, or tf_keras for the tools that know no Keras 3; batch: None for any.
+    """
+    if k is None:
+        import keras as k
     words = Words(model, lowering)
-    graph = build(keras, preset, size, classes, words, batch=1)
+    graph = build(k, preset, size, classes, words, batch)
     for name, weights in words.weights.items():
         graph.get_layer(name).set_weights(weights)
     return graph
@@ -55,8 +106,10 @@ class Words:
     """The vocabulary of `segnet.blocks`, spelt for deployment; collects the folded weights."""
 
     model: object
-    lowering: str
+    lowering: Lowering
     weights: dict = field(default_factory=dict)
+    positive: dict = field(default_factory=dict)  # id -> tensor that is >= 0
+    pending: dict = field(default_factory=dict)  # id -> (tensor, bias): bias and ReLU still to come
 
     def norm(self, name, channels):
         """Scale and offset of the batch norm behind layer `name`; 1 and its bias without one."""
@@ -77,51 +130,121 @@ class Words:
 
     def conv(self, k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True):
         scale, offset = self.norm(name, out)
-        weights = self.kernel(name) * scale
-        self.store(name, weights, offset)
-        act = "relu" if relu else None
-        return k.layers.Conv2D(
-            out, kernel, stride, "same", groups=groups, activation=act, name=name
-        )(x)
+        self.store(name, self.kernel(name) * scale, offset)
+        return self.apply(
+            k.layers.Conv2D(
+                out, kernel, stride, "same", groups=groups, activation=act(relu), name=name
+            ),
+            x, relu,
+        )  # fmt: skip
+
+    def apply(self, layer, x, relu):
+        """layer(x), noted as >= 0 if `relu`."""
+        if id(x) in self.pending:
+            raise misfit(f"{layer.name} takes a deconvolution without a concatenation")
+        y = layer(x)
+        if relu:
+            self.positive[id(y)] = y  # kept, so that no other tensor gets its id
+        return y
 
     def depthwise(self, k, x, name, stride=1, dilation=1):
         scale, offset = self.norm(name, x.shape[-1])
         self.store(name, self.kernel(name) * scale[:, None], offset)
-        return k.layers.DepthwiseConv2D(
+        layer = k.layers.DepthwiseConv2D(
             3, stride, "same", dilation_rate=dilation, activation="relu", name=name
-        )(x)
+        )
+        return self.apply(layer, x, True)
 
     def crelu_conv(self, k, x, name, out, norm):
-        if norm == "before":  # relu(concat(x, x) * signs): one MUL with a fused ReLU
-            half = self.conv(k, x, name, out // 2, relu=False)
-            pair = k.layers.Concatenate(name=f"{name}_crelu")([half, half])
-            return tiny_layers(k)[0](name=f"{name}_crelu_relu")(pair)
-        # Each half has a norm of its own: fold both into a doubled, mirrored convolution.
-        scale, offset = self.norm(f"{name}_crelu", out)
+        if norm == "behind":  # each half has a norm of its own
+            scale, offset = self.norm(f"{name}_crelu", out)
+            return self.mirrored(k, x, name, out, scale, offset, [-1, 1])
+        if self.lowering.crelu == "mirrored":
+            scale, offset = self.norm(name, out // 2)
+            both = np.concatenate([offset, -offset])
+            return self.mirrored(k, x, name, out, np.tile(scale, 2), both, [1, -1])
+        half = self.conv(k, x, name, out // 2, relu=False)
+        pair = k.layers.Concatenate(name=f"{name}_crelu")([half, half])
+        if self.lowering.crelu == "signs":
+            return self.apply(tiny_layers(k)["Signs"](name=f"{name}_crelu_relu"), pair, True)
+        signs = np.repeat([1.0, -1.0], out // 2)[None, None, :, None]
+        self.store(f"{name}_signs", signs, np.zeros(out))
+        layer = k.layers.DepthwiseConv2D(1, activation="relu", name=f"{name}_signs")
+        return self.apply(layer, pair, True)
+
+    def mirrored(self, k, x, name, out, scale, offset, signs):
         kernel = self.kernel(name)
-        self.store(name, np.concatenate([-kernel, kernel], -1) * scale, offset)
-        return k.layers.Conv2D(out, 1, activation="relu", name=name)(x)
+        self.store(name, np.concatenate([sign * kernel for sign in signs], -1) * scale, offset)
+        return self.apply(k.layers.Conv2D(out, 1, activation="relu", name=name), x, True)
 
     def deconv(self, k, x, name, out, kernel, bias=False, norm=True, relu=True):
         scale, offset = self.norm(name, out)
         weights = self.kernel(name) * scale[:, None]  # (kernel, kernel, out, in)
-        if self.lowering == "transpose_conv":
-            self.store(name, weights, offset)
-            return k.layers.Conv2DTranspose(
-                out, kernel, 2, "same", activation="relu" if relu else None, name=name
-            )(x)
-        self.store(name, subpixel(weights), np.tile(offset, 4))
-        side = 1 if kernel == 2 else 3
-        # ReLU commutes with depth to space and fuses into the convolution.
-        act = "relu" if relu else None
-        x = k.layers.Conv2D(4 * out, side, padding="same", activation=act, name=name)(x)
-        return tiny_layers(k)[1](name=f"{name}_space")(x)
+        if self.lowering.deconv == "depth_to_space":
+            self.store(name, subpixel(weights), np.tile(offset, 4))
+            side = 1 if kernel == 2 else 3
+            # ReLU commutes with depth to space and fuses into the convolution.
+            layer = k.layers.Conv2D(4 * out, side, padding="same", activation=act(relu), name=name)
+            x = self.apply(layer, x, relu)
+            return self.apply(tiny_layers(k)["DepthToSpace"](name=f"{name}_space"), x, relu)
+        if self.lowering.deconv == "late_bias":
+            return self.late(k, x, name, out, kernel, weights, offset, bias, relu)
+        self.store(name, weights, offset)
+        layer = k.layers.Conv2DTranspose(out, kernel, 2, "same", activation=act(relu), name=name)
+        return self.apply(layer, x, relu)
+
+    def late(self, k, x, name, out, kernel, weights, offset, bias, relu):
+        """A deconvolution without bias and ReLU; they come behind the next concatenation.
+
+        The last one has none behind it: a channel of ones in front carries its bias.
+        """
+        if bias:
+            weights, x = self.ones(k, x, name, weights, offset)
+        self.weights[name] = [np.float32(weights)]
+        layer = k.layers.Conv2DTranspose(out, kernel, 2, "same", use_bias=False, name=name)
+        x = self.apply(layer, x, False)
+        if relu:
+            self.pending[id(x)] = (x, offset)
+        return x
+
+    def ones(self, k, x, name, weights, offset):
+        """(weights that take one channel more, x with that channel, which is 1 everywhere)."""
+        channels = x.shape[-1]
+        self.store(f"{name}_ones", np.zeros((1, 1, channels, 1)), np.ones(1))
+        one = self.apply(k.layers.Conv2D(1, 1, activation="relu", name=f"{name}_ones"), x, True)
+        # Each output pixel sees one tap of kernel 2, and one of the inner four of kernel 4.
+        taps = np.zeros((*weights.shape[:3], 1))
+        side = weights.shape[0]
+        inner = slice(side // 2 - 1, side // 2 + 1)
+        taps[inner, inner, :, 0] = offset
+        x = k.layers.Concatenate(name=f"{name}_bias")([x, one])
+        return np.concatenate([weights, taps], -1), x
 
     def concat(self, k, tensors, name):
-        return k.layers.Concatenate(name=name)(tensors)
+        x = k.layers.Concatenate(name=name)(tensors)
+        if not any(id(tensor) in self.pending for tensor in tensors):
+            return x
+        biases = []
+        for tensor in tensors:  # relu(concat(a, b)) is concat(relu(a), b) only where b >= 0
+            if id(tensor) not in self.pending and id(tensor) not in self.positive:
+                raise misfit(f"{tensor.name} may be negative at {name}")
+            _, bias = self.pending.get(id(tensor), (None, np.zeros(tensor.shape[-1])))
+            biases.append(bias)
+        self.weights[f"{name}_relu"] = [np.float32(np.concatenate(biases))]
+        return self.apply(tiny_layers(k)["LateBias"](name=f"{name}_relu"), x, True)
 
     def add(self, k, tensors, name):
+        if any(id(tensor) in self.pending for tensor in tensors):
+            raise misfit(f"{name} adds")
         return k.layers.Add(name=name)(tensors)
+
+
+def misfit(why: str) -> Refusal:
+    return Refusal(f"late_bias does not fit this network: {why}. Type another --lower")
+
+
+def act(relu: bool) -> str | None:
+    return "relu" if relu else None
 
 
 def subpixel(weights):

@@ -5,9 +5,13 @@ given here as {field number: value}. labels.txt is a stored zip entry behind the
 """
 
 import io
+import struct
 import zipfile
 
 import flatbuffers
+from flatbuffers.table import Table
+
+from cli import Refusal
 
 MEAN = STD = 127.5  # byte to [-1, 1]
 # Field numbers and enum values of metadata_schema.fbs.
@@ -19,7 +23,7 @@ ACTIVATION_SOFTMAX = 2
 
 
 def add_metadata(model: bytes, labels: list[str]) -> bytes:
-    """A .tflite with metadata and labels. Input float32 in [-1, 1], RGB."""
+    """A .tflite with metadata and labels. Input float32 in [-1, 1] or uint8 bytes, RGB."""
     from ai_edge_litert import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromPackedBuf(model)
@@ -50,9 +54,67 @@ def name_tensors(tree) -> None:
         graph.tensors[tensor].name = entry.name = name
 
 
-def read_labels(model: bytes) -> list[str]:
-    with zipfile.ZipFile(io.BytesIO(model)) as archive:
-        return archive.read("labels.txt").decode().splitlines()
+def read_metadata(model: bytes) -> dict:
+    """labels, mean, std and colour_order as a reader of the metadata finds them.
+
+    Raises Refusal when the file has none or a part of it is missing.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        tree = schema.ModelT.InitFromPackedBuf(model)
+        (entry,) = [e for e in tree.metadata or [] if e.name == b"TFLITE_METADATA"]
+        raw = bytes(tree.buffers[entry.buffer].data)
+        if raw[4:8] != b"M001":
+            raise ValueError("it does not say M001")
+        root = Table(raw, flatbuffers.encode.Get(flatbuffers.packer.uoffset, raw, 0))
+        (subgraph,) = tables(root, 3)
+        (image,), (logits,) = tables(subgraph, 2), tables(subgraph, 3)
+        (unit,), (labels,) = tables(image, 4), tables(logits, 6)
+        content, normal = field(image, 3), field(unit, 1)
+        (mean,), (std,) = numbers(normal, 0), numbers(normal, 1)
+        colour = number(field(content, 1), 0, flatbuffers.number_types.Int8Flags)
+        with zipfile.ZipFile(io.BytesIO(model)) as archive:
+            names = archive.read(string(labels, 0)).decode().splitlines()
+    except (ValueError, TypeError, IndexError, KeyError, struct.error, zipfile.BadZipFile) as error:
+        raise Refusal(
+            f"the file's metadata is missing or damaged: {error}. Export again"
+        ) from error
+    order = "RGB" if colour == COLOUR_RGB else f"colour space {colour}"
+    return {"labels": names, "mean": mean, "std": std, "colour_order": order}
+
+
+def place(table: Table, slot: int) -> int:
+    """Where field `slot` stands. Raises KeyError when the table has none."""
+    offset = table.Offset(4 + 2 * slot)
+    if not offset:
+        raise KeyError(f"field {slot}")
+    return table.Pos + offset
+
+
+def field(table: Table, slot: int) -> Table:
+    return Table(table.Bytes, table.Indirect(place(table, slot)))
+
+
+def number(table: Table, slot: int, kind):
+    return table.Get(kind, place(table, slot))
+
+
+def string(table: Table, slot: int) -> str:
+    return table.String(place(table, slot)).decode()
+
+
+def tables(table: Table, slot: int) -> list[Table]:
+    start = table.Vector(place(table, slot) - table.Pos)
+    count = table.VectorLen(place(table, slot) - table.Pos)
+    return [Table(table.Bytes, table.Indirect(start + 4 * i)) for i in range(count)]
+
+
+def numbers(table: Table, slot: int) -> list[float]:
+    start = table.Vector(place(table, slot) - table.Pos)
+    count = table.VectorLen(place(table, slot) - table.Pos)
+    kind = flatbuffers.number_types.Float32Flags
+    return [table.Get(kind, start + 4 * i) for i in range(count)]
 
 
 def model_metadata() -> bytes:

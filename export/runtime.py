@@ -9,10 +9,14 @@ import numpy as np
 from cli import Refusal, quiet
 
 DELEGATE = "DELEGATE"
+WARM_UP = 3  # rounds that are not counted
 
 
 class Runtime:
-    """An interpreter over one .tflite: call it with (1, H, W, 3), get (1, H, W, C)."""
+    """An interpreter over one .tflite, whatever types the file takes and gives.
+
+    Call it with (1, H, W, 3) float32 RGB in [-1, 1], get logits (1, H, W, C) float32.
+    """
 
     def __init__(self, model: Path | bytes, threads: int = 1):
         from ai_edge_litert.interpreter import Interpreter
@@ -28,9 +32,23 @@ class Runtime:
         self.output = self.interpreter.get_output_details()[0]
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        self.interpreter.set_tensor(self.input["index"], picture)
+        return self.decode(self.run(self.encode(picture)))
+
+    def encode(self, picture: np.ndarray) -> np.ndarray:
+        """The input tensor of a picture in [-1, 1]: itself, or its bytes for a uint8 file."""
+        return to_bytes(picture) if self.input["dtype"] == np.uint8 else picture
+
+    def run(self, tensor: np.ndarray) -> np.ndarray:
+        """Input tensor to output tensor, both in the file's own types."""
+        self.interpreter.set_tensor(self.input["index"], tensor)
         self.interpreter.invoke()
         return self.interpreter.get_tensor(self.output["index"])
+
+    def decode(self, tensor: np.ndarray) -> np.ndarray:
+        scale, zero_point = self.output["quantization"]
+        if self.output["dtype"] == np.float32:
+            return tensor
+        return (tensor.astype(np.float32) - zero_point) * np.float32(scale)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -80,6 +98,11 @@ def execution_plan(interpreter, details: list) -> list[int]:
     return sorted(runs)
 
 
+def to_bytes(picture: np.ndarray) -> np.ndarray:
+    """[-1, 1] float to the bytes that it came from."""
+    return np.round((picture + 1) * 127.5).astype(np.uint8)
+
+
 def read_model(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
@@ -87,13 +110,20 @@ def read_model(path: Path) -> bytes:
         raise Refusal(f"{path} cannot be read: {error.strerror}") from error
 
 
-def latency_ms(runtimes: dict[str, Runtime], rounds: int = 40) -> dict[str, float]:
-    """Median milliseconds of each; rounds are interleaved, so that all share the noise."""
+def latency_ms(runtimes: dict[str, Runtime], rounds: int = 40) -> dict[str, dict[str, float]]:
+    """Least, median and p90 milliseconds of each; rounds are interleaved: all share the noise."""
     times = {name: [] for name in runtimes}
-    for round_ in range(rounds + 3):
+    for round_ in range(rounds + WARM_UP):
         for name, runtime in runtimes.items():
             start = time.perf_counter()
             runtime.interpreter.invoke()
-            if round_ >= 3:
-                times[name].append(time.perf_counter() - start)
-    return {name: 1e3 * float(np.median(seconds)) for name, seconds in times.items()}
+            if round_ >= WARM_UP:
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return {
+        name: {
+            "least": float(np.min(each)),
+            "median": float(np.median(each)),
+            "p90": float(np.percentile(each, 90)),
+        }
+        for name, each in times.items()
+    }

@@ -45,11 +45,16 @@ def predictions(function, dataset: Dataset, split: str, size) -> Iterator[tuple]
 def score(model: Path, dataset: Dataset, split: str) -> dict:
     """`segnet.metrics.scores` of a run or a .tflite. Raises Refusal for other classes."""
     function, size = logits_of(model)
+    return score_function(function, dataset, split, size, model)
+
+
+def score_function(function, dataset: Dataset, split: str, size, name="the model") -> dict:
+    """The same of a function from (1, H, W, 3) to logits (1, H, W, C)."""
     classes, matrix = len(dataset.classes), 0
     for _, logits, truth in predictions(function, dataset, split, size):
         if logits.shape[-1] != classes:
             raise Refusal(
-                f"{model} knows {logits.shape[-1]} classes, {dataset.folder} has {classes}. "
+                f"{name} knows {logits.shape[-1]} classes, {dataset.folder} has {classes}. "
                 "Score it on a dataset with the classes it was trained on"
             )
         matrix = matrix + confusion(truth, to_mask(logits, truth.shape), classes)

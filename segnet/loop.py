@@ -41,22 +41,30 @@ def compile_model(model, plan: Plan, steps: int, weights=None) -> None:
     optimizer.build(model.trainable_variables)
 
 
+def keep_weights(model, folder: Path, name: str) -> None:
+    save_weights(model, folder / f"{name}.weights.h5")
+
+
 class Loop:
     """Trains `model` for `plan` in run folder `folder`.
 
     batches(step) gives endless training batches from that step on; evaluate() gives
     `segnet.metrics.scores` on the validation set; after_epoch(epoch, history) is called with the
-    rows so far, once an epoch's files are written.
+    rows so far, once an epoch's files are written; keep(model, folder, name) saves the "best"
+    epoch, by mIoU, of those from `first_epoch` on, and the "last". diverged: what to do when the
+    loss is no number. `model` is of Keras or of tf_keras.
     """
 
     def __init__(
-        self, model, plan: Plan, folder: Path, steps_per_epoch: int,
+        self, model, plan, folder: Path, steps_per_epoch: int,
         batches: Callable[[int], Iterator], evaluate: Callable[[], dict],
-        after_epoch: Callable[[int, list], None],
+        after_epoch: Callable[[int, list], None], keep: Callable = keep_weights,
+        first_epoch: int = 1, diverged: str | None = None,
     ):  # fmt: skip
         self.model, self.plan, self.folder = model, plan, folder
-        self.steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch, self.first_epoch = steps_per_epoch, first_epoch
         self.batches, self.evaluate, self.after_epoch = batches, evaluate, after_epoch
+        self.keep, self.diverged = keep, diverged
         self.step, self.loss_sum, self.best, self.history = 0, 0.0, -1.0, []
 
     @property
@@ -96,10 +104,9 @@ class Loop:
                 self.model.reset_metrics()
                 loss = float(self.model.train_on_batch(pictures, masks))
                 if not math.isfinite(loss):
-                    raise Refusal(
-                        f"the loss became {loss} at step {self.step}. Name a new --run with "
-                        f"--learning-rate {self.plan.learning_rate / 4:g}"
-                    )
+                    slower = f"--learning-rate {self.plan.learning_rate / 4:g}"
+                    way = self.diverged or f"Name a new --run with {slower}"
+                    raise Refusal(f"the loss became {loss} at step {self.step}. {way}")
                 self.step, self.loss_sum = self.step + 1, self.loss_sum + loss
                 bar.update()
                 bar.set_postfix(loss=f"{self.loss_sum / (self.step_in_epoch()):.3f}")
@@ -107,7 +114,7 @@ class Loop:
                     self.end_epoch(pictures, masks)
                 elif self.step % CHECKPOINT_STEPS == 0:
                     self.save()
-        save_weights(self.model, self.folder / "last.weights.h5")
+        self.keep(self.model, self.folder, "last")
 
     def step_in_epoch(self) -> int:
         return (self.step - 1) % self.steps_per_epoch + 1
@@ -119,9 +126,9 @@ class Loop:
         row["pixel_accuracy"] = found["pixel_accuracy"]
         row |= {f"iou_{name}": value for name, value in found["iou"].items()}
         self.history.append(row)
-        if found["miou"] > self.best:
+        if found["miou"] > self.best and epoch >= self.first_epoch:
             self.best = found["miou"]
-            save_weights(self.model, self.folder / "best.weights.h5")
+            self.keep(self.model, self.folder, "best")
         self.loss_sum = 0.0
         self.write_history()
         self.save()
@@ -132,7 +139,12 @@ class Loop:
         self.after_epoch(epoch, self.history)
 
     def mode_gap(self, pictures, masks) -> float:
-        """Pixel accuracy on one batch by the batch's own statistics, less that in inference."""
+        """Pixel accuracy on one batch by the batch's own statistics, less that in inference.
+
+        0 for a network without batch norms, which has no such statistics.
+        """
+        if not any(type(layer).__name__ == "BatchNormalization" for layer in self.model.layers):
+            return 0.0
         kept = [np.asarray(variable) for variable in self.model.non_trainable_variables]
         accuracies = []
         for training in (True, False):

@@ -48,6 +48,11 @@ def balanced_weights(pixels):
     return weights / (weights * share).sum()
 
 
+def class_weights(kind: str, count):
+    """Weights (C,) for the plan's word, from count(), the pixels of every class; None for none."""
+    return None if kind == "none" else balanced_weights(count())
+
+
 def segmentation_loss(k, classes, weights=None):
     """The function (truth, logits) -> scalar that training minimises."""
 

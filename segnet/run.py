@@ -25,8 +25,7 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
     Until its first epoch ends a run has nothing to lose, and another plan may take its place.
     """
     folder = Path(folder)
-    for part in [*folder.glob(PARTS), *folder.glob(f"*/{PARTS}")]:
-        part.unlink()  # of a run that was killed while it wrote
+    sweep(folder)
     wanted = json.loads(json.dumps(dataclasses.asdict(plan)))
     if (folder / "plan.json").exists():
         if has_checkpoint(folder) or (folder / "best.weights.h5").exists():
@@ -45,23 +44,33 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
     write_json(folder / "plan.json", wanted)
 
 
+def sweep(folder: Path) -> None:
+    """Removes what a run that was killed while it wrote left half done."""
+    for part in [*folder.glob(PARTS), *folder.glob(f"*/{PARTS}")]:
+        part.unlink()
+
+
 def has_checkpoint(folder: Path) -> bool:
     return checkpoint_file(folder).exists()
 
 
-def checkpoint_file(folder: Path) -> Path:
-    return Path(folder) / "checkpoints" / "last.npz"
+def checkpoint_file(folder: Path, name: str = "last") -> Path:
+    return Path(folder) / "checkpoints" / f"{name}.npz"
 
 
 def compare(folder: Path, wanted: dict, dataset: dict) -> None:
     """Raises Refusal when the run in `folder` is of another plan or other data."""
-    found = read_json(folder / "plan.json")
-    other = [name for name in wanted if found.get(name) != wanted[name]]
+    other = differences(read_json(folder / "plan.json"), wanted)
     if other:
-        pairs = ", ".join(f"{n} is {found.get(n)} there, {wanted[n]} here" for n in other)
-        raise Refusal(f"{folder} is a run of another plan: {pairs}. Name a new --run")
+        raise Refusal(f"{folder} is a run of another plan: {other}. Name a new --run")
     if read_json(folder / MANIFEST)["dataset"] != dataset:
         raise Refusal(f"{wanted['data']} has changed since {folder} began. Name a new --run")
+
+
+def differences(found: dict, wanted: dict) -> str:
+    """In words, "" for none: "epochs is 5 there, 10 here"."""
+    names = [name for name in wanted if found.get(name) != wanted[name]]
+    return ", ".join(f"{name} is {found.get(name)} there, {wanted[name]} here" for name in names)
 
 
 def read_run(folder: Path) -> tuple[Plan, dict]:
@@ -102,18 +111,18 @@ def save_weights(model, path: Path) -> None:
         bare.save_weights(part)
 
 
-def save_checkpoint(folder: Path, tensors: list[np.ndarray], state: dict) -> None:
+def save_checkpoint(folder: Path, tensors: list, state: dict, name: str = "last") -> None:
     """Every variable of model and optimizer and the loop's state, in one file."""
     arrays = {f"v{number:05}": value for number, value in enumerate(tensors)}
-    with beside(checkpoint_file(folder)) as part:
+    with beside(checkpoint_file(folder, name)) as part:
         memory = io.BytesIO()
         np.savez(memory, state=json.dumps(state), **arrays)
         part.write_bytes(memory.getvalue())
 
 
-def read_checkpoint(folder: Path) -> tuple[list[np.ndarray], dict] | None:
+def read_checkpoint(folder: Path, name: str = "last") -> tuple[list[np.ndarray], dict] | None:
     """What `save_checkpoint` wrote, or None. Raises Refusal when it is damaged."""
-    path = checkpoint_file(folder)
+    path = checkpoint_file(folder, name)
     if not path.exists():
         return None
     try:

@@ -1,38 +1,198 @@
-"""Kits in the runtimes that apps use, each in an environment of its own: make test-clients."""
+"""Kits in the runtimes that apps use, each in an environment of its own: make test-clients.
 
+A client is a command that is given MODEL INPUT OUTPUT: the bytes of the input tensor as the file
+takes it, and where those of the output tensor go, little-endian. It prints a line of JSON with its
+version, and ends with another code than 0 when it refuses the file. All are held against LiteRT's
+interpreter with XNNPACK on this machine. What was seen is printed at the end as a table.
+"""
+
+import contextlib
+import io
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from conftest import train
 
-from data.shapes import CLASSES, write_shapes
-from export.kit import export_run
-from export.runtime import Runtime
+from export.make import Choices, export_run
 
 ROOT = Path(__file__).parent.parent
+RECIPES = ("float32",)
+TRAINED = [*(("tiny", recipe) for recipe in RECIPES), ("base", "float32"), ("course160", "float32")]
+# Kits made before, instead: make test-clients KITS="runs/NAME/export/int8 ..."
+KITS = os.environ.get("KITS", "").split()
+
+
+class Client(NamedTuple):
+    command: list[str]
+    made_by: str  # the Makefile's target that ends with its environment
+    needs: tuple[str, ...] = ()  # programs of the machine
+    gpu: bool = False  # may refuse a file, and computes in float32 whatever the file's types
+    mask: bool = False  # gives class ids (H, W) uint8 instead of logits
+
+
+def python(*words: str) -> list[str]:
+    return [sys.executable, *words]
+
+
+DEBIAN = ("apt-get", "dpkg-deb")
+# fmt: off
+CLIENTS = {
+    "mediapipe": Client([".venv-mediapipe/bin/python", "mediapipe_client.py"],
+                        ".venv-mediapipe/done", mask=True),
+    "node": Client(["node", "--experimental-wasm-relaxed-simd", "node_client.mjs"],
+                   ".clients/node/done", ("npm", "node")),
+    "chromium": Client(python("browser_client.py", "wasm"),
+                       ".clients/node/done", ("npm", "chromium")),
+    "chromium-webgpu": Client(python("browser_client.py", "webgpu"),
+                              ".clients/node/done", ("npm", "chromium"), gpu=True),
+    "gpu": Client(python("gpu_client.py"), ".clients/vulkan/done", DEBIAN, gpu=True),
+    "cortex-a53": Client(python("arm_client.py", "cortex-a53"), ".clients/arm/done", DEBIAN),
+    "cortex-a76": Client(python("arm_client.py", "cortex-a76"), ".clients/arm/done", DEBIAN),
+}
+# What a file computes in, and whether a GPU runs it -> (largest difference, as a part of the
+# largest logit; least share of pixels of equal class). A GPU does not round to integers between
+# the layers; with dynamic8 the rounding of activations magnifies the last digit of a float.
+LIMITS = {
+    ("float", False): (1e-5, 1.0),
+    ("float", True): (1e-4, 1.0),
+    ("integer", False): (0.0, 1.0),
+    ("integer", True): (0.05, 0.99),
+    ("dynamic8", False): (0.02, 0.99),
+    ("dynamic8", True): (0.05, 0.99),
+}
+# fmt: on
+
+
+def arithmetic(contract: dict) -> str:
+    if contract["input"]["dtype"] == "uint8":
+        return "integer"
+    return "dynamic8" if contract["recipe"] == "dynamic8" else "float"
+
+
+def ask(client: Client, *files: Path) -> tuple[int, dict]:
+    """A client's exit code and what it says of itself and of the file."""
+    command = [f"tests/clients/{w}" if "client." in w else w for w in client.command]
+    end = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True)
+    lines = [line for line in end.stdout.splitlines() if line.startswith("{")]
+    said = {"version": " ".join(client.command), "refused": end.stderr.splitlines()[-1:]}
+    return end.returncode, json.loads(lines[-1]) if lines else said
+
+
+def skip_without(client: Client) -> None:
+    for program in client.needs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not on this machine")
+    if not (ROOT / client.made_by).exists():
+        pytest.skip(f"make {client.made_by} did not succeed: run it to see why")
+
+
+def differences(found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
+    """(largest difference, as a part of the largest logit; share of pixels of equal class)."""
+    equal = float((found.argmax(-1) == wanted.argmax(-1)).mean())
+    found, wanted = np.float64(found), np.float64(wanted)
+    return float(np.abs(found - wanted).max() / np.abs(wanted).max()), equal
+
+
+@pytest.fixture(
+    scope="session", params=KITS or TRAINED, ids=lambda p: p if isinstance(p, str) else "-".join(p)
+)
+def kit(request, finished, tmp_path_factory):
+    """The folder of a kit."""
+    if request.param in KITS:
+        return ROOT / request.param
+    preset, recipe = request.param
+    run = tmp_path_factory.mktemp("kits") / preset
+    if preset == "tiny":
+        shutil.copytree(finished / "run", run)
+    else:
+        end = train(finished / "shapes", run, "--preset", preset)
+        assert end.returncode == 0, end.stderr
+    _, refused = export_run(run, recipe, Choices(targets=("xnnpack", "gpu")))
+    assert not refused, refused
+    return run / "export" / recipe
+
+
+@pytest.fixture(scope="session")
+def asked(kit, tmp_path_factory):
+    """(contract, model, input, output of this machine's interpreter) of a kit."""
+    contract = json.loads((kit / "contract.json").read_text())
+    folder = tmp_path_factory.mktemp("asked")
+    source = kit / "golden" / "input.bin"
+    if not source.exists():
+        source = folder / "input.bin"
+        source.write_bytes(np.load(kit / "golden_input.npy").tobytes())
+    interpreter = Client(python("interpreter_client.py"), "")
+    code, said = ask(interpreter, kit / "model.tflite", source, folder / "output.bin")
+    assert code == 0, said
+    return contract, kit / "model.tflite", source, tensor(folder / "output.bin", contract)
+
+
+def tensor(path: Path, contract: dict) -> np.ndarray:
+    return np.fromfile(path, contract["output"]["dtype"]).reshape(contract["output"]["shape"])
+
+
+@pytest.fixture(scope="session")
+def table():
+    """Rows to be printed when all is done."""
+    rows = ["| client | runtime | file | equal pixels | largest difference | |"]
+    yield rows
+    print("", rows[0], "|---" * 6 + "|", *rows[1:], sep="\n")
 
 
 @pytest.mark.clients
-@pytest.mark.parametrize("preset", ["tiny", "base", "course160"])
-def test_mediapipe_gives_the_same_mask(tmp_path, preset):
-    write_shapes(tmp_path / "shapes", train=16, val=4)
-    plan = f"--preset {preset} --size 64 64 --epochs 1 --batch 8 --encoder-weights none".split()
-    words = ["train.py", "--data", str(tmp_path / "shapes"), "--run", str(tmp_path / "run"), *plan]
-    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
-    export_run(tmp_path / "run", lowering="depth_to_space")
-    kit = tmp_path / "run" / "export" / "float32"
-    client = [".venv-mediapipe/bin/python", "tests/clients/mediapipe_client.py", str(kit)]
-    end = subprocess.run(client, cwd=ROOT, check=True, capture_output=True, text=True)
-    found = json.loads(end.stdout)
-    assert found["labels"] == CLASSES
-    # MediaPipe takes bytes: the same bytes, normalised as the contract says, to the interpreter.
-    contract = json.loads((kit / "contract.json").read_text())
-    pixels = np.round((np.load(kit / "golden_input.npy") + 1) * 127.5).astype(np.float32)
-    inputs = (pixels - contract["mean"]) / np.float32(contract["std"])
-    wanted = Runtime(kit / "model.tflite")(inputs.astype(np.float32))[0].argmax(-1)
-    equal = (np.array(found["mask"]) == wanted).mean()
-    print(f"\nMediaPipe, {preset}: {equal:.4%} of {wanted.size} pixels equal, labels right")
-    assert equal == 1.0 and len(np.unique(wanted)) > 1
+@pytest.mark.parametrize("name", CLIENTS)
+def test_client_gives_what_the_interpreter_gives(asked, name, table, tmp_path):
+    client, (contract, model, source, wanted) = CLIENTS[name], asked
+    skip_without(client)
+    code, said = ask(client, model, source, tmp_path / "output.bin")
+    file = f"{name} | {said['version']} | {contract['preset']} {contract['recipe']}"
+    if code:
+        table.append(f"| {file} | | | refused: {'; '.join(said['refused'])} |")
+        assert client.gpu and contract["recipe"] != "float32", said
+        return
+    limit, floor = LIMITS[arithmetic(contract), client.gpu]
+    if client.mask:
+        found = np.fromfile(tmp_path / "output.bin", np.uint8).reshape(wanted.shape[1:3])
+        largest, equal = 0.0, float((found == wanted[0].argmax(-1)).mean())
+        assert said["labels"] == contract["labels"]
+    else:
+        largest, equal = differences(tensor(tmp_path / "output.bin", contract), wanted)
+    shown = "" if client.mask else f"{largest:.1e}" if largest else "bit-equal"
+    table.append(f"| {file} | {equal:.3%} | {shown} | {'whole' if said.get('whole') else ''} |")
+    assert len(np.unique(wanted.argmax(-1))) > 1
+    assert largest <= limit and equal >= floor
+    if name == "gpu":
+        assert said["whole"]
+
+
+@pytest.mark.clients
+def test_gpu_names_the_operator_that_it_refuses(tmp_path):
+    """A ReLU right behind a deconvolution is fused: version 4 of it."""
+    import keras
+    import tensorflow as tf
+
+    skip_without(CLIENTS["gpu"])
+    x = keras.Input((8, 8, 3), batch_size=1)
+    up = keras.layers.Conv2DTranspose(4, 2, 2, activation="relu", bias_initializer="ones")
+    model, source = tmp_path / "model.tflite", tmp_path / "input.bin"
+    with contextlib.redirect_stdout(io.StringIO()):  # it lists every variable
+        content = tf.lite.TFLiteConverter.from_keras_model(keras.Model(x, up(x))).convert()
+    model.write_bytes(content)
+    source.write_bytes(bytes(8 * 8 * 3 * 4))
+    code, said = ask(CLIENTS["gpu"], model, source, tmp_path / "output.bin")
+    assert code == 1 and said["whole"] is False
+    assert said["refused"] == ["TRANSPOSE_CONV: Max version supported: 3. Requested version 4."]
+
+
+def test_differences_by_hand():
+    wanted = np.array([[[[1.0, -4.0], [0.5, 2.0]]]])  # two pixels: classes 0 and 1
+    assert differences(wanted, wanted) == (0.0, 1.0)
+    found = np.array([[[[1.0, -4.0], [2.5, 2.0]]]])  # the second is 2 of 4 off, and now class 0
+    assert differences(found, wanted) == (0.5, 0.5)

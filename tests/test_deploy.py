@@ -7,12 +7,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 
+from cli import Refusal
+from export import equalise
+from export.anatomy import operators
 from export.convert import to_tflite
-from export.deploy import LOWERINGS, deploy
-from export.runtime import Runtime
+from export.deploy import CRELU, DECONV, Lowering, Words, deploy
+from export.prove import run_faults
+from export.recipes import BY_NAME
+from export.runtime import Runtime, to_bytes
 from segnet import rows
 from segnet.build import build
 
+# Every form of a deconvolution, then every other form of CReLU.
+LOWERINGS = [*(Lowering(deconv=d) for d in DECONV), *(Lowering(crelu=c) for c in CRELU[1:])]
 # What phones run whole (export/gate.py); anything else in a file is a slip of the converter.
 OPERATORS = {
     "ADD", "CONCATENATION", "CONV_2D", "DEPTH_TO_SPACE", "DEPTHWISE_CONV_2D", "MUL",
@@ -35,7 +42,7 @@ def trained(name):
     return model, preset, size, rng.uniform(-1, 1, (1, *size, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS)
+@pytest.mark.parametrize("lowering", LOWERINGS, ids=lambda low: low.name)
 @pytest.mark.parametrize("name", rows.PRESETS)
 def test_same_function(name, lowering):
     model, preset, size, picture = trained(name)
@@ -44,16 +51,84 @@ def test_same_function(name, lowering):
     assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
 
 
-@pytest.mark.parametrize("lowering", LOWERINGS)
+@pytest.mark.parametrize("lowering", LOWERINGS, ids=lambda low: low.name)
 @pytest.mark.parametrize(
     "name",
     [n if n == "tiny" else pytest.param(n, marks=pytest.mark.slow) for n in rows.PRESETS],
 )
 def test_same_function_in_the_file(name, lowering):
     model, preset, size, picture = trained(name)
-    runtime = Runtime(to_tflite(deploy(model, preset, size, 3, lowering)))
+    content = to_tflite(deploy(model, preset, size, 3, lowering))
+    runtime = Runtime(content)
     wanted = np.asarray(model(picture, training=False))
     assert np.abs(runtime(picture) - wanted).max() < 1e-4 * np.abs(wanted).max()
     found = runtime.anatomy()
     assert found["partitions"] == 1 and found["outside"] == {}
     assert set(found["ops"]) <= OPERATORS
+    versions = {o.version for o in operators(content) if o.name == "TRANSPOSE_CONV"}
+    if lowering.deconv == "late_bias":  # Core ML takes no other
+        assert versions == {1}
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS, ids=lambda low: low.name)
+def test_same_function_in_int8(lowering):
+    """Equal but for rounding: the lowerings differ from float as little as int8 allows."""
+    model, preset, size, _ = trained("tiny")
+    rng = np.random.default_rng(1)
+    noise = rng.uniform(-1, 1, (16, *size, 3)).astype(np.float32)
+    noise[0, 0, 0], noise[0, 0, 1] = -1, 1
+    graph = deploy(model, preset, size, 3, lowering)
+    equalise.equalise(
+        graph, equalise.ranges(deploy(model, preset, size, 3, lowering, batch=None), noise)
+    )
+    content = to_tflite(graph, BY_NAME["int8"], noise)
+    wanted = np.asarray(model(to_bytes(noise[:1]) / np.float32(127.5) - 1, training=False))
+    error = Runtime(content)(noise[:1]) - wanted
+    assert np.sqrt((error**2).mean() / (wanted**2).mean()) < 0.1
+    assert run_faults(content, Runtime(content).anatomy()) == []
+
+
+@pytest.mark.parametrize("name", rows.PRESETS)
+def test_equalised_graph_is_the_same_function(name):
+    model, preset, size, picture = trained(name)
+    graph = deploy(model, preset, size, 3)
+    wanted = np.asarray(graph(picture))
+    before = {layer.name: layer.get_weights() for layer in graph.layers if layer.weights}
+    found = equalise.ranges(deploy(model, preset, size, 3, batch=None), np.repeat(picture, 2, 0))
+    equalise.equalise(graph, found)
+    assert np.abs(np.asarray(graph(picture)) - wanted).max() < 1e-5 * np.abs(wanted).max()
+    moved = [
+        n
+        for n, w in before.items()
+        if not np.array_equal(w[0], graph.get_layer(n).get_weights()[0])
+    ]
+    assert len(moved) > len(before) // 2
+
+
+def test_equalised_channels_have_one_range():
+    """Two channels of ranges 1 and 4 in front of a convolution: 4 and 4 behind it, by hand."""
+    import keras
+
+    x = keras.Input((2, 2, 3), batch_size=1)
+    y = keras.layers.Conv2D(2, 1, activation="relu", name="first")(x)
+    graph = keras.Model(x, keras.layers.Conv2D(1, 1, name="last")(y))
+    graph.get_layer("first").set_weights([np.float32([[[[1, 4], [0, 0], [0, 0]]]]), np.zeros(2)])
+    graph.get_layer("last").set_weights([np.float32([[[[2], [3]]]]), np.zeros(1)])
+    equalise.equalise(graph, {"first": np.array([1.0, 4.0]), "last": np.array([14.0])})
+    assert graph.get_layer("first").get_weights()[0][0, 0, 0].tolist() == [4, 4]
+    assert graph.get_layer("last").get_weights()[0][0, 0, :, 0].tolist() == [0.5, 3]
+
+
+def test_late_bias_refuses_a_skip_that_may_be_negative():
+    """relu(concat(a, b)) is not concat(relu(a), b) where b is negative."""
+    model, _, _, _ = trained("tiny")
+    words = Words(model, Lowering(deconv="late_bias"))
+    import keras
+
+    x = keras.Input((2, 2, 128))
+    late = words.deconv(keras, x, "deconv1", 48, 2)
+    skip = keras.Input((4, 4, 96))
+    with pytest.raises(Refusal, match=r"late_bias does not fit .* may be negative at deconv1_join"):
+        words.concat(keras, [late, skip], "deconv1_join")
+    with pytest.raises(Refusal, match="takes a deconvolution without a concatenation"):
+        words.depthwise(keras, late, "deconv1_refine_dw")

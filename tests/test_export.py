@@ -1,4 +1,4 @@
-"""The gate, the kit and the command line of export."""
+"""Kits and the command line of export."""
 
 import errno
 import hashlib
@@ -11,17 +11,20 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import cv2
 import numpy as np
 import pytest
 
-from cli import Refusal, Verdict
-from export import gate, kit
+from cli import Refusal
+from export import gate, kit, recipes
 from export.convert import to_tflite
-from export.metadata import read_labels
+from export.make import Choices, export_run
+from export.metadata import read_metadata
 from export.runtime import Runtime
 
 ROOT = Path(__file__).parent.parent
-SOUND = {"partitions": 1, "agreement": 1.0, "max_abs_error": 1e-6}
+FIXED = Choices(lower="signs+depth_to_space")  # spares a test the comparison of lowerings
+LABELS = ["background", "disc", "box", "star"]
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +33,54 @@ def run(finished, tmp_path_factory):
     return shutil.copytree(finished / "run", tmp_path_factory.mktemp("export") / "run")
 
 
-@pytest.fixture
-def fixed(monkeypatch):
-    """Spares the tests that break a model the second lowering."""
-    monkeypatch.setattr(kit, "LOWERINGS", ("depth_to_space",))
+SOUND = {
+    "recipe": "float32", "agreement": 1.0, "agreement_floor": 0.999, "miou_drop": 0.0,
+    "max_drop": 0.01, "max_abs_error": 1e-6, "target_faults": [], "open_shapes": [],
+    "custom_operators": [], "metadata_faults": [], "contract_agreement": 1.0, "clipped": 0.0,
+    "float_operators": [], "calibration_distance": 0.0, "largest_activation": 100.0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("partitions", 0), ("partitions", 2), ("agreement", 0.9989), ("max_abs_error", 1.1e-4)]
-    + [(name, float("nan")) for name in ("agreement", "max_abs_error")],
+    ("recipe", "name", "value"),
+    [
+        ("float32", "agreement", 0.9989),
+        ("float32", "agreement", float("nan")),
+        ("float32", "max_abs_error", 1.1e-4),
+        ("float32", "max_abs_error", float("nan")),
+        ("dynamic8", "miou_drop", 0.011),
+        ("int8", "target_faults", ["RELU (conv1): not taken"]),
+        ("int8", "open_shapes", ["image"]),
+        ("int8", "custom_operators", ["FlexLgamma"]),
+        ("int8", "metadata_faults", ["metadata says mean 0"]),
+        ("int8", "contract_agreement", 0.9989),
+        ("int8-full", "float_operators", ["ADD (conv1)"]),
+        ("qat8", "clipped", 0.021),
+        ("int8", "calibration_distance", 0.16),
+        ("float16", "largest_activation", 70000.0),
+    ],
 )
-def test_limits(name, value):
-    assert gate.failures(SOUND) == []
-    (line,) = gate.failures({**SOUND, name: value})
+def test_limits(recipe, name, value):
+    assert gate.failures({**SOUND, "recipe": recipe}) == []
+    (line,) = gate.failures({**SOUND, "recipe": recipe, name: value})
     assert line.startswith(f"{name} is ")
 
 
+def test_every_limit_is_tested():
+    tested = {words[1] for words in test_limits.pytestmark[0].args[1]}
+    assert tested == {limit.name for limit in gate.LIMITS}
+
+
+def test_limits_are_of_their_recipes():
+    """A file of float32 activations may have float operators, one of float16 weights errors."""
+    assert gate.failures({**SOUND, "float_operators": ["ADD (conv1)"]}) == []
+    assert gate.failures({**SOUND, "recipe": "float16", "max_abs_error": 0.01}) == []
+
+
 def test_kit(run):
-    report = kit.export_run(run)
+    reports, refused = export_run(run)
+    (report,) = reports.values()
+    assert refused == []
     out = run / "export" / "float32"
     contract = json.loads((out / "contract.json").read_text())
     content = (out / "model.tflite").read_bytes()
@@ -56,77 +88,44 @@ def test_kit(run):
     assert contract["input"]["shape"] == [1, 64, 64, 3] and contract["input"]["dtype"] == "float32"
     assert contract["output"]["shape"] == [1, 64, 64, 4]
     assert (contract["input"]["name"], contract["output"]["name"]) == ("image", "logits")
-    labels = ["background", "disc", "box", "star"]
-    assert contract["labels"] == read_labels(content) == labels
-    assert (out / "labels.txt").read_text().split() == labels
-    picture = np.load(out / "golden_input.npy")
+    assert contract["labels"] == read_metadata(content)["labels"] == LABELS
+    assert (out / "labels.txt").read_text().split() == LABELS
+    picture = np.fromfile(out / "golden/input.bin", "<f4").reshape(1, 64, 64, 3)
     assert -1 <= picture.min() < picture.max() <= 1
-    assert np.array_equal(Runtime(content)(picture), np.load(out / "golden_output.npy"))
+    answer = np.fromfile(out / "golden/output.bin", "<f4").reshape(1, 64, 64, 4)
+    assert np.array_equal(Runtime(content)(picture), answer)
+    assert np.array_equal(cv2.imread(str(out / "golden/mask.png"), 0), answer[0].argmax(-1))
     assert report == json.loads((out / "report.json").read_text())
     assert report["verdict"] == "yes" and report["partitions"] == 1 and report["outside"] == {}
     assert report["size_bytes"] == len(content) and report["latency_ms"] > 0
     assert report["miou_keras"] == pytest.approx(report["miou_tflite"], abs=1e-3)
+    assert len(report["mistakes"]) == 4 and min(report["mistakes"].values()) > 0
+    # Three forms of a deconvolution, then two more of CReLU; the fastest is the one that was taken.
+    costs = report["lowerings"]
+    assert len(costs) == 5 and min(costs, key=costs.get) == report["lowering"]
+    assert contract["lowering"] == report["lowering"]
+    export_run(run, choices=Choices(lower=report["lowering"]))
+    assert (out / "model.tflite").read_bytes() == content
 
 
-def refused(run, name):
-    """Exports, expects the gate to refuse for figure `name`, gives the numbers."""
-    out = run / "export" / "float32"
-    out.mkdir(parents=True, exist_ok=True)  # an earlier kit must not pass for this one
-    (out / "model.tflite").write_bytes(b"earlier")
-    with pytest.raises(Verdict, match=name) as caught:
-        kit.export_run(run)
-    assert caught.value.exit_code == 1
-    assert not out.exists() and not list(out.parent.glob(".*"))
-    return json.loads((out.parent / "float32.refused.json").read_text())
-
-
-def test_wrong_weights_are_refused(run, monkeypatch, fixed):
-    right = kit.deploy
-
-    def wrong(*words):
-        graph = right(*words)
-        layer = graph.get_layer("conv3_pw")
-        kernel, bias = layer.get_weights()
-        layer.set_weights([-kernel, bias])
-        return graph
-
-    monkeypatch.setattr(kit, "deploy", wrong)
-    numbers = refused(run, "max_abs_error")
-    assert numbers["verdict"] == "no" and numbers["max_abs_error"] > 1e-4
-
-
-def with_behind(change):
-    """deploy(), and then `change` of the logits: a file that is not the trained function."""
-    right = kit.deploy
-
-    def wrong(*words):
-        import keras
-
-        class Change(keras.layers.Layer):
-            def call(self, x):
-                return change(x)
-
-        graph = right(*words)
-        return keras.Model(graph.input, Change()(graph.output))
-
-    return wrong
-
-
-def test_shifted_pixels_are_refused(run, monkeypatch, fixed):
-    import tensorflow as tf
-
-    shift = with_behind(lambda x: tf.concat([x[..., 1:], x[..., :1]], -1))
-    monkeypatch.setattr(kit, "deploy", shift)
-    assert refused(run, "agreement")["agreement"] < 0.999
-
-
-def test_operators_outside_are_counted_and_refused(run, monkeypatch, fixed):
-    import tensorflow as tf
-
-    # XNNPACK has no CUMSUM, and so little of it changes no figure but the partitions.
-    monkeypatch.setattr(kit, "deploy", with_behind(lambda x: x + 1e-9 * tf.cumsum(x, -1)))
-    numbers = refused(run, "partitions")
-    assert numbers["partitions"] == 2 and numbers["outside"] == {"CUMSUM": 1}
+def test_int8_kit(run):
+    """Bytes in: the input tensor is the picture, and the answer is the same bits everywhere."""
+    reports, refused = export_run(run, "int8,int8-full", FIXED)
+    assert refused == []
+    for name, report in reports.items():
+        out = run / "export" / name
+        contract = json.loads((out / "contract.json").read_text())
+        assert contract["input"]["dtype"] == "uint8"
+        assert contract["output"]["dtype"] == ("float32" if name == "int8" else "uint8")
+        assert contract["input"]["scale"] == pytest.approx(1 / 127.5)
+        raw = np.fromfile(out / "golden/input.bin", np.uint8).reshape(64, 64, 3)
+        picture = cv2.imread(str(out / "golden/picture.png"), cv2.IMREAD_COLOR_RGB)
+        assert np.array_equal(raw, picture)
+        digest = hashlib.sha256((out / "golden/output.bin").read_bytes()).hexdigest()
+        assert contract["golden"]["output_sha256"] == digest
+        assert contract["golden"]["tolerance"] == 0
+        assert report["partitions"] == 1 and set(report["outside"]) <= {"QUANTIZE"}
+        assert report["float_operators"] == []
 
 
 def test_anatomy_of_a_whole_file():
@@ -138,33 +137,41 @@ def test_anatomy_of_a_whole_file():
     assert found == {"ops": {"CONV_2D": 1}, "partitions": 1, "outside": {}}
 
 
-def test_full_disk_keeps_the_earlier_kit(run, monkeypatch, fixed):
-    kit.export_run(run)
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_full_disk_keeps_the_earlier_kit(run, monkeypatch):
+    export_run(run, choices=FIXED)
     out = run / "export" / "float32"
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = contents(out)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(kit.np, "save", full)
+    monkeypatch.setattr(kit, "write_picture", full)
     with pytest.raises(Refusal, match=r"cannot write .*float32: No space left .* Free some space"):
-        kit.export_run(run)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert [path.name for path in out.parent.iterdir()] == ["float32"]
+        export_run(run, choices=FIXED)
+    assert contents(out) == before
+    assert not list(out.parent.glob(".*"))
 
 
 def test_refusals(run, tmp_path):
     with pytest.raises(Refusal, match=r"no recipe 'float23'. Did you mean float32\?"):
-        kit.export_run(run, "float23")
+        export_run(run, "float23")
+    with pytest.raises(Refusal, match=r"no target 'gpus'. Did you mean gpu\?"):
+        Choices(targets=("gpus",))
+    with pytest.raises(Refusal, match=r"no lowering 'depth_to_space'.* There are: signs"):
+        export_run(run, choices=Choices(lower="depth_to_space"))
     with pytest.raises(Refusal, match=r"is no run: plan.json is missing"):
-        kit.export_run(tmp_path / "nothing")
+        export_run(tmp_path / "nothing")
     words = [sys.executable, "-m", "export", str(tmp_path / "nothing")]
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert end.returncode == 2 and end.stderr.startswith("error: ") and end.stdout == ""
 
 
 def test_score_of_run_and_file_agree(run, finished):
-    kit.export_run(run, lowering="depth_to_space")
+    export_run(run, choices=FIXED)
     data = str(finished / "shapes")
     found = []
     for model in (run, run / "export" / "float32" / "model.tflite"):
@@ -176,7 +183,7 @@ def test_score_of_run_and_file_agree(run, finished):
 
 
 def test_latency_side_by_side(run):
-    kit.export_run(run, lowering="depth_to_space")
+    export_run(run, choices=FIXED)
     path = str(run / "export" / "float32" / "model.tflite")
     words = [sys.executable, "-m", "benchmarks.latency", path, path, "--rounds", "9"]
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -185,3 +192,10 @@ def test_latency_side_by_side(run):
     assert head.split()[:3] == ["ms", "ratio", "MB"] and name == path
     assert float(milliseconds) > 0 and float(ratio) == 1
     assert float(megabytes) == pytest.approx(Path(path).stat().st_size / 1e6, abs=0.01)
+
+
+def test_recipes_are_listed():
+    words = [sys.executable, "-m", "export", "recipes"]
+    end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = end.stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [row.name for row in recipes.RECIPES]

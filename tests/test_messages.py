@@ -19,7 +19,7 @@ from data.dataset import Dataset, read_dataset
 from data.labels import VOID
 from data.pictures import read_mask, read_picture
 from data.shapes import write_shapes
-from export.kit import export_run
+from export.make import export_run
 from export.score import score
 from segnet.build import build
 from segnet.rows import preset

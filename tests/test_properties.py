@@ -11,7 +11,7 @@ from data.dataset import Dataset
 from data.labels import VOID
 from data.pictures import read_mask
 from export.deploy import subpixel
-from export.metadata import add_metadata, read_labels
+from export.metadata import add_metadata, read_metadata
 from segnet.metrics import confusion, scores, to_mask
 
 seeds = st.integers(0, 2**32 - 1)
@@ -144,5 +144,5 @@ def flatbuffer():
 @given(st.lists(names, min_size=2, max_size=5))
 def test_labels_in_any_script_come_back(flatbuffer, labels):
     packed = add_metadata(flatbuffer, labels)
-    assert read_labels(packed) == labels
+    assert read_metadata(packed)["labels"] == labels
     assert add_metadata(flatbuffer, labels) == packed

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from export.kit import export_run
+from export.make import Choices, export_run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -41,7 +41,7 @@ def test_files_and_pictures_exist():
 
 def test_python_makes_the_same_mask_from_a_run_and_from_a_file(finished, tmp_path, monkeypatch):
     run = shutil.copytree(finished / "run", tmp_path / "runs/demo")
-    export_run(run, lowering="depth_to_space")
+    export_run(run, choices=Choices(lower="signs+depth_to_space"))
     picture = cv2.imread(str(finished / "shapes/val/images/0000.png"))
     cv2.imwrite(str(tmp_path / "photo.png"), cv2.resize(picture, (200, 150)))
     monkeypatch.chdir(tmp_path)

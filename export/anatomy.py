@@ -1,0 +1,231 @@
+"""What a .tflite is made of, read from the file itself; nothing runs."""
+
+import struct
+from collections import Counter
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from cli import Refusal
+
+FLOATS = ("float32", "float16")
+# They only unpack weights where their input is a constant.
+UNPACKING = ("DEQUANTIZE", "DENSIFY")
+
+
+class Tensor(NamedTuple):
+    """shape has -1 where the file leaves a side open; scales is empty where nothing is quantised.
+
+    role: "input" and "output" of the network, "constant" (stored, or unpacked from what is
+    stored) or "inside". data: the values of a stored constant, flat where it is stored sparse.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    role: str
+    data: np.ndarray | None
+
+
+class Operator(NamedTuple):
+    """name: as the schema's, CONV_2D; of a custom operator its own, FlexLgamma.
+
+    inputs has None where an optional one is left out. options: as the schema spells them, strideW.
+    layer: the Keras layer it comes from, "behind" another where only that can be told, or "input",
+    "output" of the network, or a tensor's name.
+    """
+
+    name: str
+    version: int
+    code: int
+    custom: bool
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    activation: str
+    options: dict
+    layer: str
+
+    @property
+    def activations(self) -> list[Tensor]:
+        """What comes in and goes out at run time: no weights, shapes or axes."""
+        return [t for t in self.inputs + self.outputs if t is not None and t.role != "constant"]
+
+
+# What reading of damaged bytes raises, from flatbuffers, numpy and our own look-ups.
+DAMAGE = (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError)
+
+
+def operators(content: bytes) -> list[Operator]:
+    """The operators of a .tflite in the order in which they run. Raises Refusal."""
+    model = parse(content)
+    names = constants_by_value("BuiltinOperator")
+    found = []
+    with whole():
+        for graph in model.subgraphs:
+            tensors = read_tensors(model, graph, names)
+            found += [read_operator(model, node, tensors, names) for node in graph.operators]
+    return found
+
+
+def parse(content: bytes):
+    """A .tflite as the schema's own objects (ModelT). Raises Refusal."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    with whole():
+        if content[4:8] != b"TFL3":
+            raise ValueError("it does not say TFL3")
+        return schema.ModelT.InitFromPackedBuf(content, 0)
+
+
+@contextmanager
+def whole():
+    """Turns what damaged bytes raise into a Refusal."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise Refusal(f"no .tflite, or a damaged one: {error}. Export it again") from error
+
+
+def constants_by_value(kind: str) -> dict[int, str]:
+    """The names of an enumeration of the schema."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    members = vars(getattr(schema, kind)).items()
+    return {value: name for name, value in members if isinstance(value, int)}
+
+
+def read_tensors(model, graph, names) -> list[Tensor]:
+    types = constants_by_value("TensorType")
+    inputs, outputs = ints(graph.inputs), ints(graph.outputs)
+    tensors = []
+    for index, packed in enumerate(graph.tensors):
+        data = model.buffers[packed.buffer].data
+        stored = data is not None and len(data) > 0
+        role = (
+            "input" if index in inputs else "output" if index in outputs
+            else "constant" if stored else "inside"
+        )  # fmt: skip
+        tensors.append(read_tensor(packed, types[packed.type].lower(), role, data))
+    for node in graph.operators:
+        code = model.operatorCodes[node.opcodeIndex]
+        if names.get(builtin(code)) in UNPACKING and tensors[node.inputs[0]].role == "constant":
+            made = int(node.outputs[0])
+            tensors[made] = tensors[made]._replace(role="constant")
+    return tensors
+
+
+def read_tensor(packed, dtype: str, role: str, data) -> Tensor:
+    open_shape = packed.shapeSignature
+    shape = ints(open_shape if open_shape is not None and len(open_shape) else packed.shape)
+    quantised = packed.quantization
+    scales = () if quantised is None or quantised.scale is None else quantised.scale
+    zeros = () if not len(scales) or quantised.zeroPoint is None else quantised.zeroPoint
+    values = None
+    if role == "constant" and dtype in np.sctypeDict:
+        values = np.asarray(data, np.uint8).view(dtype)
+        values = values.reshape(shape) if packed.sparsity is None else values
+    scales, zeros = tuple(float(s) for s in scales), ints(zeros)
+    return Tensor(packed.name.decode(), shape, dtype, scales, zeros, role, values)
+
+
+def read_operator(model, node, tensors, names) -> Operator:
+    code = model.operatorCodes[node.opcodeIndex]
+    name = names.get(builtin(code), f"operator {builtin(code)}")
+    custom = name == "CUSTOM"
+    inputs = tuple(tensors[i] if i >= 0 else None for i in ints(node.inputs))
+    outputs = tuple(tensors[i] for i in ints(node.outputs))
+    options = vars(node.builtinOptions) if node.builtinOptions else {}
+    fused = constants_by_value("ActivationFunctionType")
+    return Operator(
+        code.customCode.decode() if custom else name,
+        code.version, builtin(code), custom, inputs, outputs,
+        fused[options.get("fusedActivationFunction", 0)], options, layer_of(inputs, outputs),
+    )  # fmt: skip
+
+
+def builtin(code) -> int:
+    """Old files keep the code in a byte of its own; the larger of the two is the true one."""
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
+def ints(values) -> tuple[int, ...]:
+    return () if values is None else tuple(int(value) for value in values)
+
+
+def layer_of(inputs, outputs) -> str:
+    """The Keras layer that names an output or a weight, or the one that the operator is behind."""
+    given = [tensor for tensor in inputs if tensor is not None]
+    weights = [tensor for tensor in given if tensor.role == "constant"]
+    rest = [tensor for tensor in given if tensor.role != "constant"]
+    for prefix, tensors in (("", (*outputs, *weights)), ("behind ", rest)):
+        for tensor in tensors:
+            parts = tensor.name.split(";")[0].split("/")
+            if len(parts) > 2:
+                return prefix + keras_name(*parts[:2])
+    roles = [tensor.role for tensor in (*rest, *outputs)]
+    return next((role for role in roles if role in ("input", "output")), outputs[0].name)
+
+
+def keras_name(root: str, layer: str) -> str:
+    """Keras 3 exports its second trace, where every scope, the model's too, ends in _1."""
+    if root.endswith("_1"):
+        layer = layer.removesuffix("_1")
+    return layer.removeprefix("quant_")  # the wrapper that tfmot puts round a layer
+
+
+def conversions(content: bytes) -> dict[str, int]:
+    """How often QUANTIZE and DEQUANTIZE stand where, as {"uint8->int8 input": 1}.
+
+    Places: input and output of the network, inside, and weights (unpacked when it is loaded).
+    """
+    kinds = Counter()
+    for operator in operators(content):
+        if operator.name in ("QUANTIZE", "DEQUANTIZE"):
+            source, target = operator.inputs[0], operator.outputs[0]
+            kinds[f"{source.dtype}->{target.dtype} {place(operator)}"] += 1
+    return dict(kinds)
+
+
+def place(operator: Operator) -> str:
+    """Where a conversion stands: input, output, inside, or on weights."""
+    source, target = operator.inputs[0], operator.outputs[0]
+    if source.role == "constant":
+        return "weights"
+    if source.role == "input":
+        return "input"
+    return "output" if target.role == "output" else "inside"
+
+
+def float_operators(content: bytes) -> list[Operator]:
+    """Operators that compute in float, the border's QUANTIZE and DEQUANTIZE left out.
+
+    An int8 file should have none; in a float file they are all of them.
+    """
+    return [
+        operator
+        for operator in operators(content)
+        if any(tensor.dtype in FLOATS for tensor in operator.activations)
+        and not (operator.name == "QUANTIZE" and place(operator) == "input")
+        and not (operator.name == "DEQUANTIZE" and place(operator) == "output")
+    ]
+
+
+def open_shapes(content: bytes) -> list[str]:
+    """Names of the tensors whose shape the file leaves open; phones want none."""
+    tensors = (t for o in operators(content) for t in (*o.inputs, *o.outputs) if t is not None)
+    return list(dict.fromkeys(t.name for t in tensors if any(side < 1 for side in t.shape)))
+
+
+def custom_operators(content: bytes) -> list[str]:
+    """Names of the operators that no runtime has without the app's help, Flex among them."""
+    return list(dict.fromkeys(o.name for o in operators(content) if o.custom))
+
+
+def largest_weight(content: bytes) -> float:
+    """The largest magnitude of a stored float constant; float16 holds up to 65,504."""
+    data = (t.data for o in operators(content) for t in o.inputs if t is not None)
+    found = [np.abs(v).max() for v in data if v is not None and v.dtype.kind == "f" and v.size]
+    return float(max(found, default=0.0))

@@ -1,0 +1,70 @@
+"""Which lowering: the candidates that the targets take, timed here, the fastest kept."""
+
+import numpy as np
+
+import cli
+from cli import Refusal, Verdict
+from export.convert import to_tflite
+from export.deploy import CRELU, DECONV, Lowering, deploy, has_crelu, lowering
+from export.prove import run_faults
+from export.recipes import BY_NAME
+from export.runtime import Runtime, latency_ms
+from export.targets import audit
+
+# Any weights take the same time, and so any calibration does; the recipe stands for its kernels.
+STANDS_FOR = {"float": "float32", "dynamic": "dynamic8", "int8": "int8"}
+
+
+def choose(trained, kernels: str, targets, asked: str) -> tuple[Lowering, dict]:
+    """The lowering for `kernels`, and what each candidate cost: ms, or why the targets refuse it.
+
+    asked: a name, or "auto". The forms of a deconvolution are compared first, then, with the
+    fastest of them, those of CReLU: the two do not touch each other. Raises Verdict when the
+    targets take no candidate.
+    """
+    if asked != "auto":
+        return lowering(asked), {}
+    costs = {}
+    first = compare(trained, kernels, targets, [Lowering(CRELU[0], d) for d in DECONV], costs)
+    if has_crelu(trained.rows) and first:
+        others = [first, *(Lowering(c, first.deconv) for c in CRELU[1:])]
+        first = compare(trained, kernels, targets, others, costs)
+    if not first:
+        reasons = "; ".join(f"{name}: {why}" for name, why in costs.items())
+        raise Verdict(
+            f"{kernels} kernels: no lowering runs whole on {', '.join(targets)}: {reasons}"
+        )
+    return first, costs
+
+
+def compare(trained, kernels, targets, candidates, costs) -> Lowering | None:
+    """The fastest of the candidates that the targets take; their costs are added to `costs`."""
+    sound = {}
+    for candidate in candidates:
+        try:
+            content = draft(trained, kernels, candidate)
+        except Refusal as error:
+            costs[candidate.name] = str(error)
+            continue
+        runtime = Runtime(content)
+        faults = {name: audit(content, name) for name in targets}
+        if "xnnpack" in faults:
+            faults["xnnpack"] = run_faults(content, runtime.anatomy())
+        refused = [f"{name}: {lines[0]}" for name, lines in faults.items() if lines]
+        if refused:
+            costs[candidate.name] = refused[0]
+        else:
+            sound[candidate.name] = runtime
+    for name, found in latency_ms(sound).items():
+        costs[name] = found["median"]
+        cli.say(f"{kernels}, {name}: {found['median']:.2f} ms")
+    by_name = {candidate.name: candidate for candidate in candidates}
+    return by_name[min(sound, key=costs.get)] if sound else None
+
+
+def draft(trained, kernels: str, candidate: Lowering) -> bytes:
+    """A file of this lowering whose time is right; an int8 one's ranges are of noise."""
+    recipe, size = BY_NAME[STANDS_FOR[kernels]], trained.plan.size
+    graph = deploy(trained.model, trained.rows, size, len(trained.dataset.classes), candidate)
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype(np.float32)
+    return to_tflite(graph, recipe, noise if recipe.calibrated else None)

@@ -1,0 +1,62 @@
+"""The golden pair of a kit: pictures, their tensors and the answers that any runtime must give."""
+
+import hashlib
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data.batches import resize
+from data.pictures import read_picture, write_picture
+from export.contract import fill, mistakes
+from export.runtime import Runtime
+from segnet.metrics import to_mask
+
+LOOKED_AT = 16  # validation pictures from which the most telling is taken
+MOST_SIDE = 640  # pixels, of the golden photo: larger ones are shrunk, kits are downloads
+TOLERANCE = 1e-3  # of the largest logit, in float: other kernels add in another order
+
+
+def choose(contract: dict, runtime: Runtime, dataset) -> tuple[np.ndarray, dict[str, float]]:
+    """The validation picture (H, W, 3) on which the least visible mistake shows most.
+
+    With it the share of pixels that each mistake changes there.
+    """
+    best = None
+    for path, _ in islice(dataset.pairs("val"), LOOKED_AT):
+        photo = limited(read_picture(path), contract["input"]["shape"][1:3])
+        shown = mistakes(contract, runtime, photo)
+        if best is None or min(shown.values()) > min(best[1].values()):
+            best = photo, shown
+    return best
+
+
+def limited(photo: np.ndarray, size) -> np.ndarray:
+    """At most MOST_SIDE a side, and never of the model's own size, which needs no resizing."""
+    ratio = min(1.0, MOST_SIDE / max(photo.shape[:2]))
+    side = [max(1, round(edge * ratio)) for edge in photo.shape[:2]]
+    if side == list(size):
+        side = [round(edge * 1.25) for edge in side]
+    return cv2.resize(photo, tuple(side[::-1]), interpolation=cv2.INTER_AREA)
+
+
+def write(folder: Path, contract: dict, runtime: Runtime, photo: np.ndarray) -> dict:
+    """Writes golden/ and gives what the contract says of it."""
+    picture = resize(photo, contract["input"]["shape"][1:3])
+    inputs, photo_inputs = fill(contract, picture), fill(contract, photo)
+    outputs = runtime.run(inputs)
+    logits = runtime.decode(outputs)[0]
+    photo_logits = runtime.decode(runtime.run(photo_inputs))[0]
+    folder.mkdir()
+    write_picture(folder / "picture.png", picture)
+    write_picture(folder / "mask.png", to_mask(logits))
+    write_picture(folder / "photo.png", photo)
+    write_picture(folder / "photo_mask.png", to_mask(photo_logits, photo.shape[:2]))
+    for name, tensor in (("input", inputs), ("output", outputs), ("photo_input", photo_inputs)):
+        (folder / f"{name}.bin").write_bytes(tensor.tobytes())
+    exact = contract["input"]["dtype"] == "uint8"  # int8 kernels: the same bits everywhere
+    return {
+        "tolerance": 0.0 if exact else float(TOLERANCE * np.abs(logits).max()),
+        "output_sha256": hashlib.sha256(outputs.tobytes()).hexdigest() if exact else None,
+    }

@@ -1,0 +1,148 @@
+"""Everything that is measured of a file before the gate judges it. It judges nothing."""
+
+import gzip
+import os
+
+import numpy as np
+
+from data.batches import to_input
+from export import anatomy, bill, contract, golden
+from export.errors import layer_errors
+from export.recipes import Recipe
+from export.runtime import Runtime, latency_ms
+from export.score import keras_function, predictions
+from export.targets import TARGETS, audit
+from segnet.metrics import confusion, scores, to_mask
+
+LOOKED_AT = 8  # pictures whose activations are compared layer by layer
+
+
+def accuracy(trained, runtime: Runtime) -> dict:
+    """The whole validation set through Keras and through the file, both with the one metric."""
+    from tqdm import tqdm
+
+    dataset = trained.dataset
+    classes = len(dataset.classes)
+    matrices, equal, pixels, error, largest = [0, 0], 0, 0, 0.0, 0.0
+    pictures = predictions(keras_function(trained.model), dataset, "val", trained.plan.size)
+    for inputs, wanted, truth in tqdm(
+        pictures, total=len(dataset.pairs("val")), unit="picture", leave=False
+    ):
+        found = runtime(inputs)[0]
+        equal += int((found.argmax(-1) == wanted.argmax(-1)).sum())
+        pixels += wanted.shape[0] * wanted.shape[1]
+        error = np.maximum(error, np.abs(found - wanted).max())  # keeps a NaN, as max() does not
+        largest = max(largest, float(np.abs(wanted).max()))
+        for index, logits in enumerate((wanted, found)):
+            guess = to_mask(logits, truth.shape)
+            matrices[index] = matrices[index] + confusion(truth, guess, classes)
+    before, after = (scores(matrix, dataset.classes) for matrix in matrices)
+    return {
+        "miou_keras": before["miou"],
+        "miou_tflite": after["miou"],
+        "miou_drop": before["miou"] - after["miou"],
+        "iou_keras": before["iou"],
+        "iou_tflite": after["iou"],
+        "confusion": matrices[1].tolist(),
+        "agreement": equal / pixels,
+        "max_abs_error": float(error) / largest if largest else float("inf"),
+    }
+
+
+def speed(content: bytes, float32: bytes) -> dict:
+    """Latency on one thread and on all cores, interleaved with the run's float32 file."""
+    found = {}
+    for threads in sorted({1, os.cpu_count()}):
+        pair = {"file": Runtime(content, threads), "float32": Runtime(float32, threads)}
+        times = latency_ms(pair)
+        key = "one thread" if threads == 1 else f"{threads} threads"
+        found[key] = {
+            **times["file"],
+            "ratio": times["file"]["median"] / times["float32"]["median"],
+        }
+    return {
+        "latency_ms": found["one thread"]["median"],
+        "latency": found,
+        "time_by_operator": bill.bill(content),
+    }
+
+
+def structure(content: bytes) -> dict:
+    """What the file is made of; nothing runs."""
+    return {
+        "size_bytes": len(content),
+        "gzip_bytes": len(gzip.compress(content, mtime=0)),
+        "versions": {o.name: o.version for o in anatomy.operators(content)},
+        "conversions": anatomy.conversions(content),
+        "float_operators": [f"{o.name} ({o.layer})" for o in anatomy.float_operators(content)],
+        "open_shapes": anatomy.open_shapes(content),
+        "custom_operators": anatomy.custom_operators(content),
+    }
+
+
+def whole(content: bytes, targets) -> dict:
+    """How XNNPACK parts the file, and which operators each target leaves out."""
+    parts = Runtime(content).anatomy()
+    verdicts = {name: audit(content, name) for name in TARGETS}
+    verdicts["xnnpack"] += run_faults(content, parts)
+    return {
+        **parts,
+        "targets": {
+            name: {
+                "how": "run here and published list" if name == "xnnpack" else "published list",
+                "asked": name in targets,
+                "refused": found,
+            }
+            for name, found in verdicts.items()
+        },
+        "target_faults": [line for name in targets for line in verdicts[name]],
+    }
+
+
+def run_faults(content: bytes, parts: dict) -> list[str]:
+    """What XNNPACK left to others when the file ran, but for the conversion of a uint8 border."""
+    border = sum(
+        count for kind, count in anatomy.conversions(content).items()
+        if kind in ("uint8->int8 input", "int8->uint8 output", "int8->float32 output")
+    )  # fmt: skip
+    outside = dict(parts["outside"])
+    for name in ("QUANTIZE", "DEQUANTIZE"):
+        taken = min(border, outside.get(name, 0))
+        outside[name], border = outside.get(name, 0) - taken, border - taken
+    lines = [f"{count} {name} outside the delegate" for name, count in outside.items() if count]
+    if parts["partitions"] != 1:
+        lines.append(f"{parts['partitions']} parts instead of one")
+    return lines
+
+
+def activations(graph, content: bytes, recipe: Recipe, inputs: np.ndarray) -> dict:
+    """Largest activation of the float graph; for int8 the layers that lose and clip most.
+
+    graph: the deploy graph of the file, or None when there is none in float.
+    """
+    found = {"largest_activation": None, "fp16_safe": None, "clipped": None, "layer_errors": []}
+    if graph is None:
+        return found
+    probe = type(graph)(graph.input, [layer.output for layer in graph.layers[1:]])
+    pictures = inputs[:LOOKED_AT]
+    largest = max(float(np.abs(v).max()) for x in pictures for v in probe.predict_on_batch(x[None]))
+    found |= {"largest_activation": largest, "fp16_safe": largest < 65504}
+    if recipe.kernels == "int8":
+        errors = layer_errors(content, graph, pictures)
+        found |= {"clipped": max(e["clipped"] for e in errors), "layer_errors": errors[:10]}
+    return found
+
+
+def promises(made: dict, content: bytes, dataset) -> dict:
+    """Whether who follows the contract gets the pipeline's answer, where every mistake shows."""
+    runtime = Runtime(content)
+    photo, shown = golden.choose(made, runtime, dataset)
+    _, height, width, _ = made["input"]["shape"]
+    by_contract = contract.answer(made, runtime, photo)
+    inputs = to_input(photo, (height, width))[None]
+    by_pipeline = np.array(dataset.classes)[to_mask(runtime(inputs)[0], photo.shape[:2])]
+    return {
+        "contract_agreement": float((by_contract == by_pipeline).mean()),
+        "mistakes": shown,
+        "metadata_faults": contract.metadata_faults(made, content),
+    }

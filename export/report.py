@@ -1,0 +1,469 @@
+"""One self-contained page over all recipes of a run: what passed, what was refused, and why.
+
+It has no threshold and no measurement of its own. Figures are those of report.json and
+RECIPE.refused.json; the kits run here only to be drawn.
+"""
+
+import base64
+import csv
+import hashlib
+import math
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jinja2 import ChainableUndefined, Environment, FileSystemLoader, is_undefined
+
+from cli import Refusal, beside, read_json
+from data.batches import resize
+from data.dataset import read_dataset
+from data.drawing import PICTURES, overlay
+from data.labels import VOID
+from data.pictures import read_bytes, read_pair
+from export import gate
+from export.recipes import RECIPES, Recipe
+from export.score import predictor
+from export.targets import TARGETS
+from segnet.run import read_run
+
+SIDE = 280  # pixels, the longer side of a picture on the page at most
+QUALITY = 82  # of its JPEG, 0 to 100
+DIFFERENT = (255, 96, 255)  # RGB, of a pixel that differs; light, on the darkened picture
+
+
+class Frame(NamedTuple):
+    """A plot, in the units of its own picture; recipes are named right of its frame."""
+
+    width: int = 400
+    height: int = 260
+    left: int = 52
+    right: int = 300
+    top: int = 14
+    bottom: int = 216
+    line: int = 15  # from one name to the next
+
+
+FRAME = Frame()
+
+
+class Entry(NamedTuple):
+    """A recipe that passed or was refused; one that was refused may have an earlier kit as well.
+
+    contract, kit: None when it was refused, as nothing left.
+    """
+
+    name: str
+    recipe: Recipe
+    report: dict
+    contract: dict | None = None
+    kit: Path | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.kit is not None
+
+    @property
+    def weights(self) -> str | None:
+        return (self.contract or self.report).get("weights")
+
+
+def write(folder: Path) -> Path:
+    """Writes export/report.html of a run and gives its path. Raises Refusal for a damaged file."""
+    folder = Path(folder)
+    plan, manifest = read_run(folder)
+    digest = hashlib.sha256(read_bytes(folder / "best.weights.h5")).hexdigest()
+    found = entries(folder / "export")
+    # Two sets of weights in one table would compare what cannot be compared.
+    recent = [entry for entry in found if entry.weights in (None, digest)]
+    page = render({
+        "run": folder.resolve().name, "plan": plan, "manifest": manifest,
+        "command": shlex.join(manifest["command"]), "epochs": epochs(folder),
+        "frame": FRAME, "different": DIFFERENT, "entries": recent,
+        "earlier": [entry.name for entry in found if entry not in recent],
+        "pictures": pictures(folder, plan.data, manifest["dataset"]["colours"], recent),
+        **views(recent), **versions(manifest, recent),
+    })  # fmt: skip
+    out = folder / "export" / "report.html"
+    with beside(out) as part:
+        part.write_text(page, encoding="utf-8")
+    return out
+
+
+def entries(export: Path) -> list[Entry]:
+    """What export/ holds, in the recipes' order."""
+    found = []
+    for recipe in RECIPES:
+        kit, refused = export / recipe.name, export / f"{recipe.name}.refused.json"
+        left = (kit / "report.json").exists()
+        if left:
+            read = (read_json(kit / name) for name in ("report.json", "contract.json"))
+            found.append(Entry(recipe.name, recipe, *read, kit))
+        if refused.exists():
+            name = f"{recipe.name}, refused" if left else recipe.name
+            found.append(Entry(name, recipe, read_json(refused)))
+    return found
+
+
+def epochs(folder: Path) -> tuple[int, str]:
+    """(how many were trained, which of them was best by mIoU), as history.csv has it."""
+    rows = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+    return len(rows), max(rows, key=lambda row: float(row["miou"]))["epoch"]
+
+
+def views(entries: list[Entry]) -> dict:
+    """What the page shows of the reports, rearranged; nothing is added."""
+    reports = [entry.report for entry in entries]
+    bills = [report.get("time_by_operator", []) for report in reports]
+    return {
+        "threads": keys(reports, "latency"),
+        "plots": [
+            plot(entries, "latency_ms", 1.0, "latency, one thread, ms"),
+            plot(entries, "size_bytes", 1e-6, "size, MB"),
+            plot(entries, "gzip_bytes", 1e-6, "gzip size, MB"),
+        ],
+        "float32": next((r for r in reports if r["recipe"] == "float32"), {}),
+        "keras": alike(entries, lambda e: e.report.get("miou_keras")),
+        "classes": next((list(r["iou_keras"]) for r in reports if "iou_keras" in r), []),
+        "largest_drop": max((abs(d) for e in entries for d in drops(e).values()), default=0.0),
+        "longest": max((row["ms"] for bill in bills for row in bill), default=0.0),
+        "lowerings": alike(entries, lowering),
+        "targets": {name: TARGETS.get(name) for name in keys(reports, "targets")},
+        "refused": refused(entries),
+        "limits": [(limit, [judged(limit, e) for e in entries]) for limit in gate.LIMITS],
+        "mistakes": keys(reports, "mistakes"),
+        "operators": sorted(keys(reports, "ops")),
+    }
+
+
+def keys(reports: list[dict], name: str) -> list[str]:
+    """The keys of a table that each report may have, in the order in which they come."""
+    return list(dict.fromkeys(key for report in reports for key in report.get(name, {})))
+
+
+def lowering(entry: Entry) -> tuple[str, dict] | None:
+    """What was chosen, and what each candidate cost: ms, or why it was not taken."""
+    report = entry.report
+    return (report["lowering"], report["lowerings"]) if "lowering" in report else None
+
+
+def versions(manifest: dict, entries: list[Entry]) -> dict:
+    """Of the packages that trained, and of those that made each kit."""
+    kits = alike(entries, lambda e: (e.contract or {}).get("versions"))
+    tables = [manifest["versions"], *(found for _, found in kits)]
+    return {"versions": kits, "packages": list(dict.fromkeys(name for t in tables for name in t))}
+
+
+def alike(entries: list[Entry], key: Callable) -> list[tuple[list[str], object]]:
+    """(names, value) for every different value of `key`; entries without one are left out."""
+    groups = []
+    for entry in entries:
+        value = key(entry)
+        names = next((names for names, other in groups if other == value), None)
+        if names is not None:
+            names.append(entry.name)
+        elif value is not None:
+            groups.append(([entry.name], value))
+    return groups
+
+
+def drops(entry: Entry) -> dict[str, float]:
+    """IoU lost by class, of those that are there; negative where the file is better."""
+    after = entry.report.get("iou_tflite", {})
+    return {
+        name: before - (after[name] or 0.0)
+        for name, before in entry.report.get("iou_keras", {}).items()
+        if before is not None
+    }
+
+
+def shares(matrix: list[list[int]]) -> list[list[float | None]]:
+    """A confusion matrix as shares of the truth, rows sum to 1; None for a class without truth."""
+    return [[count / sum(row) if sum(row) else None for count in row] for row in matrix]
+
+
+def refused(entries: list[Entry]) -> list[tuple[str, list[str], list[str]]]:
+    """(target, recipes, operators that it refuses), recipes with the same operators together."""
+    return [
+        (target, recipes, lines)
+        for target in keys([entry.report for entry in entries], "targets")
+        for recipes, lines in alike(
+            entries, lambda e, t=target: e.report.get("targets", {}).get(t, {}).get("refused")
+        )
+        if lines
+    ]
+
+
+# Limits
+
+SOME = 3  # of many, where a sentence names examples
+
+
+class Figure(NamedTuple):
+    """How a figure of the gate is called and written: `scale` times its value, with the unit."""
+
+    words: str
+    scale: float = 1.0
+    unit: str = ""
+    places: int | None = None  # behind the point; None: three digits that count
+
+    def write(self, value) -> str:
+        if value is None:
+            return "–"
+        value = self.scale * (len(value) if isinstance(value, list) else value)
+        digits = f"{value:.3g}" if self.places is None else number(value, self.places)
+        return digits + self.unit
+
+    def write_bound(self, value: float) -> str:
+        return f"{self.scale * value:g}{self.unit}"
+
+
+PERCENT, POINTS = "\u00a0%", "\u00a0points"
+# Those whose words or unit in the gate are not a person's; the others are called by their `why`.
+FIGURES = {
+    "agreement": Figure("agreement, pixels with the class that Keras gives", 100, PERCENT, 3),
+    "miou_drop": Figure("points of mIoU lost against Keras", 100, "", 2),
+    "target_faults": Figure("operators that the targets asked for do not run"),
+    "contract_agreement": Figure("pixels to which a reader of the contract gives the right class",
+                                 100, PERCENT, 2),
+    "float_operators": Figure("operators that compute in float"),
+    "clipped": Figure("values of a layer beyond its int8 range, in the worst layer",
+                      100, PERCENT, 2),
+    "calibration_distance": Figure("distance of the calibration pictures' histogram from the "
+                                   "training set's, 0 to 1"),
+    "largest_activation": Figure("largest activation"),
+}  # fmt: skip
+
+
+class Judged(NamedTuple):
+    """A figure beside its limit. bound is "" where the limit is not about the recipe."""
+
+    value: str
+    bound: str
+    broken: bool
+
+
+def form(limit) -> Figure:
+    return FIGURES.get(limit.name, Figure(limit.why))
+
+
+def judged(limit, entry: Entry) -> Judged:
+    """What the gate looked at and what it said, in a person's units."""
+    report, figure = entry.report, form(limit)
+    about = gate.applies(limit, entry.recipe)
+    most, least = (report.get(b) if isinstance(b, str) else b for b in (limit.most, limit.least))
+    bounds = [
+        f"{words} {figure.write_bound(bound)}"
+        for words, bound in (("at most", most), ("at least", least))
+        if bound is not None and about
+    ]
+    broken = any(breaks(limit, reason) for reason in report["reasons"])
+    return Judged(figure.write(report.get(limit.name)), ", ".join(bounds), broken)
+
+
+def breaks(limit, reason: str) -> bool:
+    return reason.startswith(f"{limit.name} is ")
+
+
+def plain(entry: Entry) -> list[str]:
+    """The reasons of a refusal in plain words; one of no limit stays as the gate said it."""
+    lines = []
+    for reason in entry.report["reasons"]:
+        limit = next((limit for limit in gate.LIMITS if breaks(limit, reason)), None)
+        if limit:
+            value, bound, _ = judged(limit, entry)
+            reason = f"{form(limit).words}: {value}, {bound}{some(entry.report[limit.name])}"
+        lines.append(reason)
+    return lines
+
+
+def some(value) -> str:
+    """The first of a list's lines, in brackets; "" for a number."""
+    if not isinstance(value, list):
+        return ""
+    return f" ({', '.join(value[:SOME])}{', ...' if len(value) > SOME else ''})"
+
+
+def lost_most(entry: Entry) -> list[tuple[str, float]]:
+    """The classes that lost most IoU, with how much."""
+    return sorted(drops(entry).items(), key=lambda item: -item[1])[:SOME]
+
+
+# Numbers as a person reads them
+
+
+def number(value: float, places: int) -> str:
+    return f"{value:z.{places}f}".replace("-", "−")
+
+
+def percent(value: float, places: int = 2) -> str:
+    return f"{number(100 * value, places)}{PERCENT}"
+
+
+def points(value: float, unit: str = POINTS) -> str:
+    """A difference of two fractions in points, hundredths of the whole."""
+    return f"{number(100 * value, 2)}{unit}"
+
+
+def ms(value: float) -> str:
+    return f"{number(value, 2 if value >= 1 else 3)}\u00a0ms"
+
+
+def megabytes(value: int) -> str:
+    return f"{value / 1e6:.3f}\u00a0MB"
+
+
+def or_dash(form: Callable) -> Callable:
+    """`form`, and a dash for what was not measured."""
+    return lambda value, *more: "–" if value is None or is_undefined(value) else form(value, *more)
+
+
+FILTERS = {
+    "plain": plain, "form": form, "drops": drops, "shares": shares, "lost_most": lost_most,
+    "number": number, "percent": or_dash(percent), "points": or_dash(points), "ms": or_dash(ms),
+    "megabytes": or_dash(megabytes),
+}  # fmt: skip
+
+
+# Plots
+
+ROUNDING = 1e-9  # of a step: what binary fractions may be off
+
+
+def plot(entries: list[Entry], name: str, unit: float, title: str) -> dict:
+    """mIoU in % against a figure, as places in the plot's picture; what was not measured is out."""
+    needed = (name, "miou_tflite", "miou_keras")
+    shown = [e for e in entries if all(finite(e.report.get(key)) for key in needed)]
+    across = ticks(0.0, max((unit * e.report[name] for e in shown), default=1.0))
+    keras = [100 * e.report["miou_keras"] for e in shown]
+    heights = [100 * e.report["miou_tflite"] for e in shown] + keras
+    up = ticks(min(heights, default=0.0), max(heights, default=100.0))
+    dots = [
+        {
+            "name": e.name,
+            "passed": e.passed,
+            "x": place(unit * e.report[name], across, FRAME.left, FRAME.right),
+            "y": place(100 * e.report["miou_tflite"], up, FRAME.bottom, FRAME.top),
+        }
+        for e in shown
+    ]
+    dots.sort(key=lambda dot: (dot["y"], -dot["x"]))
+    for dot, line in zip(dots, spread([dot["y"] for dot in dots]), strict=True):
+        dot["line"] = line
+    return {
+        "title": title,
+        "across": labelled(across, FRAME.left, FRAME.right),
+        "up": labelled(up, FRAME.bottom, FRAME.top),
+        "keras": sorted({place(value, up, FRAME.bottom, FRAME.top) for value in keras}),
+        "dots": dots,
+    }
+
+
+def finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def ticks(least: float, most: float, steps: int = 5) -> list[float]:
+    """Round numbers at even distances that enclose least and most, about `steps` apart."""
+    span = (most - least) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / steps))
+    round_steps = [power * times for times in (1, 2, 5, 10)]
+    step = next(step for step in round_steps if step * steps >= span * (1 - ROUNDING))
+    first = math.floor(least / step + ROUNDING)
+    last = max(math.ceil(most / step - ROUNDING), first + 1)
+    return [step * count for count in range(first, last + 1)]
+
+
+def place(value: float, ticks: list[float], start: float, end: float) -> float:
+    """Where a value stands on an axis that goes from `start` to `end`."""
+    return round(start + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (end - start), 1)
+
+
+def labelled(ticks: list[float], start: float, end: float) -> list[tuple[float, str]]:
+    places = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + ROUNDING))
+    return [(place(value, ticks, start, end), number(value, places)) for value in ticks]
+
+
+def spread(wanted: list[float]) -> list[float]:
+    """Rising places as near to the rising `wanted` as lines of text can stand in the plot."""
+    found = []
+    for value in wanted:
+        found.append(max(value, found[-1] + FRAME.line) if found else max(value, FRAME.top))
+    bottom = FRAME.bottom
+    for index in reversed(range(len(found))):
+        found[index] = min(found[index], bottom)
+        bottom = found[index] - FRAME.line
+    return found
+
+
+# Pictures
+
+
+def pictures(folder: Path, data: str, colours: list, entries: list[Entry]) -> dict:
+    """Rows of pairs of pictures for the page, or why there are none."""
+    try:
+        dataset = read_dataset(data)
+        pairs = dataset.pairs("val")
+        # Neighbours are often alike: frames of one film, photographs of one person.
+        pairs = pairs[:: max(1, len(pairs) // PICTURES)][:PICTURES]
+        seen = [read_pair(pair, dataset) for pair in pairs]
+        functions = {"Keras": predictor(folder)}
+        functions |= {e.name: predictor(e.kit / "model.tflite") for e in entries if e.passed}
+        masks = {n: [function(p) for p, _ in seen] for n, function in functions.items()}
+    except Refusal as reason:
+        return {"missing": str(reason)}
+    return {"names": [pair[0].name for pair in pairs], "rows": rows(seen, masks, colours)}
+
+
+def rows(seen: list, masks: dict, colours: list) -> list[dict]:
+    """A row for the truth, for Keras and for each recipe, a cell a picture.
+
+    seen: (picture, truth); masks: a list as long as `seen` for "Keras" and for each recipe.
+    """
+    truths = [truth for _, truth in seen]
+    first = [
+        {"uris": (uri(picture), uri(overlay(picture, truth, colours))), "share": None}
+        for picture, truth in seen
+    ]
+    found = [{"name": "truth", "beside": "truth", "cells": first}]
+    for name, guesses in masks.items():
+        against = truths if name == "Keras" else masks["Keras"]
+        cells = [
+            compared(picture, guess, other, colours)
+            for (picture, _), guess, other in zip(seen, guesses, against, strict=True)
+        ]
+        other = "the truth" if name == "Keras" else "Keras"
+        found.append({"name": name, "beside": f"where it differs from {other}", "cells": cells})
+    return found
+
+
+def compared(picture, mask, other, colours) -> dict:
+    """A mask on its picture, and beside it where another one says something else; void is out."""
+    differs = (mask != other) & (other != VOID)
+    grey = np.repeat(picture.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
+    where = np.where(differs[..., None], np.uint8(DIFFERENT), grey)
+    return {"uris": (uri(overlay(picture, mask, colours)), uri(where)), "share": differs.mean()}
+
+
+def uri(picture: np.ndarray) -> str:
+    """A picture (H, W, 3) uint8 RGB, shrunk to the page's size, as a data URI."""
+    ratio = min(1.0, SIDE / max(picture.shape[:2]))
+    small = resize(picture, tuple(max(1, round(ratio * side)) for side in picture.shape[:2]))
+    done, raw = cv2.imencode(
+        ".jpg", np.ascontiguousarray(small[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    )
+    assert done
+    return "data:image/jpeg;base64," + base64.b64encode(raw.tobytes()).decode()
+
+
+def render(words: dict) -> str:
+    """The page. Labels, paths and reasons are escaped; what a report lacks shows as a dash."""
+    here = FileSystemLoader(Path(__file__).parent)
+    pages = Environment(
+        loader=here, autoescape=True, undefined=ChainableUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    pages.filters |= FILTERS
+    return pages.get_template("report.html.j2").render(words)

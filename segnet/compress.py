@@ -1,0 +1,389 @@
+"""Fine-tuning of a deploy graph for a smaller file: 8 bits, zeros, or few distinct weights.
+
+The only file that imports tfmot (TensorFlow Model Optimization), and inside functions: its import
+sets TF_USE_LEGACY_KERAS for the process. It knows tf_keras models only, so the graph is one.
+"""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cli import Refusal, one_of, read_json, write_json
+from segnet.loop import CLIP_NORM, Loop
+from segnet.run import checkpoint_file, differences, read_checkpoint, save_checkpoint, sweep
+
+LEVEL = 1 / 127.5  # of an input byte, over [-1, 1]
+# Our own layers and the Keras layer that is quantised as they are: its output, or nothing.
+QUANTISED_LIKE = {"Signs": "Add", "LateBias": "Add", "DepthToSpace": "Flatten"}
+ACTIVATIONS = ("linear", "relu")  # that fuse into the convolution in 8 bits
+WARM_STEPS, TIMED_STEPS = 2, 3
+MASK_UPDATES = 50  # until the last weight is pruned; each sorts all weights
+
+
+@dataclasses.dataclass(frozen=True)
+class FinePlan:
+    steps: int  # an epoch
+    epochs: int
+    learning_rate: float  # the first; it falls to 0 along a cosine
+    batch: int = 16  # pictures a step
+    sparsity: float = 0.7  # share of zeros in the layers that are pruned
+    clusters: int = 16  # distinct weights a layer
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("steps", "epochs", "learning_rate", "batch"):
+            if getattr(self, name) <= 0:
+                raise Refusal(f"{name} is {getattr(self, name)}; needed: above 0")
+        if not 0 < self.sparsity < 1:
+            raise Refusal(f"sparsity is {self.sparsity}; needed: between 0 and 1")
+        if self.clusters < 2:
+            raise Refusal(f"clusters is {self.clusters}; needed: 2 or more")
+
+
+class Tuned(NamedTuple):
+    """A graph prepared for training, and what is to do around it.
+
+    model: takes pictures (N, H, W, 3) in [-1, 1]. settle: called before every evaluation.
+    finish: gives the model that is converted. first: the epoch from which on the best one counts.
+    """
+
+    model: object
+    finish: Callable
+    settle: Callable = lambda: None
+    first: int = 1
+
+
+def finetune(
+    kind: str, graph, plan: FinePlan, folder: Path,
+    batches: Callable[[int], Iterator], evaluate: Callable, say: Callable[[str], None],
+    class_weights=None,
+):  # fmt: skip
+    """A tf_keras model (1, H, W, 3) to logits, with the weights of the best epoch by mIoU.
+
+    kind: "qat", "sparse" or "cluster". graph: the tf_keras deploy graph of any batch, which is left
+    as it is. batches(step): endless pictures (N, H, W, 3) float32 in [-1, 1] and masks (N, H, W)
+    uint8, 255 void. evaluate(model): `segnet.metrics.scores`. class_weights: as in training. What
+    was stopped goes on from its checkpoint in `folder`, to the same bits. The model of "qat" takes
+    (byte - 128) / 127.5, as its file will. Raises Refusal; a layer that cannot be trained so is
+    told by its name.
+    """
+    from segnet import backend
+
+    folder, prepare = Path(folder), KINDS[one_of(kind, KINDS, "fine-tuning")].prepare
+    backend.seed_everything(plan.seed)
+    pictures, masks = next(batches(0))
+    tuned = prepare(graph, plan, pictures)
+    claim(folder, kind, graph, plan, say)
+    compile_model(tuned.model, plan, class_weights)
+    loop = Loop(
+        tuned.model, plan, folder, plan.steps, batches, lambda: judge(tuned, evaluate),
+        lambda *_: None, keep, tuned.first, "Leave this recipe out, or train the run for longer",
+    )  # fmt: skip
+    loop.restore()
+    if left := loop.steps - loop.step:
+        seconds = left * step_seconds(loop, pictures, masks)
+        say(f"{kind}: {left} of {loop.steps} steps to go, takes about {minutes(seconds)}")
+        loop.run()
+    assign(tuned.model.variables, read_best(folder))
+    return tuned.finish(tuned.model)
+
+
+def minutes(seconds: float) -> str:
+    return f"{max(1, round(seconds / 60))} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def claim(folder: Path, kind: str, graph, plan: FinePlan, say) -> None:
+    """Notes in `folder` what is tuned there. Other weights begin anew, another plan is refused."""
+    sweep(folder)
+    path, wanted = folder / "plan.json", {"kind": kind, **dataclasses.asdict(plan)}
+    weights = fingerprint(graph)
+    found = read_json(path) if path.exists() else {}
+    if found and found["graph"] != weights:
+        say(f"{folder} is of other weights or another lowering: it begins anew")
+        for name in ("last", "best"):
+            checkpoint_file(folder, name).unlink(missing_ok=True)
+    elif found and (other := differences(found, wanted)):
+        raise Refusal(f"{folder} is of another plan: {other}. Remove the folder to begin anew")
+    write_json(path, {**wanted, "graph": weights})
+
+
+def fingerprint(graph) -> str:
+    """SHA-256 of the layers' names and weights."""
+    digest = hashlib.sha256()
+    for layer in graph.layers:
+        digest.update(layer.name.encode())
+        for array in layer.get_weights():
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def compile_model(model, plan: FinePlan, class_weights=None) -> None:
+    """Adam with a cosine, and the loss of training. Batch norm is folded: nothing to decay."""
+    import keras
+    import tf_keras
+
+    from segnet.losses import segmentation_loss
+
+    rate = tf_keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * plan.steps)
+    optimizer = tf_keras.optimizers.Adam(rate, global_clipnorm=CLIP_NORM)
+    # keras.ops takes the tensors of tf_keras too: with TensorFlow below, both are TensorFlow's.
+    model.compile(optimizer, segmentation_loss(keras, model.output_shape[-1], class_weights))
+    optimizer.build(model.trainable_variables)
+
+
+def step_seconds(loop: Loop, pictures, masks) -> float:
+    """Seconds a step, by a few steps whose traces are wiped."""
+    kept = arrays(loop.variables)
+    for _ in range(WARM_STEPS):
+        loop.model.train_on_batch(pictures, masks)
+    start = time.perf_counter()
+    for _ in range(TIMED_STEPS):
+        loop.model.train_on_batch(pictures, masks)
+    seconds = (time.perf_counter() - start) / TIMED_STEPS
+    assign(loop.variables, kept)
+    return seconds
+
+
+def judge(tuned: Tuned, evaluate) -> dict:
+    tuned.settle()
+    return evaluate(tuned.model)
+
+
+def keep(model, folder: Path, name: str) -> None:
+    """The best epoch's variables; the last one's stand in the loop's checkpoint."""
+    if name == "best":
+        save_checkpoint(folder, arrays(model.variables), {}, name)
+
+
+def read_best(folder: Path) -> list[np.ndarray]:
+    best = read_checkpoint(folder, "best")
+    if best is None:
+        path = checkpoint_file(folder, "best")
+        raise Refusal(f"{path} is missing. Remove {folder} to begin this fine-tuning again")
+    return best[0]
+
+
+def arrays(variables) -> list[np.ndarray]:
+    return [np.array(variable) for variable in variables]
+
+
+def assign(variables, values) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def fresh(layer):
+    """A layer like `layer` with the same name and weights."""
+    other = type(layer).from_config(layer.get_config())
+    other.build(layer.input_shape)
+    other.built = True  # a build() of one's own need not say so, and would run once more
+    other.set_weights(layer.get_weights())
+    return other
+
+
+def rebuilt(graph, batch: int | None, word=lambda layer, x: fresh(layer)(x), first=lambda x: x):
+    """`graph` once more: every layer spelt by word(layer, x), first(picture) before them all."""
+    import tf_keras
+
+    picture = tf_keras.Input(graph.input_shape[1:], batch_size=batch, name="image")
+    made = {id(graph.input): first(picture)}
+    for layer in graph.layers[1:]:
+        x = layer.input
+        x = [made[id(t)] for t in x] if isinstance(x, list) else made[id(x)]
+        made[id(layer.output)] = word(layer, x)
+    return tf_keras.Model(picture, made[id(graph.output)], name="segnet")
+
+
+def heavy(graph) -> list[str]:
+    """Names of the layers that hold the weights: all but the first and depthwise convolutions."""
+    kinds = ("Conv2D", "Conv2DTranspose")
+    return [layer.name for layer in graph.layers if type(layer).__name__ in kinds][1:]
+
+
+def wrapped(graph, wrap):
+    """`graph` for any batch with its heavy layers in wrap(layer)."""
+    names = heavy(graph)
+
+    def word(layer, x):
+        return (wrap(fresh(layer)) if layer.name in names else fresh(layer))(x)
+
+    return rebuilt(graph, None, word)
+
+
+def stripped(graph, model):
+    """`graph` for batch 1 with the weights of `model`, whose wrappers are taken off."""
+    result = rebuilt(graph, 1)
+    for layer in result.layers:
+        layer.set_weights(model.get_layer(layer.name).get_weights())
+    return result
+
+
+def sparse(graph, plan: FinePlan, pictures) -> Tuned:
+    """Magnitude pruning, over the first half of the steps (Zhu and Gupta 2017)."""
+    from tensorflow_model_optimization.sparsity import keras as tfmot
+
+    half = max(1, plan.epochs * plan.steps // 2)
+    every = max(1, half // MASK_UPDATES)
+    end = half // every * every
+    schedule = tfmot.PolynomialDecay(0.0, plan.sparsity, 0, end, frequency=every)
+    model = wrapped(graph, lambda layer: tfmot.prune_low_magnitude(layer, schedule))
+    masks = tfmot.UpdatePruningStep()
+    masks.set_model(model)
+    masks.on_train_begin()
+    return Tuned(
+        model, lambda model: stripped(graph, tfmot.strip_pruning(model)),
+        lambda: masks.on_epoch_end(0), -(-end // plan.steps),
+    )  # fmt: skip
+
+
+def cluster(graph, plan: FinePlan, pictures) -> Tuned:
+    """Weight clustering: every layer's weights are of a few values, which are trained."""
+    from tensorflow_model_optimization.clustering import keras as tfmot
+
+    start = tfmot.CentroidInitialization.KMEANS_PLUS_PLUS
+    model = wrapped(graph, lambda layer: tfmot.cluster_weights(layer, plan.clusters, start))
+    return Tuned(model, lambda model: stripped(graph, tfmot.strip_clustering(model)))
+
+
+def qat(graph, plan: FinePlan, pictures) -> Tuned:
+    """Quantisation-aware training: 8-bit weights, a range a channel, and 8-bit activations."""
+    model = quantised(graph, None, offset=-LEVEL / 2)
+    begin_ranges(model, extremes(graph, pictures))
+
+    def finish(model):
+        result = quantised(graph, 1)
+        assign(result.variables, arrays(model.variables))
+        return result
+
+    return Tuned(model, finish)
+
+
+def quantised(graph, batch: int | None, offset: float = 0.0):
+    """`graph` with tfmot's default 8 bits.
+
+    A byte as the phone's tensor stands for (byte - 128) / 127.5, because zero must be a level, and
+    a picture's value is byte / 127.5 - 1: half a level more, just between two levels. `offset`
+    -LEVEL / 2 makes the one of the other.
+    """
+    from tensorflow_model_optimization.quantization import keras as tfmot
+
+    registry = tfmot.default_8bit.Default8BitQuantizeRegistry()
+
+    def word(layer, x):
+        config = quantisation(registry, layer, x)
+        return tfmot.QuantizeWrapperV2(fresh(layer), config, name_prefix="")(x)
+
+    return rebuilt(graph, batch, word, input_layer()(offset, name="bytes"))
+
+
+def quantisation(registry, layer, x):
+    """tfmot's QuantizeConfig of a layer with input x. Raises Refusal for what it does not take."""
+    import tf_keras
+
+    kind, known = type(layer).__name__, layer
+    if kind in QUANTISED_LIKE:
+        known = getattr(tf_keras.layers, QUANTISED_LIKE[kind])()
+    elif kind == "Concatenate" and all(tensor is x[0] for tensor in x):
+        known = tf_keras.layers.Flatten()  # a tensor beside itself keeps its range
+    activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
+    if not registry.supports(known) or activation not in ACTIVATIONS:
+        raise Refusal(
+            f"layer {layer.name} ({kind}, {activation}) cannot be trained for 8 bits. "
+            "Leave qat8 out, or choose a lowering without it"
+        )
+    config = registry.get_quantize_config(known)
+    if kind == "DepthwiseConv2D":
+        config.weight_quantizer = channel_quantizer()
+    return config
+
+
+@cache
+def input_layer() -> type:
+    import tensorflow as tf
+    import tf_keras
+
+    class Bytes(tf_keras.layers.Layer):
+        """The input on the levels of its bytes."""
+
+        def __init__(self, offset, **kwargs):
+            super().__init__(**kwargs)
+            self.offset = offset
+
+        def call(self, x):
+            x = x + self.offset if self.offset else x
+            return tf.quantization.fake_quant_with_min_max_args(x, -128 * LEVEL, 127 * LEVEL)
+
+    return Bytes
+
+
+@cache
+def channel_quantizer():
+    """A range a channel for depthwise kernels (3, 3, C, 1), where tfmot has one for all.
+
+    The converter folds the reshape away.
+    """
+    import tensorflow as tf
+    import tf_keras
+    from tensorflow_model_optimization.quantization.keras import quantizers
+
+    class ChannelQuantizer(quantizers.LastValueQuantizer):
+        def build(self, tensor_shape, name, layer):
+            shape = (tensor_shape[2] * tensor_shape[3],)
+            return {
+                f"{end}_var": layer.add_weight(
+                    f"{name}_{end}", shape, initializer=tf_keras.initializers.Constant(value),
+                    trainable=False,
+                )
+                for end, value in (("min", -6.0), ("max", 6.0))
+            }  # fmt: skip
+
+        def __call__(self, inputs, training, weights, **kwargs):
+            height, width, channels, multiplier = inputs.shape
+            flat = tf.reshape(inputs, (1, height, width, channels * multiplier))
+            return tf.reshape(super().__call__(flat, training, weights, **kwargs), inputs.shape)
+
+    return ChannelQuantizer(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)
+
+
+def extremes(graph, pictures) -> dict[str, tuple[float, float]]:
+    """Least and greatest value of every layer's output, 0 included."""
+    import tf_keras
+
+    layers = graph.layers[1:]
+    taps = tf_keras.Model(graph.input, [layer.output for layer in layers])
+    ends = np.zeros((len(layers), 2))
+    for picture in pictures:  # one by one: all outputs of a batch would take a gigabyte
+        for end, output in zip(ends, taps(picture[None]), strict=True):
+            end[:] = min(end[0], np.min(output)), max(end[1], np.max(output))
+    return {layer.name: tuple(end) for layer, end in zip(layers, ends, strict=True)}
+
+
+def begin_ranges(model, ends: dict) -> None:
+    """Sets the activations' ranges, which tfmot begins with [-6, 6] and moves by 1/1000 a step."""
+    for layer in model.layers:
+        for variable in layer.weights:
+            name = variable.name.split("/")[-1].split(":")[0]
+            if name in ("post_activation_min", "output_min"):
+                variable.assign(ends[layer.name][0])
+            if name in ("post_activation_max", "output_max"):
+                variable.assign(ends[layer.name][1])
+
+
+class Kind(NamedTuple):
+    prepare: Callable
+    epochs: int
+    learning_rate: float
+
+
+# Pruning has most to learn anew; for 8 bits the weights need hardly move, and clusters start near.
+KINDS = {
+    "qat": Kind(qat, 10, 3e-5),
+    "sparse": Kind(sparse, 20, 1e-3),
+    "cluster": Kind(cluster, 10, 1e-4),
+}

@@ -1,0 +1,47 @@
+"""LiteRT's interpreter on an emulated ARM processor: arm_client.py CPU MODEL INPUT OUTPUT.
+
+CPU is one of CPUS, by qemu's name.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ENVIRONMENT = Path(__file__).resolve().parents[2] / ".clients" / "arm"
+# Part number and features beyond ARMv8.0 as Linux shows them. XNNPACK reads them to choose its
+# kernels; under qemu 7.2 it crashes without the file.
+CPUS = {
+    "cortex-a53": ("0xd03", ""),
+    "cortex-a76": ("0xd0b", "atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"),
+}
+CPUINFO = """processor\t: 0
+Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 {features}
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x0
+CPU part\t: {part}
+CPU revision\t: 4
+"""
+
+
+def main(cpu: str, *files: str) -> int:
+    """The exit code of the interpreter's client under qemu."""
+    part, features = CPUS[cpu]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in ("lib", "usr"):
+            (root / name).symlink_to(ENVIRONMENT / "root" / name)
+        (root / "proc").mkdir()
+        (root / "proc/cpuinfo").write_text(CPUINFO.format(part=part, features=features))
+        # OpenBLAS takes its thread count from the host's processors.
+        settings = [f"PYTHONPATH={ENVIRONMENT / 'site'}", "OPENBLAS_NUM_THREADS=1"]
+        qemu = [str(ENVIRONMENT / "qemu-aarch64-static"), "-cpu", cpu, "-L", folder]
+        qemu += [word for setting in settings for word in ("-E", setting)]
+        client = Path(__file__).with_name("interpreter_client.py")
+        python = [str(root / "usr/bin/python3.11"), str(client)]
+        return subprocess.run([*qemu, *python, *files]).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,90 @@
+"""LiteRT.js in headless Chromium: browser_client.py wasm|webgpu MODEL INPUT OUTPUT."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MODULES = HERE.parents[1] / ".clients" / "node" / "node_modules"
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync
+    --disable-background-networking --disable-component-update""".split()
+WEBGPU_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
+TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript"}
+TYPES[".wasm"] = "application/wasm"
+LIMIT_S = 120
+
+
+def handler(files: dict[str, Path], answers: queue.Queue) -> type:
+    """Serves `files` and what npm installed; puts (path, body) of what the page posts."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            path = files.get(self.path, MODULES / self.path.lstrip("/"))
+            if not path.is_file():
+                self.send_error(404)
+                return
+            body = path.read_bytes()
+            self.send_response(200)
+            kind = TYPES.get(path.suffix, "application/octet-stream")
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answers.put((self.path, body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    return Handler
+
+
+def browse(address: str, flags: list[str], answers: queue.Queue) -> tuple[str, bytes]:
+    """Path and body of what the page at `address` posts."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        words = ["chromium", *flags, f"--user-data-dir={profile}", address]
+        browser = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            return answers.get(timeout=LIMIT_S)
+        finally:
+            os.killpg(browser.pid, signal.SIGKILL)
+            browser.wait()
+
+
+def main(accelerator: str, model: str, source: str, target: str) -> int:
+    page = HERE / "browser_client.html"
+    files = {"/": page, "/litert_js.mjs": HERE / "litert_js.mjs"}
+    files |= {"/model": Path(model), "/input": Path(source)}
+    answers = queue.Queue()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(files, answers))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/#{accelerator}"
+    flags = FLAGS + (WEBGPU_FLAGS if accelerator == "webgpu" else [])
+    path, body = browse(address, flags, answers)
+    core = json.loads((MODULES / "@litertjs/core/package.json").read_text())["version"]
+    asked = subprocess.run(["chromium", "--version"], capture_output=True, text=True).stdout
+    browser = " ".join(asked.split()[:2])
+    end = {"version": f"LiteRT.js {core} {accelerator}, {browser}"}
+    if path == "/output":
+        Path(target).write_bytes(body)
+    else:
+        end["refused"] = [body.decode()]
+    print(json.dumps(end))
+    return int("refused" in end)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,275 @@
+"""Models broken on purpose: each is refused, by the check that should see it."""
+
+import json
+import os
+import shutil
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import flatbuffers
+import pytest
+
+from export import anatomy, convert, deploy, make, prove
+from export.make import Choices, export_run
+
+FIXED = "signs+depth_to_space"
+DEPTHWISE = 4  # of the schema's BuiltinOperator
+
+
+@pytest.fixture(scope="module")
+def trained_run(finished, tmp_path_factory):
+    return shutil.copytree(finished / "run", tmp_path_factory.mktemp("sabotage") / "run")
+
+
+@pytest.fixture
+def run(trained_run, monkeypatch):
+    """The run; its files' speed is of no interest here."""
+    monkeypatch.setattr(prove, "speed", lambda *_: {"latency_ms": 1.0})
+    return trained_run
+
+
+def refused(run, figure, recipe="float32", choices=None):
+    """Exports, expects a refusal for `figure`; the numbers that are left."""
+    reports, said = export_run(run, recipe, choices or Choices(lower=FIXED))
+    assert reports == {} and len(said) == 1
+    numbers = json.loads((run / "export" / f"{recipe}.refused.json").read_text())
+    assert numbers["verdict"] == "no"
+    assert [line for line in numbers["reasons"] if line.startswith(f"{figure} is ")], said
+    assert not (run / "export" / recipe).exists()
+    return numbers
+
+
+def change_graph(monkeypatch, change):
+    """Every deploy graph is broken by `change` before it is converted."""
+    right = make.deploy
+
+    def wrong(*words):
+        graph = right(*words)
+        return change(graph) or graph
+
+    monkeypatch.setattr(make, "deploy", wrong)
+
+
+def change_file(monkeypatch, change):
+    """Every file is broken by `change` of its schema objects, in place."""
+    right = make.to_tflite
+
+    def wrong(*words):
+        tree = anatomy.parse(right(*words))
+        change(tree)
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(tree.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    monkeypatch.setattr(make, "to_tflite", wrong)
+
+
+def change_contract(monkeypatch, change):
+    right = make.make_contract
+    monkeypatch.setattr(make, "make_contract", lambda *words: {**right(*words), **change})
+
+
+def weights(graph, name, change):
+    layer = graph.get_layer(name)
+    kernel, bias = layer.get_weights()
+    layer.set_weights(change(kernel, bias))
+
+
+def test_flipped_sign_of_a_crelu(run, monkeypatch):
+    import keras
+    import tensorflow as tf
+
+    class Unsigned(keras.layers.Layer):
+        def call(self, x):
+            return tf.nn.relu(x)
+
+    right = deploy.tiny_layers(keras)
+
+    def one_wrong(name):
+        return Unsigned(name=name) if name.startswith("conv3") else right["Signs"](name=name)
+
+    monkeypatch.setattr(deploy, "tiny_layers", lambda _: {**right, "Signs": one_wrong})
+    assert refused(run, "max_abs_error")["max_abs_error"] > 1e-4
+
+
+def test_wrong_epsilon(run, monkeypatch):
+    """Batch norm folded with 1e-2 in place of 1e-3: the smaller the variance, the more is lost."""
+    right = make.deploy
+
+    def wrong(model, *words):
+        for layer in model.layers:
+            if layer.name.endswith("_bn"):
+                layer.epsilon = 1e-2
+        graph = right(model, *words)
+        for layer in model.layers:
+            if layer.name.endswith("_bn"):
+                layer.epsilon = 1e-3
+        return graph
+
+    monkeypatch.setattr(make, "deploy", wrong)
+    assert refused(run, "max_abs_error")["max_abs_error"] > 1e-4
+
+
+def test_bgr_in_the_graph(run, monkeypatch):
+    swap = lambda graph: weights(graph, "conv1", lambda k, b: [k[:, :, ::-1], b])  # noqa: E731
+    change_graph(monkeypatch, swap)
+    refused(run, "agreement")
+
+
+def test_transposed_tap(run, monkeypatch):
+    """The phases (0, 1) and (1, 0) of one deconvolution change places."""
+
+    def transpose(kernel, bias):
+        phases = kernel.reshape(*kernel.shape[:3], 2, 2, -1).swapaxes(3, 4)
+        return [phases.reshape(kernel.shape), bias]
+
+    change_graph(monkeypatch, lambda graph: weights(graph, "deconv4", transpose))
+    refused(run, "max_abs_error")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"colour_order": "BGR"}, {"mean": 0.0, "std": 255.0},
+     {"labels": ["disc", "box", "star", "background"]}],
+    ids=["channel order", "range", "label order"],
+)  # fmt: skip
+def test_contract_that_says_something_else(run, monkeypatch, change):
+    change_contract(monkeypatch, change)
+    numbers = refused(run, "contract_agreement")
+    assert numbers["metadata_faults"]  # the file's own metadata contradicts it
+
+
+def test_contract_with_another_resize_rule(run, monkeypatch):
+    change_contract(monkeypatch, {"resize": "nearest"})
+    refused(run, "contract_agreement")
+
+
+def test_damaged_metadata(run, monkeypatch):
+    right = make.add_metadata
+
+    def wrong(content, labels):
+        return right(content, labels).replace(b"M001", b"M002")
+
+    monkeypatch.setattr(make, "add_metadata", wrong)
+    numbers = refused(run, "metadata_faults")
+    assert "it does not say M001" in numbers["metadata_faults"][0]
+
+
+def test_labels_shifted_in_the_file(run, monkeypatch):
+    right = make.add_metadata
+    shift = lambda content, labels: right(content, labels[1:] + labels[:1])  # noqa: E731
+    monkeypatch.setattr(make, "add_metadata", shift)
+    refused(run, "metadata_faults")
+
+
+def test_calibration_on_black_pictures(run, monkeypatch):
+    right = make.calibration.inputs
+
+    def black(pairs, size):
+        found = right(pairs, size)
+        found[:, 1:] = -1.0
+        return found
+
+    monkeypatch.setattr(make.calibration, "inputs", black)
+    refused(run, "calibration_distance", "int8")
+
+
+def test_saturated_layer(run, monkeypatch):
+    """One tensor's range an eighth of what its layer gives."""
+
+    def narrow(tree):
+        (graph,) = tree.subgraphs
+        codes = [tree.operatorCodes[o.opcodeIndex].builtinCode for o in graph.operators]
+        third = [o for o, code in zip(graph.operators, codes, strict=True) if code == DEPTHWISE][2]
+        tensor = graph.tensors[third.outputs[0]]
+        if tensor.quantization.scale is not None:  # not the float32 file that it is timed beside
+            tensor.quantization.scale = [scale / 8 for scale in tensor.quantization.scale]
+
+    change_file(monkeypatch, narrow)
+    numbers = refused(run, "clipped", "int8")
+    worst = max(numbers["layer_errors"], key=lambda row: row["clipped"])
+    assert worst["layer"] == "conv4_dw"
+
+
+def behind(change):
+    """A change of the graph: `change` of the logits is what it gives."""
+
+    def changed(graph):
+        import keras
+
+        class Change(keras.layers.Layer):
+            def call(self, x):
+                return change(x)
+
+        return keras.Model(graph.input, Change()(graph.output))
+
+    return changed
+
+
+def test_shifted_classes(run, monkeypatch):
+    import tensorflow as tf
+
+    change_graph(monkeypatch, behind(lambda x: tf.concat([x[..., 1:], x[..., :1]], -1)))
+    refused(run, "agreement")
+
+
+def test_operator_outside_the_delegate(run, monkeypatch):
+    import tensorflow as tf
+
+    # XNNPACK has no CUMSUM, and so little of it changes no figure but this one.
+    change_graph(monkeypatch, behind(lambda x: x + 1e-9 * tf.cumsum(x, -1)))
+    numbers = refused(run, "target_faults")
+    assert numbers["partitions"] == 2 and numbers["outside"] == {"CUMSUM": 1}
+
+
+def test_flex_operator(run, monkeypatch):
+    import tensorflow as tf
+
+    def with_flex(tf, converter, *_):
+        converter.target_spec.supported_ops.append(tf.lite.OpsSet.SELECT_TF_OPS)
+
+    monkeypatch.setattr(convert, "optimise", with_flex)
+    contrast = tf.raw_ops.AdjustContrastv2  # TFLite has no such builtin
+    change_graph(monkeypatch, behind(lambda x: contrast(images=x, contrast_factor=1.0)))
+    assert refused(run, "custom_operators")["custom_operators"] == ["FlexAdjustContrastv2"]
+
+
+def test_open_shape(run, monkeypatch):
+    def open_batch(tree):
+        (graph,) = tree.subgraphs
+        graph.tensors[graph.inputs[0]].shapeSignature = [-1, 64, 64, 3]
+
+    change_file(monkeypatch, open_batch)
+    refused(run, "open_shapes")
+
+
+def test_transpose_conv_4_on_a_gpu(run):
+    """A ReLU in TRANSPOSE_CONV makes it version 4; LiteRT's GPU accelerator takes up to 3."""
+    choices = Choices(targets=("xnnpack", "gpu"), lower="signs+transpose_conv")
+    numbers = refused(run, "target_faults", choices=choices)
+    assert "version 4, at most 3" in numbers["target_faults"][0]
+    late = Choices(targets=("xnnpack", "gpu", "coreml"), lower="signs+late_bias")
+    _, said = export_run(run, choices=late)
+    assert said == []
+
+
+def test_refusal_keeps_a_kit_of_the_same_weights_only(run, monkeypatch):
+    out = run / "export" / "float32"
+    export_run(run, choices=Choices(lower=FIXED))
+    with monkeypatch.context() as patch:
+        change_contract(patch, {"resize": "nearest"})
+        export_run(run, choices=Choices(lower=FIXED))
+        assert (out / "model.tflite").exists()
+        contract = json.loads((out / "contract.json").read_text())
+        (out / "contract.json").write_text(json.dumps({**contract, "weights": "older"}))
+        export_run(run, choices=Choices(lower=FIXED))
+        assert not out.exists()
+    export_run(run, choices=Choices(lower=FIXED))
+    assert out.exists() and not (run / "export" / "float32.refused.json").exists()
+    shutil.rmtree(out)
+
+
+def test_advice_names_classes_and_layers(run):
+    _, (said,) = export_run(run, "int8", Choices(lower=FIXED, max_drop=-1.0))
+    assert "miou_drop is" in said and "at most -1" in said
+    assert "Classes: " in said and "Layers: " in said and "Try --recipe qat8" in said
