@@ -9,8 +9,9 @@ BIN := .venv/bin
 	$(BIN)/pip install -q -r requirements.txt
 	touch $@
 
+# A file a process, as many as there are cores; the slow ones want the machine to themselves.
 test: .venv/done lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: .venv/done
 	$(BIN)/python -m pytest -m slow

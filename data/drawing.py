@@ -24,12 +24,12 @@ def overlay(picture: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
 
 
 def sheet(dataset: Dataset, size: tuple[int, int], predict: Callable) -> np.ndarray:
-    """The first validation pictures, a column each: picture, truth and model; (H, W, 3) RGB uint8.
+    """Validation pictures, a column each: picture, truth and model; (H, W, 3) RGB uint8.
 
     predict: from (1, *size, 3) float32 and the shape (H, W) of the picture to class ids (H, W).
     """
-    columns = []
-    for pair in dataset.pairs("val")[:PICTURES]:
+    columns, pairs = [], dataset.pairs("val")
+    for pair in pairs[:: max(1, len(pairs) // PICTURES)][:PICTURES]:  # neighbours look alike
         picture, truth = read_pair(pair, dataset)
         guess = predict(to_input(picture, size)[None], truth.shape)
         columns.append(column(picture, [truth, guess], dataset.colours))

@@ -43,11 +43,16 @@ def export(words: list[str]) -> None:
         "--max-drop", type=float, default=1.0, metavar="X",
         help="points of mIoU that a file may lose (default 1.0)",
     )  # fmt: skip
+    parser.add_argument(
+        "--keep-float", nargs="+", default=(), metavar="LAYER",
+        help="layers that int8 and int8-full leave in float",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="the reports, for a machine")
     words = parser.parse_args(words)
     from export.make import Choices, export_run
 
-    choices = Choices(tuple(words.target.split(",")), words.lower, words.max_drop / 100)
+    targets = tuple(words.target.split(","))
+    choices = Choices(targets, words.lower, words.max_drop / 100, tuple(words.keep_float))
     reports, refused = export_run(words.run, words.recipe, choices)
     if words.json:
         print(json.dumps(reports))

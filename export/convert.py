@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 
-from cli import quiet
+from cli import Refusal, one_of, quiet
+from export.anatomy import operators
 from export.recipes import BY_NAME, Recipe
 
 
@@ -21,11 +22,51 @@ def to_tflite(graph, recipe: Recipe = BY_NAME["float32"], calibration=None, keep
     converter = tf.lite.TFLiteConverter.from_keras_model(graph)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     optimise(tf, converter, recipe, calibration)
-    # It lists every variable, and its C++ the types.
-    with contextlib.redirect_stdout(io.StringIO()), quiet(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of statistics that need none
-        content = converter.convert()
+    nodes = nodes_of(graph, keep_float)
+    with silence():
+        content = partly_float(tf, converter, nodes) if nodes else converter.convert()
     return float_depthwise(content) if recipe.kernels == "dynamic" else content
+
+
+@contextlib.contextmanager
+def silence():
+    """A converter lists every variable, its C++ the types; warnings are of what we do not use."""
+    with contextlib.redirect_stdout(io.StringIO()), quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def nodes_of(graph, layers) -> list[str]:
+    """The converter's names of the outputs of Keras layers. Raises Refusal for an unknown one."""
+    if not layers:
+        return []
+    for name in layers:
+        one_of(name, [layer.name for layer in graph.layers[1:]], "layer")
+    # What stands behind the last layer with weights loses its own name in the file.
+    wanted = {word for name in layers for word in (name, f"behind {name}")}
+    steps = operators(to_tflite(graph))
+    return [step.outputs[0].name for step in steps if step.layer in wanted]
+
+
+def partly_float(tf, converter, nodes: list[str]) -> bytes:
+    """An int8 file in which `nodes` stay in float, between DEQUANTIZE and QUANTIZE."""
+    from tensorflow.lite.python import util
+
+    types = converter.inference_input_type, converter.inference_output_type
+    converter.target_spec.supported_ops.append(tf.lite.OpsSet.TFLITE_BUILTINS)
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter,
+        debug_dataset=converter.representative_dataset,
+        debug_options=tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=nodes),
+    )
+    content = util.modify_model_io_type(debugger.get_nondebug_quantized_model(), *types)
+    if input_type(content) != "uint8":
+        raise Refusal("the first layer cannot stay in float: it takes the bytes. Keep another one")
+    return content
+
+
+def input_type(content: bytes) -> str:
+    return next(t.dtype for o in operators(content) for t in o.activations if t.role == "input")
 
 
 def optimise(tf, converter, recipe, calibration) -> None:

@@ -33,6 +33,7 @@ class Choices:
     targets: tuple[str, ...] = ("xnnpack",)
     lower: str = "auto"
     max_drop: float = 0.01  # of mIoU, a fraction
+    keep_float: tuple[str, ...] = ()  # layers that calibrated int8 recipes leave in float
 
     def __post_init__(self):
         for name in self.targets:
@@ -126,9 +127,10 @@ class Exporter:
             equalise.equalise(graph, found)
         if recipe.training:
             return to_tflite(self.tuned(recipe.training, graph, lowering), recipe), None
-        return to_tflite(
-            graph, recipe, self.trained.calibration if recipe.calibrated else None
-        ), graph
+        if recipe.calibrated:
+            inputs = self.trained.calibration
+            return to_tflite(graph, recipe, inputs, self.choices.keep_float), graph
+        return to_tflite(graph, recipe), graph
 
     def tuned(self, kind: str, graph, lowering):
         """The tf_keras model that fine-tuning makes of `graph`, a deploy graph; it resumes."""
@@ -172,7 +174,7 @@ class Exporter:
             "lowerings": costs,
             "agreement_floor": recipe.agreement,
             "max_drop": self.choices.max_drop,
-            **prove.structure(content),
+            **prove.structure(content, self.choices.keep_float if recipe.calibrated else ()),
         }
         made = None
         if not gate.failures(report):  # what cannot run is not run

@@ -67,17 +67,26 @@ def speed(content: bytes, float32: bytes) -> dict:
     }
 
 
-def structure(content: bytes) -> dict:
-    """What the file is made of; nothing runs."""
+def structure(content: bytes, keep_float) -> dict:
+    """What the file is made of; nothing runs. keep_float: layers that may compute in float."""
+    floats = [o for o in anatomy.float_operators(content) if not kept(o, keep_float)]
     return {
         "size_bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, mtime=0)),
         "versions": {o.name: o.version for o in anatomy.operators(content)},
         "conversions": anatomy.conversions(content),
-        "float_operators": [f"{o.name} ({o.layer})" for o in anatomy.float_operators(content)],
+        "float_operators": [f"{o.name} ({o.layer})" for o in floats],
+        "keep_float": list(keep_float),
         "open_shapes": anatomy.open_shapes(content),
         "custom_operators": anatomy.custom_operators(content),
     }
+
+
+def kept(operator, layers) -> bool:
+    """Whether an operator is one of the layers that stay in float, or a step into or out of one."""
+    if operator.layer.removeprefix("behind ") in layers:
+        return True
+    return bool(layers) and operator.name in ("QUANTIZE", "DEQUANTIZE")
 
 
 def whole(content: bytes, targets) -> dict:

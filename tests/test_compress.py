@@ -165,6 +165,7 @@ def test_sparse_is_stored_sparse(tuned):
     assert np.abs(Runtime(sparse)(picture) - wanted).max() < 1e-5 * np.abs(wanted).max()
 
 
+@pytest.mark.slow
 def test_clusters_are_few(tuned):
     model, _, _ = tuned("cluster")
     for name in heavy(graph_of()):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cli import Refusal
-from export import gate, kit, recipes
+from export import anatomy, gate, kit, recipes
 from export.convert import to_tflite
 from export.make import Choices, export_run
 from export.metadata import read_metadata
@@ -199,3 +199,17 @@ def test_recipes_are_listed():
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = end.stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [row.name for row in recipes.RECIPES]
+
+
+def test_layers_kept_in_float(run):
+    """The last deconvolution computes in float, the rest in bytes; XNNPACK still runs it whole."""
+    choices = Choices(lower=FIXED.lower, keep_float=("deconv5",))
+    reports, refused = export_run(run, "int8", choices)
+    assert refused == []
+    kept = anatomy.float_operators((run / "export/int8/model.tflite").read_bytes())
+    assert {o.layer.removeprefix("behind ") for o in kept if o.name == "CONV_2D"} == {"deconv5"}
+    assert reports["int8"]["float_operators"] == [] and reports["int8"]["partitions"] == 1
+    with pytest.raises(Refusal, match=r"no layer 'deconv55'. Did you mean deconv5\?"):
+        export_run(run, "int8", Choices(lower=FIXED.lower, keep_float=("deconv55",)))
+    with pytest.raises(Refusal, match=r"the first layer cannot stay in float"):
+        export_run(run, "int8", Choices(lower=FIXED.lower, keep_float=("conv1",)))

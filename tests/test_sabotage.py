@@ -110,12 +110,14 @@ def test_wrong_epsilon(run, monkeypatch):
     assert refused(run, "max_abs_error")["max_abs_error"] > 1e-4
 
 
+@pytest.mark.slow
 def test_bgr_in_the_graph(run, monkeypatch):
     swap = lambda graph: weights(graph, "conv1", lambda k, b: [k[:, :, ::-1], b])  # noqa: E731
     change_graph(monkeypatch, swap)
     refused(run, "agreement")
 
 
+@pytest.mark.slow
 def test_transposed_tap(run, monkeypatch):
     """The phases (0, 1) and (1, 0) of one deconvolution change places."""
 
@@ -155,6 +157,7 @@ def test_damaged_metadata(run, monkeypatch):
     assert "it does not say M001" in numbers["metadata_faults"][0]
 
 
+@pytest.mark.slow
 def test_labels_shifted_in_the_file(run, monkeypatch):
     right = make.add_metadata
     shift = lambda content, labels: right(content, labels[1:] + labels[:1])  # noqa: E731
@@ -206,6 +209,7 @@ def behind(change):
     return changed
 
 
+@pytest.mark.slow
 def test_shifted_classes(run, monkeypatch):
     import tensorflow as tf
 
@@ -253,6 +257,7 @@ def test_transpose_conv_4_on_a_gpu(run):
     assert said == []
 
 
+@pytest.mark.slow
 def test_refusal_keeps_a_kit_of_the_same_weights_only(run, monkeypatch):
     out = run / "export" / "float32"
     export_run(run, choices=Choices(lower=FIXED))
