@@ -47,12 +47,17 @@ def export(words: list[str]) -> None:
         "--keep-float", nargs="+", default=(), metavar="LAYER",
         help="layers that int8 and int8-full leave in float",
     )  # fmt: skip
+    parser.add_argument(
+        "--repair", action="store_true",
+        help="find a few such layers by itself, as many as --max-drop demands",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="the reports, for a machine")
     words = parser.parse_args(words)
     from export.make import Choices, export_run
 
     targets = tuple(words.target.split(","))
-    choices = Choices(targets, words.lower, words.max_drop / 100, tuple(words.keep_float))
+    kept = tuple(words.keep_float)
+    choices = Choices(targets, words.lower, words.max_drop / 100, kept, words.repair)
     reports, refused = export_run(words.run, words.recipe, choices)
     if words.json:
         print(json.dumps(reports))

@@ -16,9 +16,11 @@ from export.choose import choose
 from export.contract import make_contract
 from export.convert import to_tflite
 from export.deploy import deploy, lowering
+from export.errors import layer_errors
 from export.kit import write_kit
 from export.metadata import add_metadata
 from export.recipes import Recipe
+from export.repair import repair, subset_miou, suspects
 from export.report import write as write_report
 from export.runtime import Runtime
 from export.score import keras_function, score_function
@@ -34,6 +36,7 @@ class Choices:
     lower: str = "auto"
     max_drop: float = 0.01  # of mIoU, a fraction
     keep_float: tuple[str, ...] = ()  # layers that calibrated int8 recipes leave in float
+    repair: bool = False  # those recipes find such layers by themselves
 
     def __post_init__(self):
         for name in self.targets:
@@ -117,8 +120,9 @@ class Exporter:
         """The file that others are compared with."""
         return to_tflite(self.trained.graph(self.lowering("float")[0]))
 
-    def content(self, recipe: Recipe, lowering) -> tuple[bytes, object]:
-        """(the file, the float deploy graph that it computes; None for a fine-tuned one)."""
+    def content(self, recipe: Recipe, lowering) -> tuple[bytes, object, tuple]:
+        """(the file; the float deploy graph that it computes, None for a fine-tuned one; the layers
+        that it keeps in float)."""
         graph = self.trained.graph(lowering)
         if recipe.kernels == "int8":
             found = equalise.ranges(
@@ -126,11 +130,25 @@ class Exporter:
             )
             equalise.equalise(graph, found)
         if recipe.training:
-            return to_tflite(self.tuned(recipe.training, graph, lowering), recipe), None
-        if recipe.calibrated:
-            inputs = self.trained.calibration
-            return to_tflite(graph, recipe, inputs, self.choices.keep_float), graph
-        return to_tflite(graph, recipe), graph
+            return to_tflite(self.tuned(recipe.training, graph, lowering), recipe), None, ()
+        if not recipe.calibrated:
+            return to_tflite(graph, recipe), graph, ()
+        kept = self.repaired(graph, recipe) if self.choices.repair else self.choices.keep_float
+        return to_tflite(graph, recipe, self.trained.calibration, kept), graph, kept
+
+    def repaired(self, graph, recipe: Recipe) -> tuple[str, ...]:
+        """The layers that `repair` finds for the choices' --max-drop."""
+        trained, inputs = self.trained, self.trained.calibration
+
+        def miou(function):
+            return subset_miou(function, trained.dataset, trained.plan.size)
+
+        def measure(layers):
+            return miou(Runtime(to_tflite(graph, recipe, inputs, layers)))
+
+        errors = layer_errors(to_tflite(graph, recipe, inputs), graph, inputs[: prove.LOOKED_AT])
+        enough = miou(keras_function(trained.model)) - self.choices.max_drop
+        return repair(measure, suspects(graph, errors), enough, cli.say)
 
     def tuned(self, kind: str, graph, lowering):
         """The tf_keras model that fine-tuning makes of `graph`, a deploy graph; it resumes."""
@@ -165,7 +183,7 @@ class Exporter:
         """Writes folder/export/RECIPE and gives its report. Raises Verdict when it is refused."""
         trained = self.trained
         lowering, costs = self.lowering_of(recipe)
-        content, graph = self.content(recipe, lowering)
+        content, graph, kept = self.content(recipe, lowering)
         content = add_metadata(content, trained.dataset.classes)
         report = {
             "recipe": recipe.name,
@@ -174,7 +192,7 @@ class Exporter:
             "lowerings": costs,
             "agreement_floor": recipe.agreement,
             "max_drop": self.choices.max_drop,
-            **prove.structure(content, self.choices.keep_float if recipe.calibrated else ()),
+            **prove.structure(content, kept),
         }
         made = None
         if not gate.failures(report):  # what cannot run is not run

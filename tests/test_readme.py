@@ -70,6 +70,6 @@ def test_make_demo(tmp_path):
     end = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert end.returncode == 0, end.stderr
     assert time.perf_counter() - start < 360
-    miou = float(re.search(r"^mIoU ([\d.]+)", end.stdout, re.MULTILINE)[1])
+    miou = float(re.search(r"^float32 .* mIoU ([\d.]+)", end.stdout, re.MULTILINE)[1])
     assert miou > 0.85
     assert cv2.imread(str(tmp_path / end.stdout.splitlines()[-1])).shape == (600, 800, 3)

@@ -1,0 +1,62 @@
+"""python -m benchmarks.lowering: every lowering beside the plain conversion, float32 and int8."""
+
+import cli
+
+
+def main() -> None:
+    parser = cli.parser(
+        "python -m benchmarks.lowering", "What each lowering costs on this machine."
+    )
+    parser.add_argument("--preset", default="base", metavar="NAME", help="(default base)")
+    parser.add_argument("--size", nargs=2, type=int, default=(256, 256), metavar=("H", "W"))
+    parser.add_argument("--classes", type=int, default=2, metavar="N", help="(default 2)")
+    parser.add_argument("--rounds", type=int, default=40, metavar="N", help="(default 40)")
+    words = parser.parse_args()
+    from export.runtime import Runtime, latency_ms
+
+    files = convert_all(words.preset, tuple(words.size), words.classes)
+    runtimes = {key: Runtime(content) for key, content in files.items()}
+    times = latency_ms(runtimes, words.rounds)
+    print(f"{'ms':>8}{'parts':>7}{'MB':>8}  median of {words.rounds} interleaved, one thread")
+    for key, found in times.items():
+        parts = runtimes[key].anatomy()["partitions"]
+        print(f"{found['median']:8.2f}{parts:7}{len(files[key]) / 1e6:8.2f}  {key}")
+
+
+def convert_all(preset: str, size: tuple[int, int], classes: int) -> dict[str, bytes]:
+    """ "RECIPE, LOWERING" to a file of random weights; "plain" is the training graph as it is."""
+    import numpy as np
+
+    from export.convert import to_tflite
+    from export.deploy import CRELU, DECONV, Lowering, deploy
+    from export.recipes import BY_NAME
+    from segnet.backend import seed_everything, start
+    from segnet.build import build
+    from segnet.rows import preset as rows_of
+
+    keras, rows = start(), rows_of(preset)
+    seed_everything(0)
+    model = build(keras, rows, size, classes)
+    randomise_norms(model, np.random.default_rng(0))
+    plain = build(keras, rows, size, classes, batch=1)
+    plain.set_weights(model.get_weights())
+    noise = np.random.default_rng(0).uniform(-1, 1, (4, *size, 3)).astype(np.float32)
+    graphs = {"plain": plain}
+    for lowering in (Lowering(c, d) for d in DECONV for c in CRELU):
+        graphs[lowering.name] = deploy(model, rows, size, classes, lowering)
+    return {
+        f"{name}, {form}": to_tflite(graph, BY_NAME[name], noise if name == "int8" else None)
+        for form, graph in graphs.items()
+        for name in ("float32", "int8")
+    }
+
+
+def randomise_norms(model, rng) -> None:
+    """Norms that do something: with zero offsets the converter leaves biases out."""
+    for layer in model.layers:
+        if layer.name.endswith("_bn"):
+            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+
+
+if __name__ == "__main__":
+    cli.run(main)
