@@ -14,6 +14,8 @@ from export.targets import audit
 # Any weights take the same time, and so any calibration does; the recipe stands for its kernels.
 STANDS_FOR = {"float": "float32", "dynamic": "dynamic8", "int8": "int8"}
 
+SAME = 1.03  # times the fastest counts as fast as it: noise decides nothing
+
 
 def choose(trained, kernels: str, targets, asked: str) -> tuple[Lowering, dict]:
     """The lowering for `kernels`, and what each candidate cost: ms, or why the targets refuse it.
@@ -38,7 +40,10 @@ def choose(trained, kernels: str, targets, asked: str) -> tuple[Lowering, dict]:
 
 
 def compare(trained, kernels, targets, candidates, costs) -> Lowering | None:
-    """The fastest of the candidates that the targets take; their costs are added to `costs`."""
+    """The fastest of the candidates that the targets take, the first of those that are as fast.
+
+    Their costs are added to `costs`.
+    """
     sound = {}
     for candidate in candidates:
         try:
@@ -58,8 +63,8 @@ def compare(trained, kernels, targets, candidates, costs) -> Lowering | None:
     for name, found in latency_ms(sound).items():
         costs[name] = found["median"]
         cli.say(f"{kernels}, {name}: {found['median']:.2f} ms")
-    by_name = {candidate.name: candidate for candidate in candidates}
-    return by_name[min(sound, key=costs.get)] if sound else None
+    near = SAME * min((costs[name] for name in sound), default=0.0)
+    return next((c for c in candidates if c.name in sound and costs[c.name] <= near), None)
 
 
 def draft(trained, kernels: str, candidate: Lowering) -> bytes:

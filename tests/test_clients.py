@@ -23,7 +23,7 @@ from conftest import train
 from export.make import Choices, export_run
 
 ROOT = Path(__file__).parent.parent
-RECIPES = ("float32",)
+RECIPES = ("float32", "float16", "dynamic8", "int8", "int8-full")
 TRAINED = [*(("tiny", recipe) for recipe in RECIPES), ("base", "float32"), ("course160", "float32")]
 # Kits made before, instead: make test-clients KITS="runs/NAME/export/int8 ..."
 KITS = os.environ.get("KITS", "").split()
@@ -125,9 +125,6 @@ def asked(kit, tmp_path_factory):
     contract = json.loads((kit / "contract.json").read_text())
     folder = tmp_path_factory.mktemp("asked")
     source = kit / "golden" / "input.bin"
-    if not source.exists():
-        source = folder / "input.bin"
-        source.write_bytes(np.load(kit / "golden_input.npy").tobytes())
     interpreter = Client(python("interpreter_client.py"), "")
     code, said = ask(interpreter, kit / "model.tflite", source, folder / "output.bin")
     assert code == 0, said
