@@ -42,10 +42,10 @@ def beginnings(content: bytes, ends: list[int]) -> Iterator[bytes]:
     (graph,) = tree.subgraphs
     steps, data = graph.operators, [buffer.data for buffer in tree.buffers]
     tree.signatureDefs = None
-    for end in ends:
+    for place, end in enumerate(ends):
         graph.operators = steps[: end + 1]
         inputs = {int(t) for step in graph.operators for t in step.inputs}
-        made = [int(t) for step in graph.operators for t in step.outputs]
+        made = [int(t) for index in ends[: place + 1] for t in steps[index].outputs]
         # Every loose end, or the delegate would leave out what only a later operator needs.
         graph.outputs = [t for t in made if t not in inputs]
         used = {graph.tensors[t].buffer for t in inputs if t >= 0}
