@@ -8,6 +8,7 @@ import numpy as np
 from data.batches import to_input
 from export import anatomy, bill, contract, golden
 from export.errors import layer_errors
+from export.gate import FP16_LARGEST
 from export.recipes import Recipe
 from export.runtime import Runtime, latency_ms
 from export.score import keras_function, predictions
@@ -135,7 +136,7 @@ def activations(graph, content: bytes, recipe: Recipe, inputs: np.ndarray) -> di
     probe = type(graph)(graph.input, [layer.output for layer in graph.layers[1:]])
     pictures = inputs[:LOOKED_AT]
     largest = max(float(np.abs(v).max()) for x in pictures for v in probe.predict_on_batch(x[None]))
-    found |= {"largest_activation": largest, "fp16_safe": largest < 65504}
+    found |= {"largest_activation": largest, "fp16_safe": largest <= FP16_LARGEST}
     if recipe.kernels == "int8":
         errors = layer_errors(content, graph, pictures)
         found |= {"clipped": max(e["clipped"] for e in errors), "layer_errors": errors[:10]}

@@ -23,6 +23,14 @@ def train(data, run, *more, **options):
     )
 
 
+def spread_norms(model, rng):
+    """Batch norms far from the identity, as training leaves them: folding has something to do."""
+    for layer in model.layers:
+        if layer.name.endswith("_bn"):
+            spread = [rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()]
+            layer.set_weights([spread[0], spread[1] - 1, spread[2] - 1, spread[3]])
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A folder with shapes/ and a finished run/ of it. To be looked at, not written to."""

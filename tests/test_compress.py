@@ -14,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+from conftest import spread_norms
 
 from cli import Refusal
 from segnet.compress import KINDS, LEVEL, FinePlan, finetune, fingerprint, heavy, rebuilt
@@ -38,10 +39,7 @@ def graph_of(preset="tiny", lowering="signs+depth_to_space", keras=False):
     k, rows, rng = start(), PRESETS[preset], np.random.default_rng(0)
     k.utils.set_random_seed(0)
     model = build(k, rows, SIZE, 3)
-    for layer in model.layers:
-        if layer.name.endswith("_bn"):
-            spread = [rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()]
-            layer.set_weights([spread[0], spread[1] - 1, spread[2] - 1, spread[3]])
+    spread_norms(model, rng)
     lower = deploy.lowering(lowering)
     if keras:
         return deploy.deploy(model, rows, SIZE, 3, lower)

@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+from conftest import spread_norms
 
 from cli import Refusal
 from export import equalise
@@ -35,10 +36,7 @@ def trained(name):
     size = (preset.stride * 2, preset.stride * 2)
     keras.utils.set_random_seed(0)
     model = build(keras, preset, size, 3)
-    for layer in model.layers:
-        if layer.name.endswith("_bn"):
-            spread = [rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()]
-            layer.set_weights([spread[0], spread[1] - 1, spread[2] - 1, spread[3]])
+    spread_norms(model, rng)
     return model, preset, size, rng.uniform(-1, 1, (1, *size, 3)).astype(np.float32)
 
 
