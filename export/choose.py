@@ -3,7 +3,7 @@
 import numpy as np
 
 import cli
-from cli import Refusal, Verdict
+from cli import Refusal
 from export.convert import to_tflite
 from export.deploy import CRELU, DECONV, Lowering, deploy, has_crelu, lowering
 from export.prove import run_faults
@@ -17,12 +17,12 @@ STANDS_FOR = {"float": "float32", "dynamic": "dynamic8", "int8": "int8"}
 SAME = 1.03  # times the fastest counts as fast as it: noise decides nothing
 
 
-def choose(trained, kernels: str, targets, asked: str) -> tuple[Lowering, dict]:
-    """The lowering for `kernels`, and what each candidate cost: ms, or why the targets refuse it.
+def choose(trained, kernels: str, targets, asked: str) -> tuple[Lowering | None, dict]:
+    """The lowering for `kernels`, None when the targets take no candidate, and what each cost: ms,
+    or why the targets refuse it.
 
     asked: a name, or "auto". The forms of a deconvolution are compared first, then, with the
-    fastest of them, those of CReLU: the two do not touch each other. Raises Verdict when the
-    targets take no candidate.
+    fastest of them, those of CReLU: the two do not touch each other.
     """
     if asked != "auto":
         return lowering(asked), {}
@@ -31,11 +31,6 @@ def choose(trained, kernels: str, targets, asked: str) -> tuple[Lowering, dict]:
     if has_crelu(trained.rows) and first:
         others = [first, *(Lowering(c, first.deconv) for c in CRELU[1:])]
         first = compare(trained, kernels, targets, others, costs)
-    if not first:
-        reasons = "; ".join(f"{name}: {why}" for name, why in costs.items())
-        raise Verdict(
-            f"{kernels} kernels: no lowering runs whole on {', '.join(targets)}: {reasons}"
-        )
     return first, costs
 
 

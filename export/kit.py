@@ -14,10 +14,15 @@ from segnet.metrics import to_mask
 
 
 def write_kit(out: Path, content: bytes, contract: dict, report: dict, dataset, size) -> None:
-    """Writes the kit beside its place and renames it; an earlier kit stays until then."""
+    """Writes the kit beside its place and renames it; an earlier kit stays until then.
+
+    What a kill left beside it is removed.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=out.parent))
+        for stale in out.parent.glob(f".*.{out.name}"):
+            shutil.rmtree(stale)
+        part = folder_beside(out)
         try:
             part.chmod(0o755)
             fill(part, content, contract, report, dataset, size)
@@ -48,7 +53,17 @@ def replace(out: Path, part: Path) -> None:
     if not out.exists():
         os.replace(part, out)
         return
-    old = Path(tempfile.mkdtemp(prefix=".old-", dir=out.parent))
+    old = folder_beside(out)
     os.replace(out, old / "kit")
-    os.replace(part, out)
-    shutil.rmtree(old)
+    try:
+        os.replace(part, out)
+    except BaseException:
+        os.replace(old / "kit", out)
+        raise
+    finally:
+        shutil.rmtree(old)
+
+
+def folder_beside(out: Path) -> Path:
+    """A new folder, hidden, whose name ends with that of the kit."""
+    return Path(tempfile.mkdtemp(prefix=".part-", suffix=f".{out.name}", dir=out.parent))

@@ -98,6 +98,7 @@ class Exporter:
         self.lowerings = {}  # kernels -> (lowering, what each candidate cost)
 
     def lowering(self, kernels: str):
+        """What `choose` found, asked once."""
         if kernels not in self.lowerings:
             found = choose(self.trained, kernels, self.choices.targets, self.choices.lower)
             self.lowerings[kernels] = found
@@ -112,7 +113,8 @@ class Exporter:
             name = read_json(path)["lowering"]
             return lowering(name), {name: "of the fine-tuning that has begun"}
         found, costs = self.lowering(recipe.kernels)
-        write_json(path, {"lowering": found.name})
+        if found:
+            write_json(path, {"lowering": found.name})
         return found, costs
 
     @cached_property
@@ -182,27 +184,29 @@ class Exporter:
     def export(self, recipe: Recipe) -> dict:
         """Writes folder/export/RECIPE and gives its report. Raises Verdict when it is refused."""
         trained = self.trained
+        out = trained.folder / "export" / recipe.name
         lowering, costs = self.lowering_of(recipe)
-        content, graph, kept = self.content(recipe, lowering)
-        content = add_metadata(content, trained.dataset.classes)
         report = {
             "recipe": recipe.name,
             "weights": trained.weights,
-            "lowering": lowering.name,
+            "lowering": lowering and lowering.name,
             "lowerings": costs,
             "agreement_floor": recipe.agreement,
             "max_drop": self.choices.max_drop,
-            **prove.structure(content, kept),
         }
+        if not lowering:
+            refuse(out, report, [no_lowering(self.choices.targets, costs)])
+        content, graph, kept = self.content(recipe, lowering)
+        content = add_metadata(content, trained.dataset.classes)
+        report |= prove.structure(content, kept)
         made = None
         if not gate.failures(report):  # what cannot run is not run
             made = make_contract(content, recipe.name, lowering.name, self.choices.targets, trained)
             report |= self.measured(content, made, graph, recipe)
         reasons = gate.failures(report)
-        report = {"verdict": "no" if reasons else "yes", "reasons": reasons, **report}
-        out = trained.folder / "export" / recipe.name
         if reasons:
-            refuse(out, report, trained.weights)
+            refuse(out, report, reasons)
+        report = {"verdict": "yes", "reasons": [], **report}
         write_kit(out, content, made, report, trained.dataset, trained.plan.size)
         refused_file(out).unlink(missing_ok=True)
         return report
@@ -227,13 +231,18 @@ def refused_file(out: Path) -> Path:
     return out.with_name(f"{out.name}.refused.json")
 
 
-def refuse(out: Path, report: dict, weights: str) -> None:
+def refuse(out: Path, report: dict, reasons: list[str]) -> None:
     """Leaves the numbers; a kit of the same weights stays, one of older weights goes."""
-    write_json(refused_file(out), report)
-    if out.exists() and kit_weights(out) != weights:
+    write_json(refused_file(out), {"verdict": "no", "reasons": reasons, **report})
+    if out.exists() and kit_weights(out) != report["weights"]:
         shutil.rmtree(out)
-    raise Verdict(f"{report['recipe']}: refused: {'; '.join(report['reasons'])}. "
+    raise Verdict(f"{report['recipe']}: refused: {'; '.join(reasons)}. "
                   f"{advice(report)}All numbers: {refused_file(out)}")  # fmt: skip
+
+
+def no_lowering(targets, costs: dict) -> str:
+    reasons = "; ".join(f"{name}: {why}" for name, why in costs.items())
+    return f"no lowering runs whole on {', '.join(targets)}: {reasons}"
 
 
 def kit_weights(out: Path) -> str | None:

@@ -5,8 +5,10 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -156,6 +158,59 @@ def test_full_disk_keeps_the_earlier_kit(run, monkeypatch):
     assert not list(out.parent.glob(".*"))
 
 
+@pytest.mark.parametrize("name", [None, "model.tflite", "contract.json"])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_export_leaves_the_earlier_kit(run, name, how):
+    """Stopped as soon as the new kit's folder, or that file in it, is there; then done again."""
+    export_run(run, choices=FIXED)
+    out = run / "export" / "float32"
+    before = contents(out)
+    words = [sys.executable, "-m", "export", str(run), "--lower", FIXED.lower]
+    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None:
+        if any((part / (name or ".")).exists() for part in out.parent.glob(".part-*.float32")):
+            process.send_signal(how)
+            break
+        time.sleep(1e-4)
+    said = process.communicate()[1]
+    assert process.returncode == (130 if how == signal.SIGINT else -how), said
+    assert "Traceback" not in said
+    assert contents(out) == before
+    export_run(run, choices=FIXED)
+    assert contents(out).keys() == before.keys()
+    assert not list(out.parent.glob(".part-*"))
+
+
+@pytest.mark.parametrize(
+    ("end", "left"), [("raise KeyboardInterrupt", True), ("os._exit(9)", False)]
+)
+def test_stopped_between_the_two_renames(run, end, left):
+    """Ctrl-C brings the earlier kit back; a kill leaves none, and no half one."""
+    export_run(run, choices=FIXED)
+    out = run / "export" / "float32"
+    before = contents(out)
+    program = f"""
+import os, sys
+from pathlib import Path
+from export.make import Choices, export_run
+
+rename = os.replace
+def stopped(source, target):
+    if Path(target).name == "float32" and Path(source).name != "kit":
+        {end}
+    rename(source, target)
+
+os.replace = stopped
+export_run(Path(sys.argv[1]), choices=Choices(lower=sys.argv[2]))"""
+    words = [sys.executable, "-c", program, str(run), FIXED.lower]
+    end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert end.returncode in (9, 130, -signal.SIGINT), end.stderr
+    assert (contents(out) if out.exists() else None) == (before if left else None)
+    export_run(run, choices=FIXED)
+    assert contents(out).keys() == before.keys()
+    assert not list(out.parent.glob(".part-*"))
+
+
 def test_refusals(run, tmp_path):
     with pytest.raises(Refusal, match=r"no recipe 'float23'. Did you mean float32\?"):
         export_run(run, "float23")
@@ -163,6 +218,10 @@ def test_refusals(run, tmp_path):
         Choices(targets=("gpus",))
     with pytest.raises(Refusal, match=r"no lowering 'depth_to_space'.* There are: signs"):
         export_run(run, choices=Choices(lower="depth_to_space"))
+    reports, refused = export_run(run, "int8", Choices(targets=("coreml",)))
+    assert reports == {} and "int8: refused: no lowering runs whole on coreml: signs" in refused[0]
+    numbers = json.loads((run / "export" / "int8.refused.json").read_text())
+    assert numbers["verdict"] == "no" and "coreml: " in numbers["lowerings"][FIXED.lower]
     with pytest.raises(Refusal, match=r"is no run: plan.json is missing"):
         export_run(tmp_path / "nothing")
     words = [sys.executable, "-m", "export", str(tmp_path / "nothing")]
