@@ -73,7 +73,7 @@ def fill(contract: dict, picture: np.ndarray) -> np.ndarray:
         small = cv2.resize(picture, shrunk, interpolation=cv2.INTER_AREA)
         small = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     else:
-        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST)
+        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
     if contract["colour_order"] == "BGR":
         small = small[..., ::-1]
     if contract["input"]["dtype"] == "float32":
@@ -92,7 +92,7 @@ MISTAKES: dict[str, Callable[[dict], dict]] = {
     "channel order": lambda contract: {"colour_order": "BGR"},
     "range": lambda contract: {"mean": 0.0, "std": 255.0},
     "label order": lambda contract: {"labels": contract["labels"][1:] + contract["labels"][:1]},
-    "resize rule": lambda contract: {"resize": "nearest"},
+    "resize rule": lambda contract: {"resize": "bilinear"},
 }
 
 

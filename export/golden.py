@@ -15,6 +15,7 @@ from segnet.metrics import to_mask
 
 LOOKED_AT = 16  # validation pictures from which the most telling is taken
 MOST_SIDE = 640  # pixels, of the golden photo: larger ones are shrunk, kits are downloads
+SHRINK = 1.25
 TOLERANCE = 1e-3  # of the largest logit, in float: other kernels add in another order
 
 
@@ -33,12 +34,17 @@ def choose(contract: dict, runtime: Runtime, dataset) -> tuple[np.ndarray, dict[
 
 
 def limited(photo: np.ndarray, size) -> np.ndarray:
-    """At most MOST_SIDE a side, and never of the model's own size, which needs no resizing."""
+    """At most MOST_SIDE a side, and of a size on which every wrong resize rule shows.
+
+    A side that does not shrink, or by half, where bilinear gives what area gives, is made SHRINK
+    times the model's.
+    """
     ratio = min(1.0, MOST_SIDE / max(photo.shape[:2]))
-    side = [max(1, round(edge * ratio)) for edge in photo.shape[:2]]
-    if side == list(size):
-        side = [round(edge * 1.25) for edge in side]
-    return cv2.resize(photo, tuple(side[::-1]), interpolation=cv2.INTER_AREA)
+    sides = []
+    for edge, wanted in zip(photo.shape[:2], size, strict=True):
+        side = round(edge * ratio)
+        sides.append(side if side > wanted and side != 2 * wanted else round(SHRINK * wanted))
+    return cv2.resize(photo, tuple(sides[::-1]), interpolation=cv2.INTER_AREA)
 
 
 def write(folder: Path, contract: dict, runtime: Runtime, photo: np.ndarray) -> dict:

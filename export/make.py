@@ -215,7 +215,7 @@ class Exporter:
         trained = self.trained
         return {
             **prove.accuracy(trained, Runtime(content)),
-            **prove.whole(content, self.choices.targets),
+            **prove.whole(content, self.choices.targets, trained.calibration[:1]),
             **prove.activations(graph, content, recipe, trained.calibration),
             **prove.promises(made, content, trained.dataset),
             "calibration_distance": self.calibration_distance() if recipe.calibrated else None,

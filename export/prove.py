@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from data.batches import to_input
-from export import anatomy, bill, contract, golden
+from export import anatomy, bill, contract, golden, gpu
 from export.errors import layer_errors
 from export.gate import FP16_LARGEST
 from export.recipes import Recipe
@@ -90,16 +90,25 @@ def kept(operator, layers) -> bool:
     return bool(layers) and operator.name in ("QUANTIZE", "DEQUANTIZE")
 
 
-def whole(content: bytes, targets) -> dict:
-    """How XNNPACK parts the file, and which operators each target leaves out."""
-    parts = Runtime(content).anatomy()
+def whole(content: bytes, targets, picture: np.ndarray) -> dict:
+    """How XNNPACK parts the file, and which operators each target leaves out.
+
+    A target that was asked for and is to be had on this machine runs it, with a picture
+    (1, H, W, 3) in [-1, 1]; of the others the published list is asked alone.
+    """
+    runtime = Runtime(content)
+    parts = runtime.anatomy()
     verdicts = {name: audit(content, name) for name in TARGETS}
     verdicts["xnnpack"] += run_faults(content, parts)
+    ran = {"xnnpack"}
+    if "gpu" in targets and gpu.available():
+        verdicts["gpu"] += gpu.faults(content, runtime, picture)
+        ran.add("gpu")
     return {
         **parts,
         "targets": {
             name: {
-                "how": "run here and published list" if name == "xnnpack" else "published list",
+                "how": "run here and published list" if name in ran else "published list",
                 "asked": name in targets,
                 "refused": found,
             }

@@ -42,6 +42,12 @@ def python(*words: str) -> list[str]:
 
 
 DEBIAN = ("apt-get", "dpkg-deb")
+VULKAN = ROOT / ".clients/vulkan"
+SOFTWARE = [
+    "env",
+    f"LD_LIBRARY_PATH={VULKAN}",
+    f"VK_ICD_FILENAMES={VULKAN}/vk_swiftshader_icd.json",
+]
 # fmt: off
 CLIENTS = {
     "mediapipe": Client([".venv-mediapipe/bin/python", "mediapipe_client.py"],
@@ -52,7 +58,8 @@ CLIENTS = {
                        ".clients/node/done", ("npm", "chromium")),
     "chromium-webgpu": Client(python("browser_client.py", "webgpu"),
                               ".clients/node/done", ("npm", "chromium"), gpu=True),
-    "gpu": Client(python("gpu_client.py"), ".clients/vulkan/done", DEBIAN, gpu=True),
+    "gpu": Client([*SOFTWARE, *python("-m", "export.gpu")],
+                  ".clients/vulkan/done", DEBIAN, gpu=True),
     "cortex-a53": Client(python("arm_client.py", "cortex-a53"), ".clients/arm/done", DEBIAN),
     "cortex-a76": Client(python("arm_client.py", "cortex-a76"), ".clients/arm/done", DEBIAN),
 }
@@ -186,6 +193,19 @@ def test_gpu_names_the_operator_that_it_refuses(tmp_path):
     code, said = ask(CLIENTS["gpu"], model, source, tmp_path / "output.bin")
     assert code == 1 and said["whole"] is False
     assert said["refused"] == ["TRANSPOSE_CONV: Max version supported: 3. Requested version 4."]
+
+
+@pytest.mark.clients
+def test_export_runs_the_gpu_where_there_is_one(finished, tmp_path):
+    skip_without(CLIENTS["gpu"])
+    run = shutil.copytree(finished / "run", tmp_path / "run")
+    words = python("-m", "export", str(run), "--target", "xnnpack,gpu,npu", "--lower", "auto")
+    end = subprocess.run([*SOFTWARE, *words], cwd=ROOT, capture_output=True, text=True)
+    assert end.returncode == 0, end.stderr
+    targets = json.loads((run / "export/float32/report.json").read_text())["targets"]
+    how = {name: found["how"].split(" and ")[0] for name, found in targets.items()}
+    listed = "published list"
+    assert how == {"xnnpack": "run here", "gpu": "run here", "coreml": listed, "npu": listed}
 
 
 def test_differences_by_hand():

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from cli import Refusal
-from export import anatomy, gate, kit, recipes
+from export import anatomy, contract, gate, golden, gpu, kit, prove, recipes, verify
 from export.convert import to_tflite
 from export.make import Choices, export_run
 from export.metadata import read_metadata
@@ -108,6 +108,28 @@ def test_kit(run):
     assert contract["lowering"] == report["lowering"]
     export_run(run, choices=Choices(lower=report["lowering"]))
     assert (out / "model.tflite").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("side", "wanted"),
+    [
+        ((100, 120), (100, 120)),
+        ((128, 120), (80, 120)),  # half: bilinear would give what area gives
+        ((64, 60), (80, 80)),  # it must shrink
+        ((1280, 640), (640, 320)),
+    ],
+)
+def test_golden_photo_tells_resize_rules_apart(side, wanted):
+    noise = np.random.default_rng(0).integers(0, 256, (*side, 3), np.uint8)
+    photo = golden.limited(noise, (64, 64))
+    assert photo.shape == (*wanted, 3)
+    right, wrong = (
+        contract.fill({"input": {"shape": (1, 64, 64, 3), "dtype": "uint8"},
+                       "colour_order": "RGB", "resize": rule}, photo)
+        for rule in (contract.RESIZE, "bilinear")
+    )  # fmt: skip
+    off = np.abs(right.astype(int) - wrong)
+    assert (off > verify.LEVEL).mean() > 0.5
 
 
 def test_int8_kit(run):
@@ -251,6 +273,30 @@ def test_latency_side_by_side(run):
     assert head.split()[:3] == ["ms", "ratio", "MB"] and name == path
     assert float(milliseconds) > 0 and float(ratio) == 1
     assert float(megabytes) == pytest.approx(Path(path).stat().st_size / 1e6, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (lambda wanted: (b"", ["CONV_2D: no"]), "CONV_2D: no"),
+        (lambda wanted: ((-wanted).tobytes(), []), "0.00% of pixels as on the processor"),
+        (lambda wanted: (wanted.tobytes(), []), None),
+    ],
+)
+def test_gpu_that_is_there_is_asked(answer, line, run, monkeypatch):
+    """A stand-in for the accelerator; the real one is asked in test_clients."""
+    export_run(run, choices=FIXED)
+    runtime = Runtime(run / "export/float32/model.tflite")
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
+    monkeypatch.setattr(gpu, "available", lambda: True)
+    monkeypatch.setattr(gpu, "run", lambda content, inputs: answer(runtime.run(inputs)))
+    content = (run / "export/float32/model.tflite").read_bytes()
+    found = prove.whole(content, ("xnnpack", "gpu"), picture)
+    assert found["target_faults"] == ([line] if line else [])
+    assert found["targets"]["gpu"]["how"] == "run here and published list"
+    found = prove.whole(content, ("xnnpack",), picture)
+    assert found["target_faults"] == []
+    assert found["targets"]["gpu"]["how"] == "published list"
 
 
 def test_recipes_are_listed():

@@ -142,7 +142,7 @@ def test_contract_that_says_something_else(run, monkeypatch, change):
 
 
 def test_contract_with_another_resize_rule(run, monkeypatch):
-    change_contract(monkeypatch, {"resize": "nearest"})
+    change_contract(monkeypatch, {"resize": "bilinear"})
     refused(run, "contract_agreement")
 
 
@@ -262,7 +262,7 @@ def test_refusal_keeps_a_kit_of_the_same_weights_only(run, monkeypatch):
     out = run / "export" / "float32"
     export_run(run, choices=Choices(lower=FIXED))
     with monkeypatch.context() as patch:
-        change_contract(patch, {"resize": "nearest"})
+        change_contract(patch, {"resize": "bilinear"})
         export_run(run, choices=Choices(lower=FIXED))
         assert (out / "model.tflite").exists()
         contract = json.loads((out / "contract.json").read_text())

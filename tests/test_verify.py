@@ -57,7 +57,7 @@ def test_one_byte_of_a_weight(kit):
     [
         ({"colour_order": "BGR"}, "golden"),
         ({"mean": 0.0, "std": 255.0}, "metadata"),
-        ({"resize": "nearest"}, "resize rule"),
+        ({"resize": "bilinear"}, "resize rule"),
         ({"labels": ["disc", "box", "star", "background"]}, "metadata"),
         ({"targets": ["coreml"]}, "operators"),
     ],
@@ -89,7 +89,7 @@ def test_command(kit):
     words = [sys.executable, "-m", "export", "verify", str(kit)]
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert end.returncode == 0 and end.stdout.count("right") == 6
-    change_contract(kit, resize="nearest")
+    change_contract(kit, resize="bilinear")
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert end.returncode == 1 and "is not what its contract says" in end.stderr
     (kit / "contract.json").unlink()
