@@ -10,7 +10,7 @@ from export import anatomy, bill, contract, golden, gpu
 from export.errors import layer_errors
 from export.gate import FP16_LARGEST
 from export.recipes import Recipe
-from export.runtime import Runtime, latency_ms
+from export.runtime import Runtime, latency_ms, machine
 from export.score import keras_function, predictions
 from export.targets import TARGETS, audit
 from segnet.metrics import confusion, scores, to_mask
@@ -62,6 +62,7 @@ def speed(content: bytes, float32: bytes) -> dict:
             "ratio": times["file"]["median"] / times["float32"]["median"],
         }
     return {
+        "machine": machine(),
         "latency_ms": found["one thread"]["median"],
         "latency": found,
         "time_by_operator": bill.bill(content),

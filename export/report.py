@@ -130,6 +130,7 @@ def views(entries: list[Entry]) -> dict:
         "largest_drop": max((abs(d) for e in entries for d in drops(e).values()), default=0.0),
         "longest": max((row["ms"] for bill in bills for row in bill), default=0.0),
         "lowerings": alike(entries, lowering),
+        "machines": alike(entries, lambda e: e.report.get("machine")),
         "targets": {name: TARGETS.get(name) for name in keys(reports, "targets")},
         "refused": refused(entries),
         "limits": [(limit, [judged(limit, e) for e in entries]) for limit in gate.LIMITS],

@@ -1,5 +1,8 @@
 """Load, run and time a .tflite in LiteRT's interpreter with XNNPACK, as phones do."""
 
+import os
+import platform
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -108,6 +111,15 @@ def read_model(path: Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise Refusal(f"{path} cannot be read: {error.strerror}") from error
+
+
+def machine() -> str:
+    """The processor's name and how many cores it lends."""
+    try:
+        name = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]
+    except (OSError, TypeError):  # not Linux, or an ARM processor, which has no name there
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
 
 
 def latency_ms(runtimes: dict[str, Runtime], rounds: int = 40) -> dict[str, dict[str, float]]:

@@ -100,6 +100,7 @@ def test_kit(run):
     assert report == json.loads((out / "report.json").read_text())
     assert report["verdict"] == "yes" and report["partitions"] == 1 and report["outside"] == {}
     assert report["size_bytes"] == len(content) and report["latency_ms"] > 0
+    assert report["machine"].endswith(f" {os.cpu_count()} cores")
     assert report["miou_keras"] == pytest.approx(report["miou_tflite"], abs=1e-3)
     assert len(report["mistakes"]) == 4 and min(report["mistakes"].values()) > 0
     # Three forms of a deconvolution, then two more of CReLU; one as fast as any was taken.
