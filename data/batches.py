@@ -11,6 +11,7 @@ from data.augment import augment
 from data.dataset import Dataset
 from data.pictures import read_pair
 
+MEAN = STD = 127.5  # byte to [-1, 1]
 THREADS = 4
 AHEAD = 32  # decoded pairs that wait: the memory that a dataset of any size takes
 
@@ -32,7 +33,8 @@ def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def scale(picture: np.ndarray) -> np.ndarray:
-    return picture.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    """Bytes to [-1, 1]. The same two steps as of TFLite's metadata, and so the same bits."""
+    return (picture.astype(np.float32) - MEAN) / STD
 
 
 def start_grain():

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from cli import Refusal
-from export.metadata import MEAN, STD, read_metadata
+from data.batches import MEAN, STD
+from export.metadata import read_metadata
 from export.runtime import Runtime
 from segnet.metrics import to_mask
 

@@ -12,8 +12,8 @@ import flatbuffers
 from flatbuffers.table import Table
 
 from cli import Refusal
+from data.batches import MEAN, STD
 
-MEAN = STD = 127.5  # byte to [-1, 1]
 # Field numbers and enum values of metadata_schema.fbs.
 CONTENT_IMAGE = 2  # ContentProperties union: ImageProperties
 COLOUR_RGB = 1
