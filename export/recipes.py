@@ -41,9 +41,9 @@ RECIPES = (
     Recipe("qat8",      "int8",    "int8",    "uint8",   "float32", "int8",    False, "qat", 0.95,
            "as int8, where int8 loses too much"),
     Recipe("sparse",    "float32", "float32", "float32", "float32", "float",   False, "sparse",
-           0.95, "downloads: zeros are not stored; not faster"),
+           0.95, "CPUs: a small download, zeros are not stored; not faster"),
     Recipe("sparse16",  "float16", "float32", "float32", "float32", "float",   False, "sparse",
-           0.95, "as sparse, smaller still"),
+           0.95, "as sparse, smaller still; wrong on WebGPU"),
     Recipe("clustered", "float32", "float32", "float32", "float32", "float",   False, "cluster",
            0.95, "stores that ship compressed files"),
 )

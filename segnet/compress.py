@@ -4,6 +4,7 @@ The only file that imports tfmot (TensorFlow Model Optimization), and inside fun
 sets TF_USE_LEGACY_KERAS for the process. It knows tf_keras models only, so the graph is one.
 """
 
+import copy
 import dataclasses
 import hashlib
 import time
@@ -273,13 +274,35 @@ def quantised(graph, batch: int | None, offset: float = 0.0):
     """
     from tensorflow_model_optimization.quantization import keras as tfmot
 
-    registry = tfmot.default_8bit.Default8BitQuantizeRegistry()
+    registry, parts = tfmot.default_8bit.Default8BitQuantizeRegistry(), joined(graph)
 
     def word(layer, x):
         config = quantisation(registry, layer, x)
+        if layer.name in parts:
+            config = copy.copy(config)  # the registry's own serves all layers of a kind
+            config.activation_attrs, config.quantize_output = [], False
         return tfmot.QuantizeWrapperV2(fresh(layer), config, name_prefix="")(x)
 
     return rebuilt(graph, batch, word, input_layer()(offset, name="bytes"))
+
+
+def joined(graph) -> set[str]:
+    """Names of the layers that a concatenation alone reads, perhaps through depth to space.
+
+    They have the concatenation's range. With one of their own the file would change scale between
+    the two, which runtimes round differently: MediaPipe 1.2.2 was seen a level off.
+    """
+    readers = {}
+    for layer in graph.layers[1:]:
+        for x in layer.input if isinstance(layer.input, list) else [layer.input]:
+            readers.setdefault(id(x), []).append(layer)
+
+    def part(layer):
+        (reader, *others) = readers.get(id(layer.output), [None])
+        kind = type(reader).__name__
+        return not others and (kind == "Concatenate" or (kind == "DepthToSpace" and part(reader)))
+
+    return {layer.name for layer in graph.layers[1:] if part(layer)}
 
 
 def quantisation(registry, layer, x):

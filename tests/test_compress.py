@@ -17,7 +17,17 @@ import pytest
 from conftest import spread_norms
 
 from cli import Refusal
-from segnet.compress import KINDS, LEVEL, FinePlan, finetune, fingerprint, heavy, rebuilt
+from export import anatomy
+from segnet.compress import (
+    KINDS,
+    LEVEL,
+    FinePlan,
+    finetune,
+    fingerprint,
+    heavy,
+    joined,
+    rebuilt,
+)
 
 ROOT = Path(__file__).parent.parent
 EPOCHS, STEPS, SIZE = 3, 8, (64, 64)
@@ -137,6 +147,13 @@ def test_qat_file(tuned):
     wanted = np.asarray(model(np.float32((raw - 128.0) / 127.5)))
     error = np.abs(runtime(np.float32(raw / 127.5 - 1)) - wanted).max()
     assert error < 0.05 * np.abs(wanted).max()
+
+
+def test_what_a_concatenation_alone_reads_has_its_range():
+    """base projects its skips; tiny's are read by the encoder too."""
+    ups = {f"deconv{i}{part}" for i in range(1, 5) for part in ("", "_space")}
+    assert joined(graph_of("base")) == ups | {f"deconv{i}_skip" for i in range(1, 5)}
+    assert joined(graph_of("tiny")) == ups
 
 
 def test_sparse_keeps_zeros(tuned):
@@ -332,9 +349,13 @@ def test_qat_of_every_lowering(preset, lowering, tmp_path):
     from export.runtime import Runtime
 
     model = tune("qat", tmp_path, graph_of(preset, lowering), steps=1, epochs=1)
-    found = Runtime(to_file(model, "qat8")).anatomy()
+    content = to_file(model, "qat8")
+    found = Runtime(content).anatomy()
     assert found["partitions"] == 1 and found["outside"] == {"QUANTIZE": 1}
     assert found["ops"]["DEQUANTIZE"] == 1
+    # tiny's skips have no projection and so scales of their own; a late bias adds on two scales.
+    if preset != "tiny" and "late_bias" not in lowering:
+        assert "int8->int8 inside" not in anatomy.conversions(content)
 
 
 @pytest.mark.slow
