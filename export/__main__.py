@@ -51,13 +51,23 @@ def export(words: list[str]) -> None:
         "--repair", action="store_true",
         help="find a few such layers by itself, as many as --max-drop demands",
     )  # fmt: skip
+    parser.add_argument(
+        "--sparsity", type=float, default=0.7, metavar="X",
+        help="share of zeros in the layers that sparse recipes prune (default 0.7)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--epochs", type=int, metavar="N",
+        help="of fine-tuning (default: what the recipe is known to need)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="the reports, for a machine")
     words = parser.parse_args(words)
     from export.make import Choices, export_run
 
     targets = tuple(words.target.split(","))
     kept = tuple(words.keep_float)
-    choices = Choices(targets, words.lower, words.max_drop / 100, kept, words.repair)
+    choices = Choices(
+        targets, words.lower, words.max_drop / 100, kept, words.repair, words.sparsity, words.epochs
+    )
     reports, refused = export_run(words.run, words.recipe, choices)
     if words.json:
         print(json.dumps(reports))

@@ -19,7 +19,7 @@ from export.deploy import deploy, lowering
 from export.errors import layer_errors
 from export.kit import write_kit
 from export.metadata import add_metadata
-from export.recipes import Recipe
+from export.recipes import BY_NAME, Recipe
 from export.repair import repair, subset_miou, suspects
 from export.report import write as write_report
 from export.runtime import Runtime
@@ -37,6 +37,8 @@ class Choices:
     max_drop: float = 0.01  # of mIoU, a fraction
     keep_float: tuple[str, ...] = ()  # layers that calibrated int8 recipes leave in float
     repair: bool = False  # those recipes find such layers by themselves
+    sparsity: float = 0.7  # share of zeros that sparse recipes make
+    epochs: int | None = None  # of fine-tuning; None: as many as its kind is known to need
 
     def __post_init__(self):
         for name in self.targets:
@@ -167,9 +169,10 @@ class Exporter:
             layer.set_weights(graph.get_layer(layer.name).get_weights())
         weights = class_weights(plan.class_weights, lambda: count_pixels(dataset, "train"))
         steps = max(1, len(dataset.pairs("train")) // plan.batch)
-        fine = FinePlan(
-            steps, KINDS[kind].epochs, KINDS[kind].learning_rate, plan.batch, seed=plan.seed
-        )
+        epochs = KINDS[kind].epochs if self.choices.epochs is None else self.choices.epochs
+        fine = FinePlan(steps, epochs, KINDS[kind].learning_rate, plan.batch, seed=plan.seed)
+        if kind == "sparse":
+            fine = dataclasses.replace(fine, sparsity=self.choices.sparsity)
         return finetune(
             kind, twin, fine, trained.folder / "compress" / kind,
             lambda start: training_batches(dataset, plan.size, plan.batch, plan.seed, start),
@@ -266,6 +269,10 @@ def advice(report: dict) -> str:
     if report["layer_errors"]:
         layers = [row["layer"] for row in report["layer_errors"][:3]]
         words += f"Layers: {', '.join(layers)}. Try --recipe qat8, or --keep-float {layers[0]}. "
+    kind = BY_NAME[report["recipe"]].training
+    if kind:
+        fewer = ", or fewer zeros with --sparsity" if kind == "sparse" else ""
+        words += f"Try more --epochs of fine-tuning{fewer}. "
     return words
 
 

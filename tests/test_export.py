@@ -18,11 +18,13 @@ import numpy as np
 import pytest
 
 from cli import Refusal
-from export import anatomy, contract, gate, golden, gpu, kit, prove, recipes, verify
+from export import anatomy, contract, gate, golden, gpu, kit, make, prove, recipes, verify
 from export.convert import to_tflite
+from export.deploy import lowering
 from export.make import Choices, export_run
 from export.metadata import read_metadata
 from export.runtime import Runtime
+from segnet import compress
 
 ROOT = Path(__file__).parent.parent
 FIXED = Choices(lower="signs+depth_to_space")  # spares a test the comparison of lowerings
@@ -298,6 +300,29 @@ def test_gpu_that_is_there_is_asked(answer, line, run, monkeypatch):
     found = prove.whole(content, ("xnnpack",), picture)
     assert found["target_faults"] == []
     assert found["targets"]["gpu"]["how"] == "published list"
+
+
+def test_what_may_be_chosen_of_fine_tuning(run, monkeypatch):
+    found = []
+    monkeypatch.setattr(compress, "finetune", lambda *words: found.append(words[2]))
+    exporter = make.Exporter(make.load(run), Choices(sparsity=0.5, epochs=3))
+    for kind in ("sparse", "qat"):
+        exporter.tuned(kind, exporter.trained.graph(lowering(FIXED.lower)), lowering(FIXED.lower))
+    assert [(fine.epochs, fine.sparsity) for fine in found] == [(3, 0.5), (3, 0.7)]
+    plain = make.Exporter(exporter.trained, Choices())
+    plain.tuned("sparse", plain.trained.graph(lowering(FIXED.lower)), lowering(FIXED.lower))
+    assert (found[2].epochs, found[2].sparsity) == (compress.KINDS["sparse"].epochs, 0.7)
+    with pytest.raises(Refusal, match=r"sparsity is 1.5; needed: between 0 and 1"):
+        wrong = make.Exporter(exporter.trained, Choices(sparsity=1.5))
+        wrong.tuned("sparse", wrong.trained.graph(lowering(FIXED.lower)), lowering(FIXED.lower))
+
+
+def test_advice_of_fine_tuning():
+    report = {"recipe": "sparse", "iou_keras": {"a": 0.9}, "iou_tflite": {"a": 0.5},
+              "layer_errors": []}  # fmt: skip
+    assert make.advice(report) == (
+        "Classes: a -0.400. Try more --epochs of fine-tuning, or fewer zeros with --sparsity. "
+    )
 
 
 def test_recipes_are_listed():
