@@ -1,26 +1,135 @@
-"""python -m data: datasets made and checked."""
+"""python -m data: datasets made, imported and checked."""
+
+import sys
 
 import cli
+from cli import Refusal
+
+ABOUT = """Datasets.
+
+python -m data shapes DIR                   writes the built-in synthetic dataset
+python -m data import FORMAT SOURCE DIR     makes a dataset of what others have
+python -m data check DIR                    pairs, sizes, class shares, every broken file"""
 
 
 def main() -> None:
-    parser = cli.parser("python -m data", "Datasets: make one, check one.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    shapes = verbs.add_parser("shapes", help="write the built-in synthetic dataset")
-    shapes.add_argument("folder", metavar="DIR")
-    shapes.add_argument("--seed", type=int, default=0, help="(default 0)")
-    check = verbs.add_parser("check", help="pairs, sizes, class shares, every broken file")
-    check.add_argument("folder", metavar="DIR")
-    words = parser.parse_args()
-    if words.verb == "shapes":
-        from data.shapes import write_shapes
+    verbs = {"shapes": shapes, "import": import_, "check": check}
+    words = sys.argv[1:]
+    if words and words[0] in verbs:
+        verbs[words[0]](words[1:])
+        return
+    parser = cli.parser("python -m data", ABOUT)
+    parser.add_argument("verb", choices=verbs, metavar="VERB", help=", ".join(verbs))
+    parser.parse_args(words)
 
-        write_shapes(words.folder, words.seed)
-        print(words.folder)
-    else:
-        from data.doctor import check_dataset
 
-        check_dataset(words.folder)
+def shapes(words: list[str]) -> None:
+    parser = cli.parser("python -m data shapes", "Writes the built-in synthetic dataset.")
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument("--seed", type=int, default=0, help="(default 0)")
+    words = parser.parse_args(words)
+    from data.shapes import write_shapes
+
+    write_shapes(words.folder, words.seed)
+    print(words.folder)
+
+
+def check(words: list[str]) -> None:
+    parser = cli.parser("python -m data check", "Pairs, sizes, class shares, every broken file.")
+    parser.add_argument("folder", metavar="DIR")
+    words = parser.parse_args(words)
+    from data.doctor import check_dataset
+
+    check_dataset(words.folder)
+
+
+def import_(words: list[str]) -> None:
+    from data.formats import FORMATS
+
+    command = "python -m data import"
+    if not words or words[0].startswith("-"):
+        about = f"FORMAT is one of {', '.join(FORMATS)}; {command} FORMAT --help says more."
+        parser = cli.parser(command, about)
+        parser.add_argument("format", choices=FORMATS, metavar="FORMAT")
+        parser.parse_args(words)
+    from data.formats import module_of
+
+    format_ = module_of(words[0])
+    parser = cli.parser(f"{command} {words[0]}", format_.ABOUT)
+    parser.add_argument("source", metavar="SOURCE", help="where it is")
+    parser.add_argument("folder", metavar="DIR", help="the dataset to be made")
+    add_choices(parser)
+    if hasattr(format_, "add_arguments"):
+        format_.add_arguments(parser)
+    words = parser.parse_args(words[1:])
+    from data.imports import Sharing, splits_line, write_dataset
+    from data.selection import select
+
+    sharing = Sharing(words.val, words.test, words.seed, words.group)
+    found = format_.read(words.source, words)
+    chosen = select(found.classes, renames(words.map, words.merge), words.only)
+    broken = write_dataset(found, words.folder, chosen, sharing)
+    print(f"{words.folder}: {splits_line(words.folder)}; {len(chosen.classes)} classes")
+    for line in broken:
+        print(f"broken: {line}")
+    if broken:
+        raise Refusal(f"{len(broken)} could not be imported and are listed above; the rest was")
+
+
+def add_choices(parser) -> None:
+    """What every format's import may choose: classes and splits."""
+    parser.add_argument(
+        "--map", nargs="+", default=(), metavar="OLD=NEW",
+        help="rename classes; void as a new name leaves them unscored",
+    )  # fmt: skip
+    parser.add_argument(
+        "--merge", nargs="+", default=(), metavar="NEW=OLD,OLD", help="join classes"
+    )
+    parser.add_argument(
+        "--only", nargs="+", default=(), metavar="CLASS",
+        help="keep these; everything else becomes background",
+    )  # fmt: skip
+    parser.add_argument(
+        "--val", type=share, default=0.15, metavar="X", help="share of val (default 0.15)"
+    )
+    parser.add_argument(
+        "--test", type=share, default=0.0, metavar="X", help="share of test (default 0)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the splits (default 0)"
+    )
+    parser.add_argument(
+        "--group", metavar="PATTERN",
+        help="regular expression in the file name; equal matches stay in one split",
+    )  # fmt: skip
+
+
+def share(word: str) -> float:
+    import argparse
+
+    try:
+        number = float(word)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"{word} is no share: from 0 up to, not including, 1")
+    return number
+
+
+def renames(mapped, merged) -> dict[str, str]:
+    """Old name to new, of --map and --merge."""
+    pairs = {}
+    for word in mapped:
+        old, equals, new = word.rpartition("=")
+        if not (old and equals and new):
+            raise Refusal(f"--map {word}: write OLD=NEW")
+        pairs[old] = new
+    for word in merged:
+        new, equals, olds = word.partition("=")
+        if not (new and equals and all(olds.split(","))):
+            raise Refusal(f"--merge {word}: write NEW=OLD,OLD")
+        pairs |= dict.fromkeys(olds.split(","), new)
+    return pairs
 
 
 if __name__ == "__main__":

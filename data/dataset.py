@@ -6,11 +6,12 @@ line.
 """
 
 import hashlib
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli import Refusal, one_of
+from cli import Refusal, beside, one_of
 from data.labels import VOID, default_colours
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -91,3 +92,10 @@ def read_names(folder: Path) -> tuple[dict, Path]:
     if labels.exists():
         return {"classes": [line for line in labels.read_text().split("\n") if line]}, labels
     raise Refusal(f"{toml} is missing: write classes = ['background', ...] in it, in id order")
+
+
+def write_names(folder: Path, classes: list[str], colours: list[list[int]]) -> None:
+    """dataset.toml; TOML's strings are JSON's."""
+    lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}", f"colours = {colours}"]
+    with beside(folder / "dataset.toml") as part:
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
