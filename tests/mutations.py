@@ -1,0 +1,149 @@
+"""Files with one thing wrong in them, most of them still well-formed: what test_fuzz feeds."""
+
+import io
+import json
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+STRANGE = (
+    None, True, -1, 0, 1, 255, 256, 2**31, 2**63, 1e308, float("nan"), float("inf"), "", "x",
+    "../../etc/passwd", "/etc/passwd", "a\x00b", "\ud800".encode("utf-8", "surrogatepass").decode(
+        "utf-8", "replace"), [], {}, [[]], [None], {"x": 1}, "9" * 400, [1e9, -1e9],
+)  # fmt: skip
+PNG = b"\x89PNG\r\n\x1a\n"
+# Width and height, depth, colour type, compression, filter, interlace.
+IHDR = (
+    (0, ">I", (0, 1, 7, 2**16, 2**31 - 1, 2**32 - 1)), (4, ">I", (0, 1, 7, 2**16, 2**31 - 1)),
+    (8, ">B", (1, 2, 4, 8, 16, 3)), (9, ">B", (0, 2, 3, 4, 6, 1)), (12, ">B", (0, 1, 2)),
+)  # fmt: skip
+
+
+def mutate(path: Path, rng) -> str:
+    """Changes one file in place and names what was done: "json", "png", "zip", "text", "bytes"."""
+    raw = path.read_bytes()
+    kinds = {".json": json_, ".png": png, ".zip": zip_, ".txt": text, ".yaml": text, ".toml": text,
+             ".csv": text}  # fmt: skip
+    kind = kinds.get(path.suffix.lower(), bytes_)
+    if rng.random() < 0.3:
+        kind = bytes_
+    path.write_bytes(kind(raw, rng))
+    return kind.__name__.rstrip("_")
+
+
+def bytes_(raw: bytes, rng) -> bytes:
+    """Cut, or some bytes changed."""
+    if rng.random() < 0.3:
+        return raw[: rng.randrange(len(raw) + 1)]
+    changed = bytearray(raw)
+    for _ in range(min(len(raw), rng.choice((1, 2, 8)))):
+        changed[rng.randrange(len(raw))] = rng.randrange(256)
+    return bytes(changed)
+
+
+def json_(raw: bytes, rng) -> bytes:
+    """One node is replaced, left out or doubled; it stays JSON."""
+    tree = json.loads(raw)
+    places = list(nodes(tree))
+    if not places:
+        return json.dumps(rng.choice(STRANGE)).encode()
+    holder, key = rng.choice(places)
+    what = rng.random()
+    if what < 0.7:
+        holder[key] = rng.choice(STRANGE)
+    elif what < 0.85:
+        del holder[key]
+    elif isinstance(holder, list):
+        holder.append(holder[key])
+    else:
+        holder[key] = [holder[key], holder[key]]
+    return json.dumps(tree).encode()
+
+
+def nodes(tree):
+    """(list or dict, index or key) of every node but the root."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in list(items):
+        yield tree, key
+        if isinstance(value, (dict, list)):
+            yield from nodes(value)
+
+
+def png(raw: bytes, rng) -> bytes:
+    """One field of the header, the palette or a chunk is wrong; checksums are right."""
+    if not raw.startswith(PNG):
+        return bytes_(raw, rng)
+    parts = list(chunks(raw))
+    what = rng.random()
+    if what < 0.6:
+        offset, form, values = rng.choice(IHDR)
+        kind, body = parts[0]
+        parts[0] = kind, bytearray(body)
+        struct.pack_into(form, parts[0][1], offset, rng.choice(values))
+    else:
+        index = rng.randrange(len(parts))
+        kind, body = parts[index]
+        if what < 0.7:
+            del parts[index]
+        elif what < 0.8:
+            parts.insert(index, parts[index])
+        else:
+            parts[index] = kind, bytes_(bytes(body), rng) if body else b"x"
+    return PNG + b"".join(chunk(kind, bytes(body)) for kind, body in parts)
+
+
+def chunks(raw: bytes):
+    at = len(PNG)
+    while at < len(raw):
+        (length,) = struct.unpack_from(">I", raw, at)
+        yield raw[at + 4 : at + 8], raw[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    check = zlib.crc32(kind + body)
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+
+def zip_(raw: bytes, rng) -> bytes:
+    """An entry leaves the folder, is a link, says another size, is there twice or is mutated."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(raw)) as old, zipfile.ZipFile(out, "w") as new:
+        entries = [(info, old.read(info)) for info in old.infolist()]
+        odd = rng.randrange(len(entries))
+        for index, (info, body) in enumerate(entries):
+            if index == odd:
+                what = rng.choice(("outside", "absolute", "link", "twice", "inside"))
+                if what == "outside":
+                    info.filename = "../" * rng.choice((1, 9)) + info.filename
+                elif what == "absolute":
+                    info.filename = "/tmp/" + info.filename
+                elif what == "link":
+                    info.external_attr, body = 0o120777 << 16, b"/etc/passwd"
+                elif what == "twice":
+                    new.writestr(info.filename, body)
+                else:
+                    suffix = Path(info.filename).suffix
+                    kind = {".png": png, ".txt": text, ".json": json_}.get(suffix, bytes_)
+                    body = kind(body, rng) if body else b"x"
+            new.writestr(info, body)
+    return out.getvalue()
+
+
+def text(raw: bytes, rng) -> bytes:
+    """A line is left out, doubled or emptied, or one of its words is strange."""
+    lines = raw.decode("utf-8", "replace").split("\n")
+    index = rng.randrange(len(lines))
+    what = rng.random()
+    words = lines[index].split(" ")
+    if what < 0.15:
+        del lines[index]
+    elif what < 0.3:
+        lines.insert(index, lines[index])
+    elif what < 0.4:
+        lines[index] = ""
+    else:
+        words[rng.randrange(len(words))] = str(rng.choice(STRANGE))
+        lines[index] = " ".join(words)
+    return "\n".join(lines).encode("utf-8", "replace")
