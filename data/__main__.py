@@ -54,19 +54,12 @@ def import_(words: list[str]) -> None:
         parser.parse_args(words)
     from data.formats import module_of
 
-    format_ = module_of(words[0])
-    parser = cli.parser(f"{command} {words[0]}", format_.ABOUT)
-    parser.add_argument("source", metavar="SOURCE", help="where it is")
-    parser.add_argument("folder", metavar="DIR", help="the dataset to be made")
-    add_choices(parser)
-    if hasattr(format_, "add_arguments"):
-        format_.add_arguments(parser)
-    words = parser.parse_args(words[1:])
+    name, words = words[0], import_options(words[0]).parse_args(words[1:])
     from data.imports import Sharing, splits_line, write_dataset
     from data.selection import select
 
     sharing = Sharing(words.val, words.test, words.seed, words.group)
-    found = format_.read(words.source, words)
+    found = module_of(name).read(words.source, words)
     chosen = select(found.classes, renames(words.map, words.merge), words.only)
     broken = write_dataset(found, words.folder, chosen, sharing)
     print(f"{words.folder}: {splits_line(words.folder)}; {len(chosen.classes)} classes")
@@ -74,6 +67,20 @@ def import_(words: list[str]) -> None:
         print(f"broken: {line}")
     if broken:
         raise Refusal(f"{len(broken)} could not be imported and are listed above; the rest was")
+
+
+def import_options(name: str):
+    """The parser of one format's import."""
+    from data.formats import module_of
+
+    format_ = module_of(name)
+    parser = cli.parser(f"python -m data import {name}", format_.ABOUT)
+    parser.add_argument("source", metavar="SOURCE", help="where it is")
+    parser.add_argument("folder", metavar="DIR", help="the dataset to be made")
+    add_choices(parser)
+    if hasattr(format_, "add_arguments"):
+        format_.add_arguments(parser)
+    return parser
 
 
 def add_choices(parser) -> None:

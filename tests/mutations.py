@@ -9,7 +9,8 @@ from pathlib import Path
 
 STRANGE = (
     None, True, -1, 0, 1, 255, 256, 2**31, 2**63, 1e308, float("nan"), float("inf"), "", "x",
-    "../../etc/passwd", "/etc/passwd", "a\x00b", "\ud800", [], {}, [[]], [None], {"x": 1}, "9" * 400, [1e9, -1e9],
+    "../../etc/passwd", "/etc/passwd", "a\x00b", "\ud800", [], {}, [[]], [None],
+    {"x": 1}, "9" * 400, [1e9, -1e9],
 )  # fmt: skip
 PNG = b"\x89PNG\r\n\x1a\n"
 # Width and height, depth, colour type, compression, filter, interlace.

@@ -1,0 +1,94 @@
+"""Sources with one thing wrong: a refusal, a broken item or a right dataset. Never anything else.
+
+FUZZ=N in the environment makes N mutations a format instead of 300: make test-slow makes 1,000,
+10,000 are made by hand.
+"""
+
+import faulthandler
+import os
+import random
+import shutil
+
+import pytest
+from mutations import mutate
+from sources import SOURCES
+
+from cli import Refusal
+from data.__main__ import import_options
+from data.dataset import SPLITS, read_dataset
+from data.formats import module_of
+from data.imports import Sharing, write_dataset
+from data.pictures import read_pair
+from data.selection import select
+
+SECONDS = 60  # that one import may take; behind them the process ends and says where it was
+COUNT = int(os.environ.get("FUZZ", 300))
+
+
+def answer(name, source, out) -> str:
+    """ "refused", or "imported" after the whole dataset was read."""
+    try:
+        words = import_options(name).parse_args([str(source), str(out)])
+        found = module_of(name).read(source, words)
+        write_dataset(found, out, select(found.classes), Sharing(val=0.25))
+    except Refusal as refusal:
+        assert str(refusal).strip()
+        assert not out.exists()
+        return "refused"
+    dataset = read_dataset(out)
+    for split in SPLITS:
+        if (out / split).exists():
+            for pair in dataset.pairs(split):
+                read_pair(pair, dataset)
+    return "imported"
+
+
+def fuzz(name: str, folder, seeds) -> dict:
+    """How often each kind of mutation came, and what was answered."""
+    sound = SOURCES[name](folder / "sound")
+    outside = folder / "outside"
+    counts = {"refused": 0, "imported": 0, "structured": 0}
+    for seed in seeds:
+        rng = random.Random(seed)
+        work = shutil.copytree(folder / "sound", folder / "work")
+        source = work / sound.relative_to(folder / "sound")
+        files = sorted(path for path in work.rglob("*") if path.is_file())
+        tables = [path for path in files if path.suffix in (".json", ".txt", ".yaml", ".zip")]
+        kind = mutate(rng.choice(tables if tables and rng.random() < 0.5 else files), rng)
+        counts["structured"] += kind != "bytes"
+        try:
+            faulthandler.dump_traceback_later(SECONDS, exit=True)
+            counts[answer(name.split()[0], source, folder / "out")] += 1
+            faulthandler.cancel_dump_traceback_later()
+        except Exception as error:
+            raise AssertionError(f"{name}, seed {seed}, {kind}: {error!r}") from error
+        assert not outside.exists()
+        assert sorted(path.name for path in folder.iterdir()) == sorted(
+            {"sound", "work"} | ({"out"} if (folder / "out").exists() else set())
+        )
+        shutil.rmtree(folder / "out", ignore_errors=True)
+        shutil.rmtree(work)
+    return counts
+
+
+def check(counts: dict, most: int) -> None:
+    assert counts["refused"] + counts["imported"] == most
+    assert counts["structured"] >= 0.5 * most, counts
+    assert counts["imported"] >= 0.3 * most, counts
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_sound_source_is_imported(name, tmp_path):
+    source = SOURCES[name](tmp_path / "source")
+    assert answer(name.split()[0], source, tmp_path / "out") == "imported"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_mutations(name, tmp_path):
+    check(fuzz(name, tmp_path, range(COUNT)), COUNT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOURCES)
+def test_more_mutations(name, tmp_path):
+    check(fuzz(name, tmp_path, range(300, 1300)), 1000)
