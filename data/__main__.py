@@ -9,7 +9,7 @@ ABOUT = """Datasets.
 
 python -m data shapes DIR                   writes the built-in synthetic dataset
 python -m data import FORMAT SOURCE DIR     makes a dataset of what others have
-python -m data check DIR                    pairs, sizes, class shares, every broken file"""
+python -m data check DIR [--fix OUT]        finds what is wrong, repairs it elsewhere"""
 
 
 def main() -> None:
@@ -35,12 +35,24 @@ def shapes(words: list[str]) -> None:
 
 
 def check(words: list[str]) -> None:
-    parser = cli.parser("python -m data check", "Pairs, sizes, class shares, every broken file.")
+    about = """Reads every file of a dataset and lists what is wrong, and what training would do with
+it. Errors (training would fail or learn nonsense) give exit code 1, remarks do not. Nothing is ever
+written into DIR."""
+    parser = cli.parser("python -m data check", about)
     parser.add_argument("folder", metavar="DIR")
+    parser.add_argument(
+        "--fix", metavar="OUT",
+        help="write a sound dataset there, a new folder; exit code 0 if it has no error",
+    )  # fmt: skip
+    parser.add_argument(
+        "--html", metavar="FILE", nargs="?", const="check.html",
+        help="write a page with pictures (default check.html in the working folder)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     words = parser.parse_args(words)
     from data.doctor import check_dataset
 
-    check_dataset(words.folder)
+    check_dataset(words.folder, words.fix, words.html, words.json)
 
 
 def import_(words: list[str]) -> None:

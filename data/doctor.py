@@ -1,56 +1,167 @@
-"""What is in a dataset and what is broken in it."""
+"""What is in a dataset and what is broken in it: python -m data check."""
 
+import json
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from cli import Refusal, Verdict
-from data.dataset import SPLITS, Dataset, read_dataset
-from data.pictures import read_pair
+from data.checks import ERROR, Exam, Finding, findings
+from data.checks.facts import Facts, look
+from data.checks.files import Pair, list_files
+from data.checks.readings import guessed_classes, habits, read
+from data.dataset import Dataset, read_dataset, read_names
+from data.labels import VOID, default_colours
+
+THREADS = 4
+AHEAD = 256  # pairs that wait for a thread: pictures that are decoded at a time do not grow
+SHOWN = 5  # files of a finding in the terminal; --json has all
 
 
-def check_dataset(folder: Path) -> None:
-    """Prints every split. Raises Verdict (exit code 1) when anything is broken."""
+def examine(folder: Path) -> Exam:
+    """Looks at every file of a dataset folder once. Raises Refusal when there is no such folder."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise Refusal(f"no such folder: {folder}. python -m data check takes a dataset folder")
+    listing = list_files(folder)
+    facts = list(looked_at(listing.pairs))
+    masks = [pair.mask for pair in facts]
+    dataset, unnamed = names_of(folder, masks)
+    ways = habits(dataset, not unnamed and states_colours(folder), masks)
+    return Exam(folder, dataset, unnamed, listing, facts, [read(mask, ways) for mask in masks])
+
+
+def looked_at(pairs: list[Pair]) -> Iterator[Facts]:
+    from tqdm import tqdm
+
+    if hasattr(cv2, "utils"):
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    with (
+        ThreadPoolExecutor(THREADS) as pool,
+        tqdm(total=len(pairs), unit="pair", leave=False) as bar,
+    ):
+        for start in range(0, len(pairs), AHEAD):
+            for facts in pool.map(look, pairs[start : start + AHEAD]):
+                bar.update()
+                yield facts
+
+
+def names_of(folder: Path, masks: list) -> tuple[Dataset, str]:
+    """The dataset, its names guessed from the masks where it has none, and why they are guessed."""
     try:
-        dataset = read_dataset(folder)
-    except Refusal as broken:
-        raise Verdict(f"broken: {broken}") from None
-    faults = []
-    for split in SPLITS:
-        if split != "test" or (dataset.folder / split).exists():
-            faults += check_split(dataset, split)
-    for fault in faults:
-        print(f"broken: {fault}")
-    if faults:
-        raise Verdict(f"{len(faults)} broken in {folder}")
+        return read_dataset(folder), ""
+    except Refusal as refusal:
+        classes = guessed_classes(masks)
+        dataset = Dataset(folder, classes, default_colours(len(classes)), VOID)
+        return dataset, str(refusal).removeprefix(f"{folder / 'dataset.toml'} ").partition(": ")[0]
 
 
-def check_split(dataset: Dataset, split: str) -> list[str]:
-    """Prints pairs, sizes and class shares of the sound pairs; gives the faults of the others."""
-    try:
-        pairs = dataset.pairs(split)
-    except Refusal as broken:
-        return [str(broken)]
+def states_colours(folder: Path) -> bool:
+    return "colours" in read_names(folder)[0]
 
-    def read(pair):
-        try:
-            _, mask = read_pair(pair, dataset)
-            return mask.shape, np.bincount(mask.ravel(), minlength=256)
-        except Refusal as broken:
-            return str(broken)
 
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(read, pairs))
-    sound = [result for result in results if not isinstance(result, str)]
-    print(f"{split}: {len(pairs)} pairs, {len(sound)} sound")
-    if sound:
-        sides = np.array([shape for shape, _ in sound])
-        low, middle, high = sides.min(0), np.median(sides, 0).astype(int), sides.max(0)
-        print(f"  height {low[0]} to {high[0]}, median {middle[0]}", end="; ")
-        print(f"width {low[1]} to {high[1]}, median {middle[1]}")
-        counts = np.sum([count for _, count in sound], axis=0)
-        for index, name in enumerate([*dataset.classes, "void"]):
-            share = counts[255 if index == len(dataset.classes) else index] / counts.sum()
-            print(f"  {name:20} {share:7.2%}")
-    return [result for result in results if isinstance(result, str)]
+def check_dataset(
+    folder: Path, fix: Path | None = None, html: Path | None = None, as_json: bool = False
+) -> None:
+    """Prints what is there and what is wrong. Raises Verdict (exit code 1) for errors.
+
+    fix: a new folder that gets a sound dataset; the verdict is then on that. html: a file that gets
+    the page.
+    """
+    from data.fix import refuse_target, write_sound
+
+    if fix:
+        refuse_target(folder, fix)
+    exam = examine(folder)
+    found = findings(exam)
+    if html:
+        from data.page import write_page
+
+        write_page(exam, found, html)
+    changes = write_sound(exam, fix) if fix else []
+    after = findings(examine(fix)) if fix else found
+    if as_json:
+        print(json.dumps(summary(exam, found, changes), indent=1))
+    else:
+        for line in lines(exam, found, changes):
+            print(line)
+    errors = [finding for finding in after if finding.rank == ERROR]
+    if errors:
+        more = "" if html else ". --html shows them in pictures"
+        raise Verdict(f"{counted(errors)} in {fix or folder}{more}")
+
+
+def counted(errors: list[Finding]) -> str:
+    files = sum(len(finding.files) for finding in errors)
+    kinds = "1 kind" if len(errors) == 1 else f"{len(errors)} kinds"
+    return f"{files} broken, of {kinds}"
+
+
+def summary(exam: Exam, found: list[Finding], changes: list[str]) -> dict:
+    """For machines: splits, findings and changes."""
+    return {
+        "classes": exam.dataset.classes,
+        "splits": {split: figures(exam, split) for split in exam.splits},
+        "findings": [
+            {**finding._asdict(), "files": [named._asdict() for named in finding.files]}
+            for finding in found
+        ],
+        "changes": changes,
+    }
+
+
+def figures(exam: Exam, split: str) -> dict:
+    """Pairs, sizes (H, W) and shares of a split; sizes and shares of its readable pairs."""
+    rows = exam.of(split)
+    pixels = exam.pixels[rows].sum(0)
+    sides = np.array([exam.facts[row].picture.size for row in rows]).reshape(-1, 2)
+    by: dict[str, Callable] = {"least": np.min, "median": np.median, "most": np.max}
+    names = [*exam.dataset.classes, "void"]
+    return {
+        "pairs": sum(pair.split == split for pair in exam.listing.pairs),
+        "readable": len(rows),
+        "size": {k: [int(s) for s in f(sides, 0)] for k, f in by.items()} if len(rows) else None,
+        "shares": [
+            {"class": name, "share": float(count / max(1, pixels.sum()))}
+            for name, count in zip(names, pixels, strict=True)
+        ],
+    }
+
+
+def lines(exam: Exam, found: list[Finding], changes: list[str]) -> Iterator[str]:
+    """For people."""
+    for split in exam.splits:
+        yield from split_lines(split, figures(exam, split))
+    for finding in found:
+        yield ""
+        yield from finding_lines(finding)
+    if changes:
+        yield "\n--fix:"
+        yield from (f"  {change}" for change in changes)
+    if not found:
+        yield "nothing found"
+
+
+def split_lines(split: str, figures: dict) -> Iterator[str]:
+    yield f"{split}: {figures['pairs']} pairs, {figures['readable']} readable"
+    if figures["size"]:
+        low, middle, high = figures["size"].values()
+        yield (
+            f"  height {low[0]} to {high[0]}, median {middle[0]}; "
+            f"width {low[1]} to {high[1]}, median {middle[1]}"
+        )
+    for row in figures["shares"]:
+        yield f"  {row['class']:20} {row['share']:7.2%}"
+
+
+def finding_lines(finding: Finding) -> Iterator[str]:
+    yield f"{finding.rank}: {finding.what} ({finding.check}, {len(finding.files)})"
+    for named in finding.files[:SHOWN]:
+        yield f"  {named.name} {named.note}"
+    if len(finding.files) > SHOWN:
+        yield f"  and {len(finding.files) - SHOWN} more; --json names all"
+    yield f"  in training: {finding.effect}"
+    yield f"  to do: {finding.remedy}" + ("" if finding.fixable else " (not repaired by --fix)")

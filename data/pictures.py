@@ -36,7 +36,11 @@ def open_picture(path: Path) -> tuple[bytes, Image.Image]:
 
 def read_picture(path: Path) -> np.ndarray:
     """A picture as (H, W, 3) uint8, RGB, turned as EXIF says. Raises Refusal naming the file."""
-    raw, header = open_picture(path)
+    return decode_picture(path, *open_picture(path))
+
+
+def decode_picture(path: Path, raw: bytes, header: Image.Image) -> np.ndarray:
+    """What `read_picture` gives, of a file that `open_picture` opened."""
     if header.format == "JPEG" and b"\xff\xd9" not in raw[-1024:]:
         # OpenCV fills the rest of a truncated JPEG with grey and says nothing.
         raise Refusal(f"{path} is truncated: replace or remove it")
