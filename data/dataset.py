@@ -16,6 +16,7 @@ from data.labels import VOID, default_colours
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 SPLITS = ("train", "val", "test")
+BYTES = range(256)
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,16 @@ def read_dataset(folder: Path) -> Dataset:
     if len(classes) > VOID:
         raise Refusal(f"{source} names {len(classes)} classes; an 8-bit mask holds at most {VOID}")
     colours = table.get("colours", default_colours(len(classes)))
-    if len(colours) != len(classes) or any(len(colour) != 3 for colour in colours):
+    if not (isinstance(colours, list) and len(colours) == len(classes) and all(map(rgb, colours))):
         raise Refusal(f"{source}: colours needs {len(classes)} lists of three numbers, one a class")
-    return Dataset(folder, classes, colours, table.get("void", VOID))
+    void = table.get("void", VOID)
+    if void not in BYTES:
+        raise Refusal(f"{source}: void is {void!r}; needed: an id from 0 to {VOID}")
+    return Dataset(folder, classes, colours, void)
+
+
+def rgb(colour) -> bool:
+    return isinstance(colour, list) and len(colour) == 3 and all(part in BYTES for part in colour)
 
 
 def read_names(folder: Path) -> tuple[dict, Path]:
@@ -90,7 +98,10 @@ def read_names(folder: Path) -> tuple[dict, Path]:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise Refusal(f"{toml} cannot be read: {error}") from error
     if labels.exists():
-        return {"classes": [line for line in labels.read_text().split("\n") if line]}, labels
+        try:
+            return {"classes": [line for line in labels.read_text().split("\n") if line]}, labels
+        except UnicodeDecodeError as error:
+            raise Refusal(f"{labels} cannot be read: {error}") from error
     raise Refusal(f"{toml} is missing: write classes = ['background', ...] in it, in id order")
 
 

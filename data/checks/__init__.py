@@ -211,9 +211,8 @@ def find_broken_masks(exam: Exam) -> Iterable[Named]:
 def find_modes(exam: Exam) -> Iterable[Named]:
     for pair, facts, _ in exam.looked:
         mask = facts.mask
-        if not mask.fault and mask.mode not in ("L", "P", "1"):
-            hint = "" if mask.coloured else ", its colours all grey"
-            yield Named(exam.name(pair.mask), f"is a mask of mode {mask.mode}{hint}")
+        if not mask.fault and not mask.coloured and mask.mode not in ("L", "P", "1"):
+            yield Named(exam.name(pair.mask), f"is a mask of mode {mask.mode}, all of it grey")
 
 
 def misfit(facts: Facts) -> str:
@@ -309,7 +308,8 @@ def find_void(exam: Exam) -> Iterable[Named]:
 def find_empty(exam: Exam) -> Iterable[Named]:
     for index, (pair, facts, reading) in enumerate(exam.looked):
         counts = exam.pixels[index]
-        if not facts.mask.fault and reading.kind != "unknown" and not counts[1:-1].any():
+        unclear = facts.mask.fault or ((reading.ids == STRAY).any() and not reading.smoothed)
+        if not unclear and not counts[1:-1].any():
             first = exam.dataset.classes[0] if exam.dataset.classes else "void"
             note = f"holds nothing but {first}" + (" and void" if counts[-1] and counts[0] else "")
             yield Named(exam.name(pair.mask), note if counts[0] else "holds nothing but void")

@@ -97,7 +97,7 @@ def is_shifted(scored: set[int], habits: Habits) -> bool:
 def by_levels(mask: MaskFacts, habits: Habits) -> np.ndarray | None:
     """Ids of grey levels that are spread over 0..255; for two classes of any two levels."""
     values, classes = mask.values.astype(int), habits.classes
-    if not 2 <= classes <= LEVELS or not (0 <= values.min() and values.max() <= 255):
+    if not 2 <= classes <= LEVELS or values.min() < 0 or values.max() > 255:
         return None
     top = 255
     if classes == 2 and len(values) == 2 and values[0] == 0:
@@ -105,6 +105,8 @@ def by_levels(mask: MaskFacts, habits: Habits) -> np.ndarray | None:
     step = top / (classes - 1)
     ids = np.clip(np.round(values / step), 0, classes - 1).astype(int)
     near = np.abs(values - ids * step) <= step / 8
+    if not ids[near].any():
+        return None
     share = mask.counts[near].sum() / mask.counts.sum()
     return ids if share >= (BINARY if classes == 2 else MOST) else None
 

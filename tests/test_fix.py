@@ -1,0 +1,227 @@
+"""python -m data check --fix: what comes out is sound, and what was repaired is right."""
+
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from conftest import train
+from PIL import Image
+from test_doctor import ALL, FAULTS, broken, check, cv2_ids, ids, image, mask, sound, whole
+from test_refusals import contents
+
+from cli import Refusal
+from data.checks import ERROR, findings
+from data.dataset import read_dataset
+from data.doctor import examine
+from data.fix import without_strays, write_sound
+from data.pictures import read_mask, read_pair
+from data.shapes import write_shapes
+
+__all__ = ["broken", "sound"]  # fixtures
+
+
+def errors(folder):
+    return [finding for finding in findings(examine(folder)) if finding.rank == ERROR]
+
+
+@pytest.fixture(scope="module")
+def fixed(broken, tmp_path_factory):
+    """(the folder that --fix made of one with every fault, its changes)."""
+    out = tmp_path_factory.mktemp("fixed") / "out"
+    return out, write_sound(examine(broken), out)
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """The dataset before its faults: its masks are the right answers."""
+    folder = tmp_path_factory.mktemp("truth") / "all"
+    write_shapes(folder, train=100, val=8)
+    return folder
+
+
+def test_what_comes_out_has_no_error(fixed):
+    out, _ = fixed
+    assert errors(out) == []
+    dataset = read_dataset(out)
+    for split in ("train", "val"):
+        for pair in dataset.pairs(split):
+            read_pair(pair, dataset)
+
+
+def number_of(words):
+    """The place of the fault in FAULTS whose words these are."""
+    return f"{next(i for i, (_, _, said) in enumerate(FAULTS) if said == words):04}"
+
+
+# fault, by its words: what --fix says
+REPAIRS = {
+    "{}.png is empty, 0 bytes": "{}.png: left out, it is empty",
+    "{}.jpg is truncated": "{}.jpg: left out, it is truncated",
+    "{}.png has no mask": "images/{}.png: left out, has no mask",
+    "masks/{}.png has no picture": "masks/{}.png: left out, has no picture",
+    "{}.png is 128x96 (HxW) but its picture {}.png is 96x128": "left out, its mask has another",
+    "{}.bmp and {}.png share a stem": "{}.png: left out, another picture has its stem",
+    "{}.png holds 0, 85": "masks/{}.png: grey levels made ids",
+    "{}.png holds 1, ": "masks/{}.png: 1 subtracted from its ids",
+    "{}.png is JPEG": "masks/{}.png: stray values replaced",
+    "{}.png holds id ": "masks/{}.png: ids of no class made void",
+    "{}.png has 16 bits and is nearly black": "images/{}.png: written as 8-bit RGB",
+    "images/caf\u00e9{}.png has letters beyond ASCII": "renamed to cafe{}",
+    "train/images/{}.png has the same pixels as val/images/leak{}.png":
+        "train/images/{}.png: left out, it is val/images/leak{}.png",
+    "train/images/{}.png is nearly val/images/leak{}.jpg":
+        "train/images/{}.png: left out, it is nearly val/images/leak{}.jpg",
+    "images/{}.png has the same pixels as train/images/again{}.png":
+        "images/again{}.png: left out, it is train/images/{}.png again",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", REPAIRS)
+def test_each_change_is_listed(fixed, words):
+    out, changes = fixed
+    wanted = REPAIRS[words].replace("{}", number_of(words))
+    assert sum(wanted in line for line in changes) >= 1, changes
+    assert json.loads((out / "origin.json").read_text())["changes"] == changes
+
+
+# faults whose repair gives back the mask as it was before, to the pixel
+EXACT = [
+    "{}.PNG is the mask of {}.png but is not called {}.png", "{}.png holds 0, 85",
+    "{}.png holds 1, ", "{}.png is a mask of mode RGB, all of it grey",
+    "{}.png is a mask of mode I;16", "{}.png holds ", "{}.png has 16 bits and is nearly black",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", EXACT)
+def test_repairs_give_the_mask_back(fixed, truth, words):
+    name = number_of(words)
+    assert np.array_equal(ids(fixed[0], name), ids(truth, name))
+
+
+def test_colours_give_the_mask_back(fixed, truth):
+    name = f"{next(i for i, fault in enumerate(FAULTS) if fault[1] == 'colour mask'):04}"
+    assert np.array_equal(ids(fixed[0], name), ids(truth, name))
+
+
+def test_a_turned_mask_by_hand(fixed, truth):
+    """EXIF 6: shown turned a quarter clockwise."""
+    name = number_of("{}.png is 96x128 (HxW) but its picture {}.jpg is 128x96")
+    assert np.array_equal(ids(fixed[0], name), np.rot90(ids(truth, name)[:96], -1))
+
+
+def test_a_scaled_mask_fits_again(fixed, truth):
+    name = number_of(
+        "is 64x64 (HxW) but its picture {}.png is 128x128, exactly 1/2 of it"
+    )
+    assert (ids(fixed[0], name) == ids(truth, name)).mean() > 0.97
+
+
+@pytest.mark.parametrize("words", ["{}.png is JPEG", "{}.png was smoothed"])
+def test_stray_values_go(fixed, truth, words):
+    """JPEG at this quality moves ids by one here and there; what was smoothed keeps its regions."""
+    name = number_of(words)
+    made, right = ids(fixed[0], name), ids(truth, name)
+    assert set(np.unique(made)) <= {*np.unique(right), 255}
+    assert (made == right).mean() > 0.95
+
+
+def test_a_dark_picture_is_brightened(fixed, truth):
+    name = number_of("{}.png has 16 bits and is nearly black")
+    made, right = (cv2.imread(str(image(folder, name))).astype(int) for folder in (fixed[0], truth))
+    assert np.abs(made - right * 255 / right.max()).max() <= 1
+
+
+def test_the_source_is_never_touched(broken, tmp_path):
+    shutil.copytree(broken, tmp_path / "s", symlinks=True, ignore=lambda folder, names: [
+        name for name in names if re.fullmatch(r"004[23]\.png", name)])  # fmt: skip
+    before = contents(tmp_path / "s")
+    end = check(tmp_path / "s", "--fix", tmp_path / "out")
+    assert end.returncode == 0, end.stderr
+    assert contents(tmp_path / "s") == before
+    assert "masks/0017.png: 1 subtracted" in end.stdout.partition("--fix:")[2]
+
+
+def test_where_the_sound_dataset_may_go(sound, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/a").touch()
+    for out, words in ((sound / "new", "is in the dataset itself"), (sound, "is in the dataset"),
+                       (tmp_path / "full", "exists: choose a new folder")):  # fmt: skip
+        before = contents(sound)
+        end = check(sound, "--fix", out)
+        assert end.returncode == 2 and words in end.stderr
+        assert contents(sound) == before
+    (tmp_path / "empty").mkdir()
+    assert check(sound, "--fix", tmp_path / "empty").returncode == 0
+    assert contents(tmp_path / "empty").keys() - {tmp_path / "empty/origin.json"} == {
+        tmp_path / "empty" / path.relative_to(sound) for path in contents(sound)
+    } - {tmp_path / "empty/origin.json"}
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_all_masks_wrong_in_one_way(sound, tmp_path, kind):
+    change, classes, _ = ALL[kind]
+    shutil.copytree(sound, tmp_path / "s")
+    whole(tmp_path / "s", change)
+    (tmp_path / "s/dataset.toml").write_text(f"classes = {classes}")
+    write_sound(examine(tmp_path / "s"), tmp_path / "out")
+    assert errors(tmp_path / "out") == []
+    for path in sorted(sound.glob("*/masks/*.png")):
+        right = np.minimum(cv2_ids(path), len(classes) - 1)
+        made = cv2_ids(tmp_path / "out" / path.relative_to(sound))
+        assert (made == right).mean() >= (0.98 if kind == "soft" else 1), path
+
+
+def test_a_dataset_without_val_and_names_can_be_trained(sound, tmp_path):
+    """images/ and masks/ of 0 and 255 alone: names are guessed, splits made."""
+    shutil.copytree(sound / "train/images", tmp_path / "s/images")
+    shutil.copytree(sound / "train/masks", tmp_path / "s/masks")
+    for path in (tmp_path / "s/masks").iterdir():
+        cv2.imwrite(str(path), np.uint8(cv2_ids(path) > 0) * 255)
+    end = check(tmp_path / "s", "--fix", tmp_path / "out")
+    assert end.returncode == 0, end.stdout
+    assert "guessed names, rename them: background, class_1" in end.stdout
+    dataset = read_dataset(tmp_path / "out")
+    assert len(dataset.pairs("train")) + len(dataset.pairs("val")) == 32
+    picture, drawn = dataset.pairs("val")[0]
+    right = cv2_ids(sound / "train/masks" / f"{picture.stem}.png") > 0
+    assert np.array_equal(read_mask(drawn, dataset), right)
+    assert train(tmp_path / "out", tmp_path / "run").returncode == 0
+
+
+def test_too_little_is_refused(sound, tmp_path):
+    shutil.copytree(sound, tmp_path / "s")
+    for path in sorted((tmp_path / "s").glob("*/masks/*"))[1:]:
+        path.unlink()
+    with pytest.raises(Refusal, match="1 sound pairs, too few for a train and a val"):
+        write_sound(examine(tmp_path / "s"), tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".part*"))
+
+
+def test_unclear_shared_stems_are_left_out(sound, tmp_path):
+    """Two different pictures of one stem, both as large as the mask; and two where one is not."""
+    shutil.copytree(sound, tmp_path / "s")
+    for name, size in (("0000", (128, 128)), ("0002", (90, 90))):
+        other = Image.open(image(tmp_path / "s", "0009")).resize(size)
+        other.save(image(tmp_path / "s", name).with_suffix(".bmp"))
+    image(tmp_path / "s", "0009").unlink()
+    changes = write_sound(examine(tmp_path / "s"), tmp_path / "out")
+    assert sum("0000" in line and "several pictures share" in line for line in changes) == 2
+    assert sum("0002.bmp: left out" in line for line in changes) == 1
+    assert image(tmp_path / "out", "0002").exists() and not mask(tmp_path / "out", "0000").exists()
+    assert errors(tmp_path / "out") == []
+
+
+def test_strays_by_hand():
+    """A stray pixel and one unlike its neighbours take what is nearest; a line stays."""
+    drawn = np.zeros((5, 7), np.int32)
+    drawn[:, 4:] = 2
+    wanted = drawn.copy()
+    drawn[1, 1], drawn[2, 6], drawn[3, 3:5] = 1, -1, -1
+    wanted[3, 3], wanted[3, 4] = 0, 2
+    assert np.array_equal(without_strays(drawn), wanted)
+    line = np.zeros((5, 7), np.int32)
+    line[2] = 1
+    assert np.array_equal(without_strays(line), line)
