@@ -114,7 +114,7 @@ def hopeless(facts: Facts, reading: Reading) -> str:
         return f"its mask {facts.mask.fault}"
     if misfit(facts) in ("transposed", "other"):
         return "its mask has another shape"
-    return "its mask's colours are in no table" if reading.kind == "unknown" else ""
+    return "its mask's values are in no table" if reading.kind == "unknown" else ""
 
 
 def drop_shared(exam: Exam, dropped: dict[int, str]) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.checks.alike import Alike, find_alike
-from data.checks.facts import Facts
+from data.checks.facts import Facts, MaskFacts
 from data.checks.files import WHOLE, Listing, Pair, fold
 from data.checks.readings import STRAY, Reading
 from data.dataset import SPLITS, Dataset
@@ -269,8 +269,8 @@ def some_values(values: np.ndarray) -> str:
     return f"{shown}, ... ({len(values)} values)" if len(values) > 6 else shown
 
 
-def some_colours(values: np.ndarray) -> str:
-    return f"{values[0]:06x}" if len(values) == 1 else f"{len(values)} colours"
+def some_colours(mask: MaskFacts) -> str:
+    return f"{len(mask.values)} {'colours' if mask.coloured else 'grey levels'}"
 
 
 def find_smoothed(exam: Exam) -> Iterable[Named]:
@@ -433,11 +433,11 @@ CHECKS = (
           True, find_modes),
     Check("colour mask", ERROR, "Masks that show classes as colours",
           STOPS, "--fix takes the ids from the colours table of dataset.toml or from VOC's palette, "
-          "whichever fits", True, masks_read_as("colours", lambda m: f"has {some_colours(m.values)}")),
-    Check("unknown colours", ERROR, "Masks whose colours are in no table",
-          STOPS, "write colours = [[r, g, b], ...], one a class, in dataset.toml and --fix maps them; "
-          "else it leaves the pair out", False,
-          masks_read_as("unknown", lambda m: f"has {some_colours(m.values)}")),
+          "whichever fits", True, masks_read_as("colours", lambda m: f"has {some_colours(m)}")),
+    Check("unknown values", ERROR, "Masks whose colours or grey levels are in no table",
+          STOPS, "write colours = [[r, g, b], ...], one a class, in dataset.toml and --fix maps "
+          "them, or write ids; else it leaves the pair out", False,
+          masks_read_as("unknown", lambda m: f"has {some_colours(m)}")),
     Check("palette order", ERROR, "Palette masks whose indices are not the classes of their colours",
           "it takes the indices for ids: wrong classes, or it stops", "write ids; --fix takes them "
           "from the colours", True,

@@ -44,8 +44,8 @@ class Habits(NamedTuple):
 
 def habits(dataset: Dataset, stated: bool, masks: list[MaskFacts]) -> Habits:
     classes, void = len(dataset.classes), dataset.void
-    plain = [set(m.values.tolist()) - {void} for m in masks if not (m.fault or m.coloured)]
-    inside = [v - {VOID} for v in plain]
+    plain = [set(m.values.tolist()) for m in masks if not (m.fault or m.coloured)]
+    inside = [v - {VOID, void} for v in plain]
     labelled = [v for v in plain if v & set(range(1, classes))]
     with_void = sum(VOID in v for v in labelled)
     top = [v for v in inside if classes in v and max(v) == classes]
@@ -79,7 +79,10 @@ def read(mask: MaskFacts, habits: Habits) -> Reading:
     ids = np.where((values < 0) | (values >= habits.classes), STRAY, values)
     ids[(values == VOID) | (values == habits.void)] = VOID
     if smoothed:
-        ids = np.where(mask.counts < solid(mask), STRAY, ids)
+        large = mask.counts >= solid(mask)
+        if (large & (ids == STRAY)).any():
+            return Reading("unknown", np.full(len(values), STRAY))
+        ids = np.where(large, ids, STRAY)
     return Reading("ids", ids, smoothed)
 
 
