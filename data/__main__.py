@@ -35,8 +35,8 @@ def shapes(words: list[str]) -> None:
 
 
 def check(words: list[str]) -> None:
-    about = """Reads every file of a dataset and lists what is wrong, and what training would do with
-it. Errors (training would fail or learn nonsense) give exit code 1, remarks do not. Nothing is ever
+    about = """Reads every file of a dataset once and lists what is wrong and what training would do
+with it. Errors (training would fail or learn nonsense) give exit code 1, remarks do not. Nothing is
 written into DIR."""
     parser = cli.parser("python -m data check", about)
     parser.add_argument("folder", metavar="DIR")

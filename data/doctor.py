@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from cli import Refusal, Verdict
-from data.checks import ERROR, Exam, Finding, findings
+from data.checks import ERROR, Exam, Finding, advice, findings
 from data.checks.facts import Facts, look
 from data.checks.files import Pair, list_files
 from data.checks.readings import guessed_classes, habits, read
@@ -164,4 +164,4 @@ def finding_lines(finding: Finding) -> Iterator[str]:
     if len(finding.files) > SHOWN:
         yield f"  and {len(finding.files) - SHOWN} more; --json names all"
     yield f"  in training: {finding.effect}"
-    yield f"  to do: {finding.remedy}" + ("" if finding.fixable else " (not repaired by --fix)")
+    yield f"  to do: {advice(finding)}"

@@ -227,6 +227,7 @@ FAULTS = [
 ]
 # fmt: on
 
+
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory):
     """A dataset with one of each fault; the picture's number is the fault's place in FAULTS."""

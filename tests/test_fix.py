@@ -112,9 +112,7 @@ def test_a_turned_mask_by_hand(fixed, truth):
 
 
 def test_a_scaled_mask_fits_again(fixed, truth):
-    name = number_of(
-        "is 64x64 (HxW) but its picture {}.png is 128x128, exactly 1/2 of it"
-    )
+    name = number_of("is 64x64 (HxW) but its picture {}.png is 128x128, exactly 1/2 of it")
     assert (ids(fixed[0], name) == ids(truth, name)).mean() > 0.97
 
 

@@ -1,5 +1,7 @@
 """What can be wrong with a dataset: a table of checks over what one look at every file told."""
 
+import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data.checks.alike import Alike, find_alike
-from data.checks.facts import Facts, MaskFacts
+from data.checks.facts import Facts, MaskFacts, PictureFacts
 from data.checks.files import WHOLE, Listing, Pair, fold
 from data.checks.readings import STRAY, Reading
 from data.dataset import SPLITS, Dataset
@@ -23,6 +25,7 @@ MUCH_VOID = 0.5  # share of a mask
 VOID_SHARE = 0.2  # share of a split
 FEW_PICTURES = 5  # of train, below which a class hardly occurs
 FEW_PIXELS = 1e-4  # share of train's scored pixels, likewise
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Named(NamedTuple):
@@ -59,7 +62,9 @@ class Exam:
     readings: list[Reading] = field(repr=False)
 
     def name(self, path: Path) -> str:
-        return path.relative_to(self.folder).as_posix()
+        """As printed: below the folder; bytes that are no text, and control characters, escaped."""
+        name = os.fsencode(path.relative_to(self.folder).as_posix())
+        return CONTROL.sub("?", name.decode("utf-8", "backslashreplace"))
 
     @property
     def looked(self) -> Iterator[tuple[Pair, Facts, Reading]]:
@@ -106,6 +111,13 @@ def findings(exam: Exam) -> list[Finding]:
                         check.fixable)
             )  # fmt: skip
     return sorted(found, key=lambda finding: finding.rank != ERROR)
+
+
+def advice(finding: Finding) -> str:
+    """The remedy, and what --fix does where the remedy does not say it."""
+    if "--fix" in finding.remedy:
+        return finding.remedy
+    return f"{finding.remedy}; --fix {'does' if finding.fixable else 'leaves it as it is'}"
 
 
 def hw(size: tuple[int, int]) -> str:
@@ -188,6 +200,12 @@ def pictures_where(test: Callable, note: Callable) -> Callable:
                 yield Named(exam.name(pair.picture), note(facts.picture))
 
     return find
+
+
+def bits_words(picture: PictureFacts) -> str:
+    if picture.brightest >= DARK:
+        return "has 16 bits"
+    return f"has 16 bits and is nearly black, at most {picture.brightest} of 255"
 
 
 def find_unsure_turns(exam: Exam) -> Iterable[Named]:
@@ -402,22 +420,22 @@ CHECKS = (
           "it does not start", "write classes = ['background', ...] in dataset.toml, in id order; "
           "--fix guesses a name for each id that the masks hold", True, find_unnamed),
     Check("split", ERROR, "A split is missing or empty",
-          "it does not start", "give train/ and val/ an images/ and a masks/ each; --fix shares the "
-          "pictures out anew where only one of the two has some. Another layout is taken in by "
-          "python -m data import", True, find_missing),
+          "it does not start", "give train/ and val/ an images/ and a masks/ each; --fix shares "
+          "the pictures out anew where only one of the two has some. Another layout is taken in "
+          "by python -m data import", True, find_missing),
     Check("broken picture", ERROR, "Pictures that cannot be read",
           STOPS, LEFT_OUT, False, find_broken_pictures),
     Check("broken mask", ERROR, "Masks that cannot be read",
           STOPS, LEFT_OUT, False, find_broken_masks),
     Check("no mask", ERROR, "Pictures without a mask",
-          "it does not start", "add the mask, DIR/SPLIT/masks/STEM.png; --fix leaves the picture out",
-          False, find_lone_pictures),
+          "it does not start", "add the mask, DIR/SPLIT/masks/STEM.png; --fix leaves the picture "
+          "out", False, find_lone_pictures),
     Check("mask name", ERROR, "Masks under another name than their picture's stem and .png",
           "it does not start, as the mask counts as missing", "rename or convert it", True,
           find_misnamed),
     Check("shared stem", ERROR, "Pictures that share a stem, so that a mask belongs to several",
-          "it does not start", "rename or remove one; --fix keeps the one that has the mask's size, "
-          "the first of equal pictures, and leaves out what stays unclear", True, find_shared),
+          "it does not start", "rename or remove one; --fix keeps the one that has the mask's "
+          "size, the first of equal pictures, and leaves out what stays unclear", True, find_shared),
     Check("turned mask", ERROR, "Masks that lie as the picture's bytes do, while EXIF turns it",
           STOPS, "turn the mask as EXIF turns the picture", True, find_misfits("turned")),
     Check("scaled mask", ERROR, "Masks of another size but the picture's shape",
@@ -429,22 +447,22 @@ CHECKS = (
           STOPS, "find the mask that belongs to the picture; --fix leaves the pair out", False,
           find_misfits("other")),
     Check("mask mode", ERROR, "Masks that are not 8-bit grey or palette",
-          STOPS, "Write one channel that holds 0, 1, 2, ...; --fix does where the classes are known",
-          True, find_modes),
+          STOPS, "Write one channel that holds 0, 1, 2, ...", True, find_modes),
     Check("colour mask", ERROR, "Masks that show classes as colours",
-          STOPS, "--fix takes the ids from the colours table of dataset.toml or from VOC's palette, "
-          "whichever fits", True, masks_read_as("colours", lambda m: f"has {some_colours(m)}")),
+          STOPS, "write ids; --fix takes them from the colours in dataset.toml or from VOC's "
+          "palette, whichever fits", True,
+          masks_read_as("colours", lambda m: f"has {some_colours(m)}")),
     Check("unknown values", ERROR, "Masks whose colours or grey levels are in no table",
           STOPS, "write colours = [[r, g, b], ...], one a class, in dataset.toml and --fix maps "
           "them, or write ids; else it leaves the pair out", False,
           masks_read_as("unknown", lambda m: f"has {some_colours(m)}")),
-    Check("palette order", ERROR, "Palette masks whose indices are not the classes of their colours",
-          "it takes the indices for ids: wrong classes, or it stops", "write ids; --fix takes them "
-          "from the colours", True,
+    Check("palette order", ERROR, "Palette masks whose indices are not their colours' classes",
+          "it takes the indices for ids: wrong classes, or it stops", "write ids; --fix takes "
+          "them from the colours", True,
           masks_read_as("palette", lambda m: f"holds {some_values(m.values)}")),
     Check("grey levels", ERROR, "Masks that spread the classes over 0 to 255",
           "it takes 255 for void and stops at the levels between: what is white is never learnt",
-          "write 0, 1, 2, ...; --fix does", True,
+          "write 0, 1, 2, ...", True,
           masks_read_as("levels", lambda m: f"holds {some_values(m.values)}")),
     Check("off by one", ERROR, "Masks with ids 1 to N instead of 0 to N - 1",
           "it learns each class under its neighbour's name and stops at the highest",
@@ -475,7 +493,7 @@ CHECKS = (
     Check("near duplicate", REMARK, "Nearly the same picture in a split",
           "as if it counted twice; of a film, its frames", "keep fewer, or leave it", False,
           find_groups("near", False, "is nearly")),
-    Check("unsure turn", REMARK, "Pictures that EXIF turns; sizes do not tell if the mask is as well",
+    Check("unsure turn", REMARK, "Pictures that EXIF turns; sizes do not tell if the mask is too",
           "it turns the picture and leaves the mask", "look whether they fit", False,
           find_unsure_turns),
     Check("empty mask", REMARK, "Masks that hold nothing but the first class or void",
@@ -490,7 +508,8 @@ CHECKS = (
           "it cannot learn them (train) or nobody sees whether it did (val, test)",
           "move pictures", False, find_unsplit),
     Check("rare class", REMARK, "Classes that hardly occur in train",
-          "it hardly learns them", "add pictures, or try --class-weights balanced", False, find_rare),
+          "it hardly learns them", "add pictures, or try --class-weights balanced", False,
+          find_rare),
     Check("lone mask", REMARK, "Masks without a picture",
           "it ignores them", "add the picture or remove the mask; --fix leaves them out", True,
           find_lone_masks),
@@ -499,10 +518,9 @@ CHECKS = (
     Check("16 bits", REMARK, "Pictures of 16 bits a channel",
           "it takes the upper 8 bits", "save them with 8 bits; --fix does, and brightens those "
           "that are nearly black", True,
-          pictures_where(lambda p: p.depth == 16, lambda p: "has 16 bits" + (
-              f" and is nearly black, at most {p.brightest} of 255" if p.brightest < DARK else ""))),
+          pictures_where(lambda p: p.depth == 16, bits_words)),
     Check("CMYK", REMARK, "Pictures for print, in CMYK",
-          "it converts them without a colour profile", "save them as RGB; --fix does", True,
+          "it converts them without a colour profile", "save them as RGB", True,
           pictures_where(lambda p: p.mode == "CMYK", lambda p: "is CMYK")),
     Check("alpha", REMARK, "Pictures that are partly transparent",
           "it drops alpha and sees the colours that nobody saw", "flatten them", False,
@@ -511,10 +529,10 @@ CHECKS = (
           "it enlarges them to a blur", "remove them", False,
           pictures_where(lambda p: min(p.size) < TINY, lambda p: f"is {hw(p.size)} (HxW)")),
     Check("name letters", REMARK, "Names with letters beyond ASCII",
-          "nothing here; other file systems write accents in other bytes", "rename; --fix does", True,
+          "nothing here; other file systems write accents in other bytes", "rename", True,
           find_accents),
     Check("name case", REMARK, "Names that differ in case or accents alone",
-          "nothing here; on Windows and macOS one file replaces the other", "rename; --fix does",
+          "nothing here; on Windows and macOS one file replaces the other", "rename",
           True, find_collisions),
 )
 # fmt: on
