@@ -1,14 +1,14 @@
 """What is in a dataset and what is broken in it: python -m data check."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from cli import Refusal, Verdict
+from cli import Refusal, Verdict, quiet
 from data.checks import ERROR, Exam, Finding, advice, findings
 from data.checks.facts import Facts, look
 from data.checks.files import Pair, list_files
@@ -37,11 +37,11 @@ def examine(folder: Path) -> Exam:
 def looked_at(pairs: list[Pair]) -> Iterator[Facts]:
     from tqdm import tqdm
 
-    if hasattr(cv2, "utils"):
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     with (
+        os.fdopen(os.dup(2), "w") as terminal,
+        quiet(),  # libpng tells of broken files without naming them
         ThreadPoolExecutor(THREADS) as pool,
-        tqdm(total=len(pairs), unit="pair", leave=False) as bar,
+        tqdm(total=len(pairs), unit="pair", leave=False, file=terminal) as bar,
     ):
         for start in range(0, len(pairs), AHEAD):
             for facts in pool.map(look, pairs[start : start + AHEAD]):

@@ -83,16 +83,19 @@ def views_of(exam: Exam, named: Named, places: dict[str, int]) -> Iterator[tuple
     """(what it is, picture's URI) of a file of a finding: picture, mask, and what it is like."""
     if (index := places.get(named.name)) is None:
         return
-    picture = picture_of(exam, index)
-    if picture is not None:
-        yield "picture", uri(picture)
-    mask = drawn_mask(exam, index, picture)
-    if mask is not None:
-        yield "mask", uri(mask)
-    others = [places[name] for name in named.also if name in places]
-    for other in [other for other in others if other != index][:1]:
-        if (picture := picture_of(exam, other)) is not None:
-            yield "the other", uri(picture)
+    others = [places[name] for name in named.also if places.get(name, index) != index]
+    seen = [index, *others[:1]]
+    for at, what in zip(seen, ("picture", "the other picture"), strict=False):
+        picture = picture_of(exam, at)
+        if picture is not None:
+            yield what, uri(picture)
+        mask = drawn_mask(exam, at, picture)
+        if mask is not None and (not others or masks_differ(exam, seen)):
+            yield "mask", uri(mask)
+
+
+def masks_differ(exam: Exam, seen: list[int]) -> bool:
+    return len({exam.facts[index].mask.digest for index in seen}) > 1
 
 
 def picture_of(exam: Exam, index: int) -> np.ndarray | None:

@@ -1,5 +1,6 @@
 """python -m data check: each kind of fault is found, and nothing where nothing is wrong."""
 
+import html
 import json
 import os
 import re
@@ -18,12 +19,13 @@ from cli import Refusal
 from data.checks import CHECKS, ERROR, findings
 from data.checks.alike import candidates, find_alike
 from data.checks.facts import picture_facts
-from data.checks.files import Pair
 from data.checks.readings import voc_colours
 from data.dataset import read_dataset
 from data.doctor import examine
-from data.pictures import read_pair
+from data.page import balanced, proposal
+from data.pictures import read_pair, write_picture
 from data.shapes import COLOURS, write_shapes
+from segnet.losses import balanced_weights
 
 ROOT = Path(__file__).parent.parent
 GENUINE = ROOT.parent / "shared" / "data"
@@ -169,14 +171,15 @@ FAULTS = [
     (lambda f, n: image(f, n).unlink(), "lone mask", "masks/{}.png has no picture"),
     (lambda f, n: mask(f, n).rename(mask(f, n).with_suffix(".PNG")), "mask name",
      "{}.PNG is the mask of {}.png but is not called {}.png"),
-    (lambda f, n: rename(f, n, f"Eye{n}", f"eye{n}"), "mask name", "masks/eye{}.png is the mask of"),
+    (lambda f, n: rename(f, n, f"Eye{n}", f"eye{n}"), "mask name",
+     "masks/eye{}.png is the mask of"),
     (lambda f, n: shutil.copy(image(f, n), image(f, n).with_suffix(".bmp")), "shared stem",
      "{}.bmp and {}.png share a stem"),
     (turn, "turned mask", r"{}.png is 96x128 (HxW) but its picture {}.jpg is 128x96"),
     (lambda f, n: rewrite(f, n, lambda m: m[::2, ::2]), "scaled mask",
      "is 64x64 (HxW) but its picture {}.png is 128x128, exactly 1/2 of it"),
     (lambda f, n: rewrite(f, n, lambda m: cv2.resize(m, (100, 99), interpolation=0)),
-     "scaled mask", "is 99x100 (HxW) but its picture {}.png is 128x128, about 0.773 times its size"),
+     "scaled mask", "99x100 (HxW) but its picture {}.png is 128x128, about 0.773 times its size"),
     (transpose, "transposed mask", "{}.png is 128x96 (HxW) but its picture {}.png is 96x128"),
     (lambda f, n: rewrite(f, n, lambda m: m[:60, :90]), "mask size", "{}.png is 60x90 (HxW)"),
     (lambda f, n: as_jpeg(f, n, exif=exif(3)), "unsure turn", "{}.jpg has EXIF orientation 3"),
@@ -197,7 +200,8 @@ FAULTS = [
      "{}.png holds id "),
     (lambda f, n: rewrite(f, n, lambda m: np.where(np.arange(128) < 120, 255, m).astype(np.uint8)),
      "void", "{}.png is 94% void"),
-    (lambda f, n: rewrite(f, n, np.zeros_like), "empty mask", "{}.png holds nothing but background"),
+    (lambda f, n: rewrite(f, n, np.zeros_like), "empty mask",
+     "{}.png holds nothing but background"),
     (lambda f, n: rewrite(f, n, lambda m: np.full_like(m, 255)), "empty mask",
      "{}.png holds nothing but void"),
     (sixteen, "16 bits", "{}.png has 16 bits and is nearly black"),
@@ -332,7 +336,7 @@ ALL = {
     "0 and 128": (lambda m: np.uint8(m > 0) * 128, ["ground", "thing"], "grey levels"),
     "1 and 2": (lambda m: np.uint8(m > 0) + 1, ["ground", "thing"], "off by one"),
     "1 to 4": (lambda m: m + 1, ["a", "b", "c", "d"], "off by one"),
-    "soft": (lambda m: cv2.GaussianBlur(np.uint8(m > 0) * 255, (5, 5), 0), ["a", "b"], "grey levels"),
+    "soft": (lambda m: cv2.blur(np.uint8(m > 0) * 255, (5, 5)), ["a", "b"], "grey levels"),
     "VOC's colours": (
         lambda m: np.uint8([[0, 0, 0], [0, 0, 128], [0, 128, 0], [0, 128, 128]])[m],  # BGR
         ["a", "b", "c", "d"], "colour mask"),
@@ -366,7 +370,7 @@ def test_classes(sound, tmp_path):
     shutil.copytree(sound, tmp_path / "s")
     names = ["background", "disc", "box", "star", "twice", "val_only", "never"]
     (tmp_path / "s/dataset.toml").write_text(f"classes = {names}")
-    for number, name in enumerate(["0000", "0001"]):
+    for name in ("0000", "0001"):
         rewrite(tmp_path / "s", name, lambda m: np.where(m == 0, 4, m).astype(np.uint8))
     rewrite(tmp_path / "s", "0000", lambda m: np.where(m == 0, 5, m).astype(np.uint8), "val")
     told = {
@@ -416,6 +420,64 @@ def test_odd_dataset_toml(sound, tmp_path, text):
     shutil.copytree(sound, tmp_path / "s")
     (tmp_path / "s/dataset.toml").write_text(text)
     assert check(tmp_path / "s").returncode == 1
+
+
+def test_names_that_are_no_text(sound, tmp_path):
+    """Bytes that are no UTF-8 and a line break in names: printed escaped, on one line."""
+    shutil.copytree(sound, tmp_path / "s")
+    rename(tmp_path / "s", "0001", "a\nb", "a\nb")
+    rename(tmp_path / "s", "0002", "x\udcff", "x\udcff")
+    end = check(tmp_path / "s", "--fix", tmp_path / "out", "--html", tmp_path / "page.html")
+    assert end.returncode == 0 and r"images/x\xff.png has letters" in end.stdout
+    assert image(tmp_path / "out", "a_b").exists() and image(tmp_path / "out", "x").exists()
+
+
+# The page
+
+
+def test_the_page(broken, sound, tmp_path):
+    """One file that asks for nothing elsewhere, every finding on it, names escaped."""
+    assert check(sound, "--html", tmp_path / "sound.html").returncode == 0
+    text = (tmp_path / "sound.html").read_text()
+    assert "Nothing found." in text and text.count('<img src="data:image/jpeg;base64,') == 32
+    assert check(broken, "--html", tmp_path / "page.html").returncode == 1
+    text = (tmp_path / "page.html").read_text()
+    assert "http" not in text and "<script" not in text and "prefers-color-scheme: dark" in text
+    for finding in findings(examine(broken)):
+        assert html.escape(finding.what).replace("&#x27;", "&#39;") in text
+
+
+def test_class_names_are_escaped(sound, tmp_path):
+    shutil.copytree(sound, tmp_path / "s")
+    (tmp_path / "s/dataset.toml").write_text("classes = ['a', '<b>', 'c', '&d']")
+    assert check(tmp_path / "s", "--html", tmp_path / "page.html").returncode == 0
+    text = (tmp_path / "page.html").read_text()
+    assert "&lt;b&gt;" in text and "&amp;d" in text and "<b>" not in text
+
+
+def test_the_page_is_written_where_one_stands(sound, tmp_path):
+    words = [sys.executable, "-m", "data", "check", str(sound), "--html"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["check.html"]
+
+
+def test_weights_are_those_of_training():
+    pixels = np.array([900, 90, 10, 0])
+    assert np.allclose(balanced(pixels), balanced_weights(pixels))
+
+
+def test_proposed_size_by_hand(tmp_path):
+    """Pictures 320x640, a class on 1 % of the pixels: a square of 24 needs an input of 240 x 240
+    pixels' area, so 57,600; in steps of 32 with the picture's shape 192x352 is the first."""
+    for split in ("train", "val"):
+        drawn = np.zeros((320, 640), np.uint8)
+        drawn[:32, :64] = 1
+        write_picture(tmp_path / split / "images/a.png", np.zeros((320, 640, 3), np.uint8))
+        write_picture(tmp_path / split / "masks/a.png", drawn)
+    (tmp_path / "dataset.toml").write_text("classes = ['a', 'b']")
+    made = proposal(examine(tmp_path))
+    assert made["size"] == (192, 352) and made["smallest"] == "b" and made["balanced"]
 
 
 # The same picture twice

@@ -94,8 +94,9 @@ def test_broken_data(finished, tmp_path, kind):
     assert not (tmp_path / "run").exists()
     words = [sys.executable, "-m", "data", "check", str(tmp_path / "shapes")]
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert end.returncode == 1 and "Traceback" not in end.stderr
-    assert re.search(f"(?m)^broken: .*{names}", end.stdout + end.stderr)
+    assert end.returncode == (2 if kind == "no such folder" else 1)
+    assert "Traceback" not in end.stderr
+    assert re.search(f"(?m)^(  |error: ).*{names}", end.stdout + end.stderr)
 
 
 def test_a_picture_that_breaks_in_mid_epoch(finished, tmp_path):

@@ -493,7 +493,7 @@ CHECKS = (
     Check("near duplicate", REMARK, "Nearly the same picture in a split",
           "as if it counted twice; of a film, its frames", "keep fewer, or leave it", False,
           find_groups("near", False, "is nearly")),
-    Check("unsure turn", REMARK, "Pictures that EXIF turns; sizes do not tell if the mask is too",
+    Check("unsure turn", REMARK, "Pictures that EXIF turns; the mask may not be",
           "it turns the picture and leaves the mask", "look whether they fit", False,
           find_unsure_turns),
     Check("empty mask", REMARK, "Masks that hold nothing but the first class or void",

@@ -13,6 +13,7 @@ from data.checks.files import Pair
 from data.pictures import decode_picture, open_picture
 
 MOST_BYTES = 1 << 29  # a file larger than this is not opened
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "GIF")  # some others run a program
 MOST_VALUES = 1024  # distinct values of a mask that are kept, the most frequent
 THUMB = 16  # pixels, the side of the small grey picture that tells near duplicates
 ORIENTATION = 0x0112  # EXIF's tag
@@ -165,6 +166,8 @@ def decode_mask(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
     if fault := fault_of(path):
         raise Refusal(f"{path} {fault}")
     _, image = open_picture(path)
+    if image.format not in FORMATS:
+        raise Refusal(f"{path} is a file of {image.format}: write PNG")
     try:
         if image.mode in ("1", "L", "P"):
             return image, np.array(image, np.uint8), False
@@ -182,9 +185,12 @@ def decode_mask(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
 
 def palette_of(image: Image.Image, values: np.ndarray) -> np.ndarray | None:
     """Packed colours of the values of a palette image; -1 beyond the palette's end."""
-    if image.mode != "P" or not (flat := image.getpalette("RGB")):
+    if image.mode != "P" or not image.palette:
         return None
-    packed = np.array(flat).reshape(-1, 3) @ [1 << 16, 1 << 8, 1]
+    palette = image.palette.palette[: len(image.palette.palette) // 3 * 3]
+    if image.palette.mode != "RGB":
+        return None
+    packed = np.frombuffer(palette, np.uint8).reshape(-1, 3) @ np.int32([1 << 16, 1 << 8, 1])
     return np.append(packed, np.full(256, -1))[values]
 
 
