@@ -18,7 +18,7 @@ from PIL import Image
 from cli import Refusal
 from data.checks import CHECKS, ERROR, findings
 from data.checks.alike import candidates, find_alike
-from data.checks.facts import picture_facts
+from data.checks.facts import PictureFacts, picture_facts
 from data.checks.readings import voc_colours
 from data.dataset import read_dataset
 from data.doctor import examine
@@ -522,8 +522,23 @@ def test_a_hundred_thousand_hashes_in_seconds():
     assert time.perf_counter() - start < 5
     assert {(2 * number, 2 * number + 1) for number in range(500)} <= pairs
     assert len(pairs) < 600
-    crowd = np.zeros(20_000, np.uint64)  # all one hash: bounded, not 200 million pairs
-    assert sum(len(a) for a, _ in candidates(crowd)) < 60_000_000
+
+
+def test_a_crowd_of_one_picture_takes_seconds():
+    """20,000 frames of a still camera: one group, not 200 million comparisons."""
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 255, 256)
+    frames = [
+        PictureFacts(
+            size=(90, 120), digest=number.to_bytes(4), hash=7, colour=(9, 9, 9),
+            thumb=np.uint8(np.clip(frame + rng.integers(-3, 4, 256), 0, 255)).tobytes(),
+        )
+        for number in range(20_000)
+    ]  # fmt: skip
+    start = time.perf_counter()
+    alike = find_alike(frames)
+    assert time.perf_counter() - start < 10
+    assert alike.same == [] and [len(group) for group in alike.near] == [20_000]
 
 
 # The genuine sets: what is truly there, seen by eye

@@ -435,7 +435,8 @@ CHECKS = (
           find_misnamed),
     Check("shared stem", ERROR, "Pictures that share a stem, so that a mask belongs to several",
           "it does not start", "rename or remove one; --fix keeps the one that has the mask's "
-          "size, the first of equal pictures, and leaves out what stays unclear", True, find_shared),
+          "size, the first of equal pictures, and leaves out what stays unclear", True,
+          find_shared),
     Check("turned mask", ERROR, "Masks that lie as the picture's bytes do, while EXIF turns it",
           STOPS, "turn the mask as EXIF turns the picture", True, find_misfits("turned")),
     Check("scaled mask", ERROR, "Masks of another size but the picture's shape",

@@ -16,6 +16,7 @@ ALIKE = 0.985  # correlation of the small pictures from which two are one
 PLAIN = 4.0  # standard deviation in grey levels below which a picture tells nothing
 COLOUR = 24  # largest difference of the mean colours
 ASPECT = 1.05  # largest ratio of the aspect ratios
+PIECE = 8192  # pairs that are compared at a time
 
 
 class Alike(NamedTuple):
@@ -26,6 +27,14 @@ class Alike(NamedTuple):
     near: list[list[int]]
 
 
+class Traits(NamedTuple):
+    """Of N pictures: (N, THUMB²) uint8 small grey ones, (N, 3) mean RGB, (N,) height / width."""
+
+    thumbs: np.ndarray
+    colours: np.ndarray
+    aspects: np.ndarray
+
+
 def find_alike(pictures: list) -> Alike:
     """pictures: PictureFacts; those with a fault take no part."""
     first, same = {}, {}
@@ -34,20 +43,24 @@ def find_alike(pictures: list) -> Alike:
             continue
         if (start := first.setdefault(facts.digest, index)) != index:
             same.setdefault(start, [start]).append(index)
-    kept = np.array(sorted(first.values()), int)
+    kept = np.array(
+        [i for i in first.values() if np.frombuffer(pictures[i].thumb, np.uint8).std() >= PLAIN],
+        int,
+    )
     if len(kept) < 2:
         return Alike(list(same.values()), [])
-    thumbs = np.stack([np.frombuffer(pictures[i].thumb, np.uint8) for i in kept])
-    telling = thumbs.astype(np.float32).std(1) >= PLAIN
-    kept, thumbs = kept[telling], thumbs[telling]
-    hashes = np.array([pictures[i].hash for i in kept], np.uint64)
-    links = [
-        (int(kept[a]), int(kept[b]))
-        for left, right in candidates(hashes)
-        for a, b in confirmed(left, right, thumbs)
-        if comparable(pictures[kept[a]], pictures[kept[b]])
-    ]
-    return Alike(list(same.values()), joined(links))
+    seen = [pictures[index] for index in kept]
+    hashes = np.array([facts.hash for facts in seen], np.uint64)
+    traits = Traits(
+        np.stack([np.frombuffer(facts.thumb, np.uint8) for facts in seen]),
+        np.array([facts.colour for facts in seen], np.int16),
+        np.array([facts.size[0] / facts.size[1] for facts in seen]),
+    )
+    group = np.arange(len(kept))
+    for left, right in candidates(hashes):
+        apart = group[left] != group[right]
+        group = joined(group, *confirmed(left[apart], right[apart], traits))
+    return Alike(list(same.values()), [kept[rows].tolist() for rows in members(group)])
 
 
 def candidates(hashes: np.ndarray):
@@ -68,10 +81,21 @@ def candidates(hashes: np.ndarray):
                 yield order[near], order[near + step]
 
 
-def confirmed(left: np.ndarray, right: np.ndarray, thumbs: np.ndarray) -> list[tuple[int, int]]:
-    a, b = (normal(thumbs[side]) for side in (left, right))
-    close = (a * b).mean(1) >= ALIKE
-    return list(zip(left[close].tolist(), right[close].tolist(), strict=True))
+def confirmed(left: np.ndarray, right: np.ndarray, traits: Traits) -> tuple[np.ndarray, np.ndarray]:
+    """Of proposed pairs those that are one picture."""
+    colour = np.abs(traits.colours[left] - traits.colours[right]).max(1, initial=0) <= COLOUR
+    shape = np.abs(np.log(traits.aspects[left] / traits.aspects[right])) <= np.log(ASPECT)
+    left, right = left[colour & shape], right[colour & shape]
+    good = [
+        (normal(traits.thumbs[a]) * normal(traits.thumbs[b])).mean(1) >= ALIKE
+        for a, b in zip(pieces(left), pieces(right), strict=True)
+    ]
+    good = np.concatenate([np.zeros(0, bool), *good])
+    return left[good], right[good]
+
+
+def pieces(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[start : start + PIECE] for start in range(0, len(rows), PIECE)]
 
 
 def normal(thumbs: np.ndarray) -> np.ndarray:
@@ -81,27 +105,21 @@ def normal(thumbs: np.ndarray) -> np.ndarray:
     return rows / rows.std(1, keepdims=True)
 
 
-def comparable(a, b) -> bool:
-    """Whether two PictureFacts agree in mean colour and in shape."""
-    apart = max(abs(x - y) for x, y in zip(a.colour, b.colour, strict=True))
-    ratio = a.size[0] * b.size[1] / (a.size[1] * b.size[0])
-    return apart <= COLOUR and 1 / ASPECT <= ratio <= ASPECT
+def joined(group: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The groups' numbers (N,) after each left has come together with its right."""
+    if not len(left):
+        return group
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array(
+        (np.ones(len(left), bool), (group[left], group[right])), (len(group), len(group))
+    )
+    return connected_components(links, directed=False)[1][group]
 
 
-def joined(links: list[tuple[int, int]]) -> list[list[int]]:
-    """The connected groups of links."""
-    root = {}
-
-    def top(node):
-        while root.setdefault(node, node) != node:
-            root[node] = root[root[node]]
-            node = root[node]
-        return node
-
-    for a, b in links:
-        low, high = sorted((top(a), top(b)))
-        root[high] = low
-    groups = {}
-    for node in sorted(root):
-        groups.setdefault(top(node), []).append(node)
-    return list(groups.values())
+def members(group: np.ndarray) -> list[np.ndarray]:
+    """The positions in each group of two and more, by the first."""
+    order = np.argsort(group, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
+    return sorted((rows for rows in groups if len(rows) > 1), key=lambda rows: rows[0])
