@@ -11,7 +11,7 @@ import numpy as np
 from cli import Refusal, Verdict, quiet
 from data.checks import ERROR, Exam, Finding, advice, findings
 from data.checks.facts import Facts, look
-from data.checks.files import Pair, list_files
+from data.checks.files import WHOLE, Pair, list_files
 from data.checks.readings import guessed_classes, habits, read
 from data.dataset import Dataset, read_dataset, read_names
 from data.labels import VOID, default_colours
@@ -96,8 +96,7 @@ def check_dataset(
 
 def counted(errors: list[Finding]) -> str:
     files = sum(len(finding.files) for finding in errors)
-    kinds = "1 kind" if len(errors) == 1 else f"{len(errors)} kinds"
-    return f"{files} broken, of {kinds}"
+    return f"{files} errors of {len(errors)} kinds" if files > 1 else "1 error"
 
 
 def summary(exam: Exam, found: list[Finding], changes: list[str]) -> dict:
@@ -146,7 +145,7 @@ def lines(exam: Exam, found: list[Finding], changes: list[str]) -> Iterator[str]
 
 
 def split_lines(split: str, figures: dict) -> Iterator[str]:
-    yield f"{split}: {figures['pairs']} pairs, {figures['readable']} readable"
+    yield f"{'all' if split == WHOLE else split}: {figures['pairs']} pairs, {figures['readable']} readable"
     if figures["size"]:
         low, middle, high = figures["size"].values()
         yield (

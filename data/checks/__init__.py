@@ -345,7 +345,7 @@ def find_nothing(exam: Exam) -> Iterable[Named]:
 
 def find_absent(exam: Exam) -> Iterable[Named]:
     counts = exam.pixels.sum(0)
-    for index, name in enumerate(exam.dataset.classes):
+    for index, name in enumerate(exam.dataset.classes if counts.any() else []):
         if not counts[index]:
             yield Named(f"class {name}", f"(id {index}) is in no mask")
 
@@ -359,13 +359,15 @@ def find_unsplit(exam: Exam) -> Iterable[Named]:
 
 
 def find_rare(exam: Exam) -> Iterable[Named]:
+    """The rarest first."""
     rows = exam.pixels[exam.of("train")]
-    scored = max(1, rows[:, :-1].sum())
-    for index, name in enumerate(exam.dataset.classes):
-        pictures, share = int((rows[:, index] > 0).sum()), rows[:, index].sum() / scored
-        few = pictures < min(FEW_PICTURES, len(rows) / 4)
-        if pictures and (few or share < FEW_PIXELS):
-            note = f"(id {index}) is in {pictures} pictures of train, {share:.3%} of its pixels"
+    pictures, shares = (rows > 0).sum(0), rows.sum(0) / max(1, rows[:, :-1].sum())
+    few = min(FEW_PICTURES, len(rows) / 4)
+    for index in np.argsort(shares[:-1], kind="stable"):
+        count, share = pictures[index], shares[index]
+        if count and (count < few or share < FEW_PIXELS):
+            name, times = exam.dataset.classes[index], "picture" if count == 1 else "pictures"
+            note = f"(id {index}) is in {count} {times} of train, {100 * share:.2g}% of its pixels"
             yield Named(f"class {name}", note)
 
 
