@@ -145,7 +145,8 @@ def lines(exam: Exam, found: list[Finding], changes: list[str]) -> Iterator[str]
 
 
 def split_lines(split: str, figures: dict) -> Iterator[str]:
-    yield f"{'all' if split == WHOLE else split}: {figures['pairs']} pairs, {figures['readable']} readable"
+    name = "all" if split == WHOLE else split
+    yield f"{name}: {figures['pairs']} pairs, {figures['readable']} readable"
     if figures["size"]:
         low, middle, high = figures["size"].values()
         yield (
