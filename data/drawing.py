@@ -1,17 +1,19 @@
 """Pictures for people: masks on top of pictures, and sheets of them."""
 
+import base64
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from data.batches import to_input
+from data.batches import resize, to_input
 from data.dataset import Dataset
 from data.labels import VOID
 from data.pictures import read_pair
 
 SIDE = 200  # pixels, height of a picture on a sheet
 PICTURES = 4
+QUALITY = 82  # of a page's JPEG, 0 to 100
 ROWS = ("picture", "truth", "model")
 
 
@@ -39,6 +41,16 @@ def sheet(dataset: Dataset, size: tuple[int, int], predict: Callable) -> np.ndar
         place = (5, row * SIDE + 14)
         cv2.putText(drawn, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255,) * 3, 1, cv2.LINE_AA)
     return drawn
+
+
+def uri(picture: np.ndarray, side: int) -> str:
+    """A picture (H, W, 3) uint8 RGB as a data URI, `side` pixels a side at most."""
+    ratio = min(1.0, side / max(picture.shape[:2]))
+    small = resize(picture, tuple(max(1, round(ratio * edge)) for edge in picture.shape[:2]))
+    pixels = np.ascontiguousarray(small[..., ::-1])
+    done, raw = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    assert done
+    return "data:image/jpeg;base64," + base64.b64encode(raw.tobytes()).decode()
 
 
 def column(picture, masks, colours) -> np.ndarray:

@@ -13,17 +13,16 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
 from cli import Refusal, write_json
 from data.checks import DARK, Exam, misfit
-from data.checks.facts import ORIENTATION, Facts, decode_mask
+from data.checks.facts import Facts, decode_mask
 from data.checks.files import Pair
 from data.checks.readings import STRAY, Reading
 from data.dataset import write_names
 from data.imports import file_names, link
 from data.labels import VOID
-from data.pictures import read_bytes, read_picture, write_picture
+from data.pictures import read_bytes, read_picture, turned, write_picture
 from data.splits import assign
 
 THREADS = 4
@@ -230,9 +229,7 @@ def repaired(job: Job) -> tuple[np.ndarray | None, list[str]]:
         return None, []
     ids = as_ids(job.pair.mask, facts, reading)
     if fit == "turned":
-        image = Image.fromarray(ids)
-        image.getexif()[ORIENTATION] = facts.picture.orientation
-        ids = np.array(ImageOps.exif_transpose(image))
+        ids = turned(ids, facts.picture.orientation)
     if fit == "scaled":
         ids = cv2.resize(ids, facts.picture.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return ids, steps

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from cli import Refusal
 from data.dataset import PICTURES, SPLITS, write_names
 from data.formats import Found, Item
 from data.labels import VOID, default_colours
-from data.pictures import open_picture, read_picture, write_picture
+from data.pictures import ORIENTATION, open_picture, read_picture, turned, write_picture
 from data.selection import Selection
 from data.splits import assign
 
@@ -111,12 +111,10 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection):
 
 def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: Item) -> np.ndarray:
     """The mask as EXIF turns its picture. size: (H, W) of the turned picture."""
-    orientation = header.getexif().get(0x0112, 1)
+    orientation = header.getexif().get(ORIENTATION, 1)
     raw = (header.height, header.width)
     if orientation != 1 and mask.shape == raw and (not item.turned or mask.shape != size):
-        image = Image.fromarray(mask.astype(np.int32))
-        image.getexif()[0x0112] = orientation
-        mask = np.array(ImageOps.exif_transpose(image))
+        mask = turned(mask, orientation)
     if mask.shape != size:
         came, needed = ("x".join(map(str, shape)) for shape in (mask.shape, size))
         raise Refusal(f"{item.picture} is {needed} (HxW), its mask {came}")

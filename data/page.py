@@ -1,23 +1,19 @@
 """The page of python -m data check --html: what is there and what is wrong, in pictures."""
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
 from cli import Refusal, beside
-from data.batches import resize
 from data.checks import ERROR, Exam, Finding, Named, advice, hw
 from data.checks.readings import STRAY
-from data.drawing import overlay
+from data.drawing import overlay, uri
 from data.fix import as_ids
 from data.pictures import open_picture, read_picture
 
 SIDE = 240  # pixels, the longer side of a picture on the page at most
-QUALITY = 82  # of its JPEG, 0 to 100
 SAMPLES = 8  # of a split
 SHOWN = 4  # files of a finding that are shown in pictures
 LISTED = 100  # files of a finding that are named
@@ -55,17 +51,6 @@ def write_page(exam: Exam, found: list[Finding], out: Path) -> None:
 # Pictures
 
 
-def uri(picture: np.ndarray) -> str:
-    """A picture (H, W, 3) uint8 RGB, shrunk to the page's size, as a data URI."""
-    ratio = min(1.0, SIDE / max(picture.shape[:2]))
-    small = resize(picture, tuple(max(1, round(ratio * side)) for side in picture.shape[:2]))
-    done, raw = cv2.imencode(
-        ".jpg", np.ascontiguousarray(small[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    )
-    assert done
-    return "data:image/jpeg;base64," + base64.b64encode(raw.tobytes()).decode()
-
-
 def shown(exam: Exam, finding: Finding, places: dict[str, int]) -> dict:
     """A finding as the page shows it."""
     cards = []
@@ -88,10 +73,10 @@ def views_of(exam: Exam, named: Named, places: dict[str, int]) -> Iterator[tuple
     for at, what in zip(seen, ("picture", "the other picture"), strict=False):
         picture = picture_of(exam, at)
         if picture is not None:
-            yield what, uri(picture)
+            yield what, uri(picture, SIDE)
         mask = drawn_mask(exam, at, picture)
         if mask is not None and (not others or masks_differ(exam, seen)):
-            yield "mask", uri(mask)
+            yield "mask", uri(mask, SIDE)
 
 
 def masks_differ(exam: Exam, seen: list[int]) -> bool:
@@ -139,7 +124,7 @@ def samples(exam: Exam, split: str) -> list[tuple[str, str, str]]:
         mask = drawn_mask(exam, index, picture)
         if picture is not None and mask is not None:
             name = exam.listing.pairs[index].picture.name
-            found.append((name, uri(picture), uri(mask)))
+            found.append((name, uri(picture, SIDE), uri(mask, SIDE)))
     return found
 
 

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cli import Refusal, beside
 from data.dataset import Dataset
 from data.labels import VOID
 
+ORIENTATION = 0x0112  # EXIF's tag
+# Of Pillow's many: EPS, for one, would run a program. TIFF and GIF are for import.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MOST_PIXELS = 100_000_000  # a picture larger than this is taken for a decompression bomb
+MOST_BYTES = 1 << 29  # a file larger than this is not opened
 Image.MAX_IMAGE_PIXELS = None  # we check MOST_PIXELS ourselves, before anything is decoded
 
 
@@ -22,11 +26,27 @@ def read_bytes(path: Path) -> bytes:
         raise Refusal(f"{path} cannot be read: {error.strerror}") from error
 
 
+def fault_of(path: Path) -> str:
+    """Why a file is not to be opened at all, "" when it may be."""
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not path.is_file():
+        return "is no file"  # a folder, or a pipe that would keep us waiting
+    if size == 0:
+        return "is empty, 0 bytes"
+    return f"has {size >> 20} MB; shrink it" if size > MOST_BYTES else ""
+
+
 def open_picture(path: Path) -> tuple[bytes, Image.Image]:
     """The bytes of a file and its header, nothing decoded yet."""
+    if fault := fault_of(path):
+        raise Refusal(f"{path} {fault}")
     raw = read_bytes(path)
     try:
-        header = Image.open(io.BytesIO(raw))
+        header = Image.open(io.BytesIO(raw), formats=FORMATS)
     except (OSError, ValueError) as error:
         raise Refusal(f"{path} is not a picture: replace or remove it") from error
     if header.width * header.height > MOST_PIXELS:
@@ -90,6 +110,13 @@ def count_pixels(dataset: Dataset, split: str) -> np.ndarray:
     for _, mask in dataset.pairs(split):
         counts += np.bincount(read_mask(mask, dataset).ravel(), minlength=256)
     return counts[: len(dataset.classes)]
+
+
+def turned(mask: np.ndarray, orientation: int) -> np.ndarray:
+    """A mask (H, W) as EXIF's `orientation`, 1 to 8, turns its picture."""
+    image = Image.fromarray(mask.astype(np.int32))
+    image.getexif()[ORIENTATION] = orientation
+    return np.array(ImageOps.exif_transpose(image)).astype(mask.dtype)
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:

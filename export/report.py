@@ -4,7 +4,6 @@ It has no threshold and no measurement of its own. Figures are those of report.j
 RECIPE.refused.json; the kits run here only to be drawn.
 """
 
-import base64
 import csv
 import hashlib
 import math
@@ -13,14 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader, is_undefined
 
 from cli import Refusal, beside, read_json
-from data.batches import resize
 from data.dataset import read_dataset
-from data.drawing import PICTURES, overlay
+from data.drawing import PICTURES, overlay, uri
 from data.labels import VOID
 from data.pictures import read_bytes, read_pair
 from export import gate
@@ -30,7 +27,6 @@ from export.targets import TARGETS
 from segnet.run import read_run
 
 SIDE = 280  # pixels, the longer side of a picture on the page at most
-QUALITY = 82  # of its JPEG, 0 to 100
 DIFFERENT = (255, 96, 255)  # RGB, of a pixel that differs; light, on the darkened picture
 
 
@@ -425,7 +421,7 @@ def rows(seen: list, masks: dict, colours: list) -> list[dict]:
     """
     truths = [truth for _, truth in seen]
     first = [
-        {"uris": (uri(picture), uri(overlay(picture, truth, colours))), "share": None}
+        {"uris": (uri(picture, SIDE), uri(overlay(picture, truth, colours), SIDE)), "share": None}
         for picture, truth in seen
     ]
     found = [{"name": "truth", "beside": "truth", "cells": first}]
@@ -445,18 +441,10 @@ def compared(picture, mask, other, colours) -> dict:
     differs = (mask != other) & (other != VOID)
     grey = np.repeat(picture.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
     where = np.where(differs[..., None], np.uint8(DIFFERENT), grey)
-    return {"uris": (uri(overlay(picture, mask, colours)), uri(where)), "share": differs.mean()}
-
-
-def uri(picture: np.ndarray) -> str:
-    """A picture (H, W, 3) uint8 RGB, shrunk to the page's size, as a data URI."""
-    ratio = min(1.0, SIDE / max(picture.shape[:2]))
-    small = resize(picture, tuple(max(1, round(ratio * side)) for side in picture.shape[:2]))
-    done, raw = cv2.imencode(
-        ".jpg", np.ascontiguousarray(small[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    )
-    assert done
-    return "data:image/jpeg;base64," + base64.b64encode(raw.tobytes()).decode()
+    return {
+        "uris": (uri(overlay(picture, mask, colours), SIDE), uri(where, SIDE)),
+        "share": differs.mean(),
+    }
 
 
 def render(words: dict) -> str:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from data.drawing import uri
 from data.labels import VOID
 from export import report
 from export.recipes import BY_NAME
@@ -269,8 +270,8 @@ def test_without_the_dataset_the_page_says_so(run):
     assert "No pictures: no such folder: gone&lt;away&gt;" in text(page(run))
 
 
-def decode(uri):
-    raw = base64.b64decode(uri.removeprefix("data:image/jpeg;base64,"))
+def decode(address):
+    raw = base64.b64decode(address.removeprefix("data:image/jpeg;base64,"))
     return cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB).astype(int)
 
 
@@ -299,8 +300,8 @@ def test_what_differs_is_painted():
 
 
 def test_pictures_are_shrunk():
-    assert decode(report.uri(np.zeros((300, 560, 3), np.uint8))).shape == (150, 280, 3)
-    assert decode(report.uri(np.zeros((30, 50, 3), np.uint8))).shape == (30, 50, 3)
+    assert decode(uri(np.zeros((300, 560, 3), np.uint8), 280)).shape == (150, 280, 3)
+    assert decode(uri(np.zeros((30, 50, 3), np.uint8), 280)).shape == (30, 50, 3)
 
 
 def test_pictures_of_a_run(finished, tmp_path):

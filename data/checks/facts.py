@@ -10,13 +10,11 @@ from PIL import Image
 
 from cli import Refusal
 from data.checks.files import Pair
-from data.pictures import decode_picture, open_picture
+from data.pictures import ORIENTATION, decode_picture, fault_of, open_picture
 
-MOST_BYTES = 1 << 29  # a file larger than this is not opened
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "GIF")  # some others run a program
 MOST_VALUES = 1024  # distinct values of a mask that are kept, the most frequent
 THUMB = 16  # pixels, the side of the small grey picture that tells near duplicates
-ORIENTATION = 0x0112  # EXIF's tag
 
 
 class PictureFacts(NamedTuple):
@@ -65,19 +63,6 @@ class Facts(NamedTuple):
 
 def look(pair: Pair) -> Facts:
     return Facts(picture_facts(pair.picture), mask_facts(pair.mask))
-
-
-def fault_of(path: Path) -> str:
-    """Why a file is not to be opened at all, "" when it may be."""
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    if not path.is_file():
-        return "is no file"  # a folder, or a pipe that would keep us waiting
-    if size == 0:
-        return "is empty, 0 bytes"
-    return f"has {size >> 20} MB; shrink it" if size > MOST_BYTES else ""
 
 
 def predicate(refusal: Refusal, path: Path) -> str:
