@@ -174,5 +174,6 @@ def file_names(stems: list[str]) -> list[str]:
 
 
 def splits_line(out: Path) -> str:
+    out = Path(out)
     counts = {s: len(list((out / s / "images").iterdir())) for s in SPLITS if (out / s).exists()}
     return ", ".join(f"{name} {count}" for name, count in counts.items())

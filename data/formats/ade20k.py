@@ -1,0 +1,167 @@
+"""ADE20K: scene parsing with 150 classes, and the full releases of 2017 and 2020."""
+
+import csv
+import json
+import re
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cli import Refusal
+from data.archives import opened
+from data.formats import Found, Item
+from data.formats.masks import (
+    Meaning,
+    decoded,
+    files_below,
+    folder_with,
+    holds,
+    pictures_in,
+    read_ids,
+    read_text,
+    split_of,
+    to_classes,
+)
+from data.pictures import open_picture
+
+ABOUT = """SOURCE: a folder (or zip), either ADEChallengeData2016 with images, annotations and
+objectInfo150.txt (150 classes; 0, other, is not scored), or a full release with NAME.jpg,
+NAME_seg.png and NAME_atr.txt (2017) or NAME.json (2020). The full releases have thousands of
+classes: choose some by --only. Parts are not read."""
+
+TABLES = ("objectInfo150.txt", "objectInfo150.csv")
+SEG = "_seg.png"
+MOST_CLASS = 255 // 10 * 256 + 255  # what R and G can hold
+
+
+def read(source: Path, words) -> Found:
+    source = opened(source)
+    challenge = ("images", "annotations")
+    if holds(source, challenge) or not any(map(is_seg, files_below(source))):
+        return scene_parsing(folder_with(source, challenge))
+    return full(source)
+
+
+def scene_parsing(root: Path) -> Found:
+    names = short([words for _, words in sorted(table_of(root).items())])
+    means = Meaning(names, {i: i - 1 for i in range(len(names) + 1)})
+    pictures, masks = pictures_in(root / "images"), pictures_in(root / "annotations")
+    items = [
+        Item(
+            Path(name).name, picture, partial(read_scene, masks[name], means), split_of(Path(name))
+        )
+        for name, picture in pictures.items()
+        if name in masks
+    ]
+    broken = [f"{path} has no mask" for name, path in pictures.items() if name not in masks]
+    broken += [f"{path} has no picture" for name, path in masks.items() if name not in pictures]
+    return Found(names, items, broken)
+
+
+def read_scene(path: Path, means: Meaning) -> np.ndarray:
+    return to_classes(read_ids(path), means, path)
+
+
+def table_of(root: Path) -> dict[int, str]:
+    """Number in the masks to the words of its class, of objectInfo150."""
+    table = next((root / name for name in TABLES if (root / name).exists()), None)
+    if table is None:
+        raise Refusal(f"{root / TABLES[0]} is missing: it names the classes and comes with the set")
+    rows = csv.reader(read_text(table).splitlines(), delimiter=",\t"[table.suffix == ".txt"])
+    try:
+        names = {row[0].strip(): row[-1].strip() for row in rows if row}
+    except csv.Error as error:
+        raise Refusal(f"{table} is damaged: {error}") from error
+    counted = {i: names[str(i)] for i in range(1, len(names) + 1) if str(i) in names}
+    if len(counted) < max(1, len(names) - 1):  # one row is the header
+        raise Refusal(f"{table} is damaged: its first column counts from 1 on")
+    return counted
+
+
+def short(names: list[str]) -> list[str]:
+    """The first word of each, or all its words where that is another's first too."""
+    words = [[word.strip() for word in re.split("[;,]", name)] for name in names]
+    firsts = Counter(first for first, *_ in words)
+    return [row[0] if firsts[row[0]] == 1 else " ".join(row) for row in words]
+
+
+def is_seg(path: Path) -> bool:
+    return path.name.endswith(SEG)
+
+
+def full(source: Path) -> Found:
+    listed, broken = [], []
+    for seg in filter(is_seg, files_below(source)):
+        try:
+            listed.append((seg, picture_of(seg), names_of(seg)))
+        except Refusal as refusal:
+            broken.append(str(refusal))
+    whole = sorted({name for *_, (_, names) in listed for name in names.values()})
+    if not whole:
+        first = f" First of {len(broken)} broken: {broken[0]}" if broken else ""
+        raise Refusal(f"{source} names no object.{first}")
+    place = {name: index for index, name in enumerate(whole)}
+    items = []
+    for seg, picture, (by_class, names) in listed:
+        table = {0: -1} | {number: place[name] for number, name in names.items()}
+        mask = partial(read_full, seg, by_class, Meaning(whole, table))
+        items.append(Item(picture.stem, picture, mask, split_of(seg.relative_to(source))))
+    return Found(short(whole), items, broken)
+
+
+def picture_of(seg: Path) -> Path:
+    picture = seg.with_name(seg.name.removesuffix(SEG) + ".jpg")
+    if not picture.exists():
+        raise Refusal(f"{seg} has no picture {picture.name}")
+    return picture
+
+
+def names_of(seg: Path) -> tuple[bool, dict[int, str]]:
+    """Whether numbers are of classes (2020) or of objects (2017), and number to name."""
+    stem = seg.name.removesuffix(SEG)
+    of_2020, of_2017 = seg.with_name(f"{stem}.json"), seg.with_name(f"{stem}_atr.txt")
+    if of_2020.exists():
+        return True, objects_of_2020(of_2020)
+    if of_2017.exists():
+        return False, objects_of_2017(of_2017)
+    raise Refusal(f"{seg} has neither {of_2020.name} nor {of_2017.name}")
+
+
+def objects_of_2020(path: Path) -> dict[int, str]:
+    try:
+        objects = json.loads(read_text(path))["annotation"]["object"]
+        named = [
+            (thing["name_ndx"], thing["name"])
+            for thing in objects
+            if thing["parts"]["part_level"] == 0
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refusal(f"{path} is damaged: {error!r}") from error
+    for number, name in named:
+        if not (type(number) is int and 0 < number <= MOST_CLASS and isinstance(name, str)):
+            raise Refusal(f"{path} is damaged: object {name!r} has the number {number!r}")
+    return dict(named)
+
+
+def objects_of_2017(path: Path) -> dict[int, str]:
+    """Lines are: number # level (0: no part) # occluded # class # ..."""
+    names = {}
+    for line in read_text(path).splitlines():
+        fields = [field.strip() for field in line.split("#")]
+        if len(fields) < 4 or not (re.fullmatch(r"\d{1,4}", fields[0]) and fields[3]):
+            raise Refusal(f"{path} is damaged: {line[:60]!r}")
+        if fields[1] == "0":
+            names[int(fields[0])] = fields[3]
+    return names
+
+
+def read_full(path: Path, by_class: bool, means: Meaning) -> np.ndarray:
+    """R and G hold the class, R // 10 * 256 + G; B holds the object, numbered by rank."""
+    _, image = open_picture(path)
+    red, green, blue = np.moveaxis(decoded(path, image, "RGB").astype(np.int32), -1, 0)
+    if by_class:
+        return to_classes(red // 10 * 256 + green, means, path)
+    rank = np.cumsum(np.bincount(blue.ravel(), minlength=256)[1:] > 0)
+    return to_classes(np.where(blue > 0, rank[blue - 1], 0), means, path)

@@ -1,0 +1,99 @@
+"""Cityscapes: leftImg8bit and gtFine, 19 classes."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cli import Refusal, say
+from data.archives import opened
+from data.formats import Found, Item
+from data.formats.masks import Meaning, folder_with, pictures_in, read_ids, split_of, to_classes
+
+ABOUT = """SOURCE: a folder (or zip) with leftImg8bit and gtFine (or gtCoarse), both with
+train, val, test and a folder a city. 19 classes are scored, as in the benchmark. A split whose
+masks are blank, as those of the test set that is handed out, is left out."""
+
+# Cordts et al., The Cityscapes dataset, 2016; cityscapesScripts, helpers/labels.py: id in the
+# masks, class (in the order of its trainId), colour.
+# fmt: off
+CLASSES = (
+    ( 7, "road",          (128,  64, 128)),
+    ( 8, "sidewalk",      (244,  35, 232)),
+    (11, "building",      ( 70,  70,  70)),
+    (12, "wall",          (102, 102, 156)),
+    (13, "fence",         (190, 153, 153)),
+    (17, "pole",          (153, 153, 153)),
+    (19, "traffic light", (250, 170,  30)),
+    (20, "traffic sign",  (220, 220,   0)),
+    (21, "vegetation",    (107, 142,  35)),
+    (22, "terrain",       (152, 251, 152)),
+    (23, "sky",           ( 70, 130, 180)),
+    (24, "person",        (220,  20,  60)),
+    (25, "rider",         (255,   0,   0)),
+    (26, "car",           (  0,   0, 142)),
+    (27, "truck",         (  0,   0,  70)),
+    (28, "bus",           (  0,  60, 100)),
+    (31, "train",         (  0,  80, 100)),
+    (32, "motorcycle",    (  0,   0, 230)),
+    (33, "bicycle",       (119,  11,  32)),
+)
+# fmt: on
+NAMES = [name for _, name, _ in CLASSES]
+LABEL_IDS = Meaning(
+    NAMES, dict.fromkeys((*range(34), 255), -1) | {c[0]: i for i, c in enumerate(CLASSES)}
+)  # 255: licence plate, whose id is -1
+TRAIN_IDS = Meaning(NAMES, {i: i for i in range(19)} | {19: -1, 255: -1})
+INSTANCES = 1000  # id * 1000 + number of the instance, from 1000 on
+PICTURE_END = "_leftImg8bit"
+
+
+def read(source: Path, words) -> Found:
+    source = folder_with(opened(source), ["leftImg8bit"])
+    kind = next((name for name in ("gtFine", "gtCoarse") if (source / name).is_dir()), None)
+    if kind is None:
+        raise Refusal(f"{source} has no folder gtFine: unpack gtFine_trainvaltest.zip there")
+    masks = pictures_in(source / kind)
+    items, broken = [], []
+    for name, picture in pictures_in(source / "leftImg8bit").items():
+        stem = name.removesuffix(PICTURE_END)
+        mask = mask_of(masks, f"{stem}_{kind}")
+        if mask is None:
+            broken.append(f"{picture} has no {stem}_{kind}_labelIds.png in {source / kind}")
+            continue
+        items.append(Item(Path(stem).name, picture, mask, split_of(Path(stem))))
+    return Found(NAMES, without_blank_test(items), broken, [list(c[2]) for c in CLASSES])
+
+
+def mask_of(masks: dict[str, Path], start: str) -> Callable | None:
+    for kind, read_ in (
+        ("labelIds", read_labels), ("labelTrainIds", read_train), ("instanceIds", read_labels)
+    ):  # fmt: skip
+        if f"{start}_{kind}" in masks:
+            return partial(read_, masks[f"{start}_{kind}"])
+    return None
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """Of labelIds or instanceIds."""
+    ids = read_ids(path)
+    if ids.dtype != np.uint8:
+        ids = np.where(ids < INSTANCES, ids, ids // INSTANCES)
+    return to_classes(ids, LABEL_IDS, path)
+
+
+def read_train(path: Path) -> np.ndarray:
+    return to_classes(read_ids(path), TRAIN_IDS, path)
+
+
+def without_blank_test(items: list[Item]) -> list[Item]:
+    first = next((item for item in items if item.split == "test"), None)
+    try:
+        blank = first is not None and (first.mask() == -1).all()
+    except Refusal:
+        blank = False
+    if not blank:
+        return items
+    say("test: its masks are blank, left out")
+    return [item for item in items if item.split != "test"]
