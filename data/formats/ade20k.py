@@ -74,8 +74,9 @@ def table_of(root: Path) -> dict[int, str]:
         names = {row[0].strip(): row[-1].strip() for row in rows if row}
     except csv.Error as error:
         raise Refusal(f"{table} is damaged: {error}") from error
+    names.pop("Idx", None)  # the header
     counted = {i: names[str(i)] for i in range(1, len(names) + 1) if str(i) in names}
-    if len(counted) < max(1, len(names) - 1):  # one row is the header
+    if not 0 < len(counted) == len(names):
         raise Refusal(f"{table} is damaged: its first column counts from 1 on")
     return counted
 

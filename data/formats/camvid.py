@@ -19,8 +19,8 @@ from data.formats.masks import (
 )
 from data.pictures import open_picture
 
-ABOUT = """SOURCE: a folder (or zip) with pictures and their masks, anywhere below it: NAME_L.png, or
-NAME.png in a folder called masks, labels, trainannot, valannot, train_labels or the like. The
+ABOUT = """SOURCE: a folder (or zip) with pictures and their masks, anywhere below it: NAME_L.png,
+or NAME.png in a folder called masks, labels, trainannot, valannot, train_labels or the like. The
 colours stand in label_colors.txt or class_dict.csv, if not CamVid's 32. Void is not scored."""
 
 TABLES = ("label_colors.txt", "class_dict.csv")
@@ -54,12 +54,14 @@ def read(source: Path, words) -> Found:
         raise Refusal(f"{source} holds no masks: they are called NAME_L.png or lie in masks/")
     means = meaning_of(source, next(iter(masks.values())))
     items, broken = [], []
+    named = {name: (split, name) for split, name in pictures}
     for (split, name), mask in masks.items():
-        key = next((key for key in ((split, name), (None, name)) if key in pictures), None)
-        if key is None:
+        key = (split, name) if (split, name) in pictures else named.get(name)
+        if key not in pictures:
             broken.append(f"{mask} has no picture {name}")
             continue
-        items.append(Item(name, pictures.pop(key), partial(read_as, mask, means), split))
+        reader = partial(read_as, mask, means)
+        items.append(Item(name, pictures.pop(key), reader, split or key[0]))
     broken += [f"{picture} has no mask" for picture in pictures.values()]
     return Found(means.classes, items, broken, means.colours)
 
