@@ -27,6 +27,7 @@ class Verdict(Exception):
 def run(main: Callable[[], None]) -> None:
     """Runs a command; the one place that prints a refusal. Bugs keep their traceback."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         main()
     except (Refusal, Verdict) as end:

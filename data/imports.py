@@ -4,7 +4,9 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ from data.selection import Selection
 from data.splits import assign
 
 THREADS = 4
+MOST_NAME = 200  # bytes; file systems take 255, with ending
 
 
 class Sharing(NamedTuple):
@@ -39,13 +42,7 @@ def write_dataset(found: Found, out: Path, selection: Selection, sharing: Sharin
     """
     from tqdm import tqdm
 
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Refusal(f"{out} exists: choose a new folder, or remove it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".part-{out.name}-", dir=out.parent))
-    try:
-        part.chmod(0o755)
+    with new_folder(Path(out)) as part:
         stems = file_names([item.stem for item in found.items])
         with ThreadPoolExecutor(THREADS) as pool:
             jobs = pool.map(
@@ -71,12 +68,31 @@ def write_dataset(found: Found, out: Path, selection: Selection, sharing: Sharin
                 for old, colour in zip(selection.kept, colours, strict=True)
             ]
         write_names(part, selection.classes, colours)
+    return broken
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its place when the block ends well, and goes if not."""
+    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise Refusal(f"{out} exists: choose a new folder, or remove it first")
+    part = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".part-{out.name[:100]}-", dir=out.parent))
+        part.chmod(0o755)
+        yield part
         if out.exists():
             out.rmdir()
         os.replace(part, out)
+    except OSError as error:
+        raise Refusal(
+            f"cannot write {out}: {error.strerror or error}. "
+            "Free some space or choose a folder that you may write to"
+        ) from error
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return broken
+        if part:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def try_item(item: Item, stem: str, part: Path, selection: Selection):
@@ -111,7 +127,7 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection):
 
 def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: Item) -> np.ndarray:
     """The mask as EXIF turns its picture. size: (H, W) of the turned picture."""
-    orientation = header.getexif().get(ORIENTATION, 1)
+    orientation = orientation_of(header)
     raw = (header.height, header.width)
     if orientation != 1 and mask.shape == raw and (not item.turned or mask.shape != size):
         mask = turned(mask, orientation)
@@ -119,6 +135,15 @@ def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: 
         came, needed = ("x".join(map(str, shape)) for shape in (mask.shape, size))
         raise Refusal(f"{item.picture} is {needed} (HxW), its mask {came}")
     return mask
+
+
+def orientation_of(header: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1, not turned, where its block is damaged."""
+    try:
+        found = header.getexif().get(0x0112, 1)
+    except Exception:  # Pillow meets damage with whatever it stumbles over
+        return 1
+    return found if found in range(1, 9) else 1
 
 
 def link(source: Path, target: Path) -> None:
@@ -160,9 +185,10 @@ def place(part: Path, stem: str, picture: str, split: str) -> None:
 
 
 def file_names(stems: list[str]) -> list[str]:
-    """Names that every file system takes: no separators, none that differ in case alone."""
+    """Names that every file system takes: short, no separators, none that differ in case alone."""
     taken, names = set(), []
     for stem in stems:
+        stem = stem.encode("utf-8", "replace")[:MOST_NAME].decode("utf-8", "ignore")
         plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", stem).strip(". ") or "picture"
         name, count = plain, 1
         while name.casefold() in taken:

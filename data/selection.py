@@ -29,7 +29,7 @@ def select(
     """renamed: old name to new; several olds with one new are merged, "void" is not scored.
 
     only: new names that stay, in this order; all others become background, the first class.
-    Raises Refusal for a name that does not exist and for more than 255 classes.
+    Raises Refusal for a name that does not exist or cannot be written, and for more than 255.
     """
     for old in renamed or {}:
         one_of(old, classes, "class")
@@ -39,6 +39,9 @@ def select(
         for name in only:
             one_of(name, scored, "class")
         scored = list(dict.fromkeys([BACKGROUND, *only]))
+    odd = [name for name in scored if not (name.strip() and name.isprintable())]
+    if odd:
+        raise Refusal(f"a class is called {odd[0]!r}: its name must be one line that can be read")
     if len(scored) > VOID:
         raise Refusal(
             f"{len(scored)} classes, an 8-bit mask holds at most {VOID}. "
