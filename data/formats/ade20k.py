@@ -1,6 +1,5 @@
 """ADE20K: scene parsing with 150 classes, and the full releases of 2017 and 2020."""
 
-import csv
 import json
 import re
 from collections import Counter
@@ -26,12 +25,33 @@ from data.formats.masks import (
 )
 from data.pictures import open_picture
 
-ABOUT = """SOURCE: a folder (or zip), either ADEChallengeData2016 with images, annotations and
-objectInfo150.txt (150 classes; 0, other, is not scored), or a full release with NAME.jpg,
-NAME_seg.png and NAME_atr.txt (2017) or NAME.json (2020). The full releases have thousands of
-classes: choose some by --only. Parts are not read."""
+ABOUT = """SOURCE: a folder (or zip), either ADEChallengeData2016 with images and annotations
+(150 classes; 0, other, is not scored), or a full release with NAME.jpg, NAME_seg.png and
+NAME_atr.txt (2017) or NAME.json (2020). The full releases have thousands of classes: choose some
+by --only. Parts are not read."""
 
-TABLES = ("objectInfo150.txt", "objectInfo150.csv")
+# Zhou et al., Scene parsing through ADE20K, 2017: objectInfo150.txt, the first of each class's
+# names, in the order of the numbers in the masks, from 1 on.
+NAMES = (
+    """
+wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk,
+person, earth, door, table, mountain, plant, curtain, chair, car, water, painting, sofa, shelf,
+house, sea, mirror, rug, field, armchair, seat, fence, desk, rock, wardrobe, lamp, bathtub,
+railing, cushion, base, box, column, signboard, chest, counter, sand, sink, skyscraper,
+fireplace, refrigerator, grandstand, path, stairs, runway, case, pool, pillow, screen door
+screen, stairway, river, bridge, bookcase, blind, coffee, toilet, flower, book, hill, bench,
+countertop, stove, palm, kitchen, computer, swivel, boat, bar, arcade, hovel, bus, towel,
+light, truck, tower, chandelier, awning, streetlight, booth, television, airplane, dirt,
+apparel, pole, land, bannister, escalator, ottoman, bottle, buffet, poster, stage, van, ship,
+fountain, conveyer, canopy, washer, plaything, swimming, stool, barrel, basket, waterfall,
+tent, bag, minibike, cradle, oven, ball, food, step, tank, trade, microwave, pot, animal,
+bicycle, lake, dishwasher, screen silver screen projection screen, blanket, sculpture, hood,
+sconce, vase, traffic, tray, ashcan, fan, pier, crt, plate, monitor, bulletin, shower,
+radiator, glass, clock, flag
+""".strip()
+    .replace("\n", " ")
+    .split(", ")
+)
 SEG = "_seg.png"
 MOST_CLASS = 255 // 10 * 256 + 255  # what R and G can hold
 
@@ -45,8 +65,7 @@ def read(source: Path, words) -> Found:
 
 
 def scene_parsing(root: Path) -> Found:
-    names = short([words for _, words in sorted(table_of(root).items())])
-    means = Meaning(names, {i: i - 1 for i in range(len(names) + 1)})
+    means = Meaning(NAMES, {i: i - 1 for i in range(len(NAMES) + 1)})
     pictures, masks = pictures_in(root / "images"), pictures_in(root / "annotations")
     items = [
         Item(
@@ -57,28 +76,11 @@ def scene_parsing(root: Path) -> Found:
     ]
     broken = [f"{path} has no mask" for name, path in pictures.items() if name not in masks]
     broken += [f"{path} has no picture" for name, path in masks.items() if name not in pictures]
-    return Found(names, items, broken)
+    return Found(NAMES, items, broken)
 
 
 def read_scene(path: Path, means: Meaning) -> np.ndarray:
     return to_classes(read_ids(path), means, path)
-
-
-def table_of(root: Path) -> dict[int, str]:
-    """Number in the masks to the words of its class, of objectInfo150."""
-    table = next((root / name for name in TABLES if (root / name).exists()), None)
-    if table is None:
-        raise Refusal(f"{root / TABLES[0]} is missing: it names the classes and comes with the set")
-    rows = csv.reader(read_text(table).splitlines(), delimiter=",\t"[table.suffix == ".txt"])
-    try:
-        names = {row[0].strip(): row[-1].strip() for row in rows if row}
-    except csv.Error as error:
-        raise Refusal(f"{table} is damaged: {error}") from error
-    names.pop("Idx", None)  # the header
-    counted = {i: names[str(i)] for i in range(1, len(names) + 1) if str(i) in names}
-    if not 0 < len(counted) == len(names):
-        raise Refusal(f"{table} is damaged: its first column counts from 1 on")
-    return counted
 
 
 def short(names: list[str]) -> list[str]:

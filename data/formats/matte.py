@@ -14,15 +14,17 @@ from data.formats.masks import decoded, split_of
 from data.pictures import open_picture
 
 ABOUT = """SOURCE: a folder (or zip) with pictures and grey mattes that share names, or, with
---masks alpha, with pictures that carry their matte as alpha channel. Classes: background and
+--alpha, with pictures that carry their matte as alpha channel. Classes: background and
 foreground. What is neither, and a band around the edge, is not scored."""
 
 CLASSES = ["background", "foreground"]
-WITHIN = "alpha"  # as --masks: the matte is the picture's own alpha channel
 
 
 def add_arguments(parser) -> None:
-    add_patterns(parser, "**/images/*", "**/alpha/*")
+    add_patterns(parser, "**/images/*", "**/masks/*")
+    parser.add_argument(
+        "--alpha", action="store_true", help="the matte is the picture's own alpha channel"
+    )
     parser.add_argument(
         "--low", type=float, default=0.1, metavar="X", help="up to here background (default 0.1)"
     )
@@ -43,7 +45,7 @@ def read(source: Path, words) -> Found:
     if not 0 <= words.band <= 100:
         raise Refusal(f"--band {words.band}: needed is 0 to 100 pixels")
     limits = (words.low, words.high, words.band)
-    if words.masks == WITHIN:
+    if words.alpha:
         items = [
             Item(stem_of(hit.names), hit.path, partial(read_own, hit.path, *limits),
                  split_of(hit.below), turned=False)
@@ -60,9 +62,13 @@ def read(source: Path, words) -> Found:
 
 def read_own(path: Path, low: float, high: float, band: int) -> np.ndarray:
     _, image = open_picture(path)
-    if not image.has_transparency_data:
+    if not carries_alpha(image):
         raise Refusal(f"{path} has no alpha channel")
     return three_ways(decoded(path, image, "RGBA")[..., 3] / np.float32(255), low, high, band)
+
+
+def carries_alpha(image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
 
 
 def read_matte(path: Path, low: float, high: float, band: int) -> np.ndarray:
@@ -72,7 +78,7 @@ def read_matte(path: Path, low: float, high: float, band: int) -> np.ndarray:
 def matte_of(path: Path) -> np.ndarray:
     """(H, W) float32, 0 to 1: an alpha channel that says something, else grey."""
     _, image = open_picture(path)
-    if image.has_transparency_data:
+    if carries_alpha(image):
         pixels = decoded(path, image, "RGBA")
         if pixels[..., 3].min() < 255:
             return pixels[..., 3] / np.float32(255)
