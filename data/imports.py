@@ -17,7 +17,7 @@ from cli import Refusal
 from data.dataset import PICTURES, SPLITS, write_names
 from data.formats import Found, Item
 from data.labels import VOID, default_colours
-from data.pictures import ORIENTATION, open_picture, read_picture, turned, write_picture
+from data.pictures import open_picture, orientation_of, read_picture, turned, write_picture
 from data.selection import Selection
 from data.splits import assign
 
@@ -135,15 +135,6 @@ def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: 
         came, needed = ("x".join(map(str, shape)) for shape in (mask.shape, size))
         raise Refusal(f"{item.picture} is {needed} (HxW), its mask {came}")
     return mask
-
-
-def orientation_of(header: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1, not turned, where its block is damaged."""
-    try:
-        found = header.getexif().get(0x0112, 1)
-    except Exception:  # Pillow meets damage with whatever it stumbles over
-        return 1
-    return found if found in range(1, 9) else 1
 
 
 def link(source: Path, target: Path) -> None:

@@ -70,18 +70,39 @@ def decode_picture(path: Path, raw: bytes, header: Image.Image) -> np.ndarray:
     return picture
 
 
+def decoded(path: Path, image: Image.Image, mode: str | None = None) -> np.ndarray:
+    """An opened picture's values, in its own mode or another. Raises Refusal."""
+    try:
+        return np.array(image.convert(mode) if mode else image)
+    except Exception as error:  # Pillow meets damage with whatever it stumbles over
+        raise Refusal(f"{path} is damaged: replace or remove it") from error
+
+
+def as_stored(values: np.ndarray, raw: bytes, image: Image.Image) -> np.ndarray:
+    """What Pillow decoded of a file, with grey PNGs of 2 and 4 bits not stretched to 8."""
+    if image.format == "PNG" and image.mode == "L" and raw[24] in (2, 4):
+        return values // (255 // (2 ** raw[24] - 1))
+    return values
+
+
+def orientation_of(header: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1, not turned, where its block is damaged."""
+    try:
+        found = header.getexif().get(ORIENTATION, 1)
+    except Exception:  # as above
+        return 1
+    return found if found in range(1, 9) else 1
+
+
 def read_mask(path: Path, dataset: Dataset) -> np.ndarray:
     """A mask as (H, W) uint8 class ids, VOID where it is not scored. Raises Refusal."""
-    _, image = open_picture(path)
+    raw, image = open_picture(path)
     if image.mode not in ("L", "P", "1"):
         raise Refusal(
             f"{path} is a mask of mode {image.mode}; needed: 8-bit grey or palette with class ids. "
             "Write one channel that holds 0, 1, 2, ..."
         )
-    try:
-        mask = np.array(image, np.uint8)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise Refusal(f"{path} is damaged: replace or remove it") from error
+    mask = as_stored(decoded(path, image).astype(np.uint8), raw, image)
     mask[mask == dataset.void] = VOID
     odd = mask[(mask >= len(dataset.classes)) & (mask != VOID)]
     if odd.size:

@@ -1,13 +1,16 @@
 """Decoding, augmentation, batches, and what broken input is answered."""
 
 import itertools
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from mutations import PNG, chunk
 from PIL import Image
 
 from cli import Refusal
@@ -49,6 +52,23 @@ def test_picture_and_mask_move_alike():
         assert set(np.unique(turned)) <= {0, 1, VOID}
         inside = turned != VOID
         assert ((moved[..., 0] > 100) == (turned == 1))[inside].mean() > 0.98
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_masks_of_few_bits_are_not_stretched(tmp_path, bits):
+    """Pillow makes 255 of the largest value."""
+    ids = np.arange(64, dtype=np.uint8).reshape(8, 8) % 2**bits
+    packed = np.zeros((8, 8 * bits // 8), np.uint8)
+    for column in range(8):
+        at, shift = column * bits // 8, 8 - bits - column * bits % 8
+        packed[:, at] |= ids[:, column] << shift
+    lines = b"".join(b"\0" + row.tobytes() for row in packed)
+    head = struct.pack(">IIBBBBB", 8, 8, bits, 0, 0, 0, 0)
+    parts = (b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")
+    raw = PNG + b"".join(chunk(kind, body) for kind, body in parts)
+    (tmp_path / "m.png").write_bytes(raw)
+    dataset = Dataset(tmp_path, [str(i) for i in range(16)], [[0, 0, 0]] * 16, VOID)
+    assert np.array_equal(read_mask(tmp_path / "m.png", dataset), ids)
 
 
 def test_palette_masks_are_indices(tmp_path):

@@ -621,7 +621,7 @@ def test_zips_that_are_none(tmp_path):
             with pytest.raises(Refusal, match=r"c.zip is damaged: Bad CRC-32"):
                 opened(tmp_path / "c.zip")
         else:  # one picture less, which is listed when it is read
-            with pytest.raises(Refusal, match=r"images/a.png is not a picture"):
+            with pytest.raises(Refusal, match=r"images/a.png is empty"):
                 read_ids(opened(tmp_path / "c.zip") / name)
     buffer = io.BytesIO(zipped(tmp_path / "d.zip", [("a", "x")]).read_bytes())
     raw = bytearray(buffer.getvalue())

@@ -10,9 +10,8 @@ from PIL import Image
 
 from cli import Refusal
 from data.checks.files import Pair
-from data.pictures import ORIENTATION, decode_picture, fault_of, open_picture
+from data.pictures import as_stored, decode_picture, fault_of, open_picture, orientation_of
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "GIF")  # some others run a program
 MOST_VALUES = 1024  # distinct values of a mask that are kept, the most frequent
 THUMB = 16  # pixels, the side of the small grey picture that tells near duplicates
 
@@ -109,14 +108,6 @@ def perceptual_hash(grey: np.ndarray) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def orientation_of(header: Image.Image) -> int:
-    try:
-        found = header.getexif().get(ORIENTATION, 1)
-    except Exception:  # EXIF of any bytes; PIL's parser fails in as many ways
-        return 1
-    return found if found in range(1, 9) else 1
-
-
 def is_transparent(header: Image.Image) -> bool:
     """Whether alpha hides something. Other pictures are not decoded for it."""
     if "A" not in header.getbands() and "transparency" not in header.info:
@@ -148,14 +139,10 @@ def decode_mask(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
 
     Colours with three equal channels count as grey.
     """
-    if fault := fault_of(path):
-        raise Refusal(f"{path} {fault}")
-    _, image = open_picture(path)
-    if image.format not in FORMATS:
-        raise Refusal(f"{path} is a file of {image.format}: write PNG")
+    raw, image = open_picture(path)
     try:
         if image.mode in ("1", "L", "P"):
-            return image, np.array(image, np.uint8), False
+            return image, as_stored(np.array(image, np.uint8), raw, image), False
         if image.mode.startswith("I"):
             return image, np.array(image).astype(np.int32), False
         if image.mode in ("LA", "La"):

@@ -12,7 +12,7 @@ import numpy as np
 from cli import Refusal
 from data.dataset import PICTURES
 from data.labels import VOID
-from data.pictures import open_picture
+from data.pictures import as_stored, decoded, open_picture
 
 ENDINGS = (*PICTURES, ".tif", ".tiff", ".gif")
 MOST_TEXT = 20_000_000  # bytes of a list of names
@@ -101,9 +101,7 @@ def read_ids(path: Path) -> np.ndarray:
         return pixels[..., 0]
     if pixels.ndim != 2:
         raise Refusal(f"{path} is a mask of mode {image.mode}; needed: grey, palette or RGB")
-    if image.format == "PNG" and image.mode == "L" and raw[24] in (2, 4):
-        return pixels // (255 // (2 ** raw[24] - 1))  # Pillow stretches 2 and 4 bits to 8
-    return pixels
+    return as_stored(pixels, raw, image)
 
 
 def read_colours(path: Path) -> np.ndarray:
@@ -111,14 +109,6 @@ def read_colours(path: Path) -> np.ndarray:
     _, image = open_picture(path)
     red, green, blue = np.moveaxis(decoded(path, image, "RGB").astype(np.int32), -1, 0)
     return pack(red, green, blue)
-
-
-def decoded(path: Path, image, mode: str | None = None) -> np.ndarray:
-    try:
-        image.load()
-        return np.array(image.convert(mode) if mode else image)
-    except Exception as error:  # Pillow meets damage with whatever it stumbles over
-        raise Refusal(f"{path} is damaged: replace or remove it") from error
 
 
 def read_text(path: Path) -> str:
