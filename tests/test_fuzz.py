@@ -22,6 +22,7 @@ from data.pictures import read_pair
 from data.selection import select
 
 SECONDS = 60  # that one import may take; behind them the process ends and says where it was
+SHAPED = (".json", ".txt", ".yaml", ".zip", ".png")  # what mutates and stays well-formed
 COUNT = int(os.environ.get("FUZZ", 300))
 
 
@@ -53,8 +54,8 @@ def fuzz(name: str, folder, seeds) -> dict:
         work = shutil.copytree(folder / "sound", folder / "work")
         source = work / sound.relative_to(folder / "sound")
         files = sorted(path for path in work.rglob("*") if path.is_file())
-        tables = [path for path in files if path.suffix in (".json", ".txt", ".yaml", ".zip")]
-        kind = mutate(rng.choice(tables if tables and rng.random() < 0.5 else files), rng)
+        shaped = [path for path in files if path.suffix in SHAPED]
+        kind = mutate(rng.choice(shaped if shaped and rng.random() < 0.7 else files), rng)
         counts["structured"] += kind != "bytes"
         try:
             faulthandler.dump_traceback_later(SECONDS, exit=True)
