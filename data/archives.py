@@ -30,8 +30,7 @@ def opened(source: Path) -> Path:
         raise Refusal(f"no such folder or zip: {source}")
     if not zipfile.is_zipfile(source):
         raise Refusal(f"{source} is neither a folder nor a zip")
-    folder = Path(tempfile.mkdtemp(prefix="import-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = temporary()
     try:
         with zipfile.ZipFile(source) as archive:
             unpack(archive, source, folder)
@@ -39,6 +38,13 @@ def opened(source: Path) -> Path:
         raise Refusal(f"{source} is damaged: {error}. Pack it again") from error
     except (OSError, RuntimeError) as error:
         raise Refusal(f"{source} cannot be unpacked: {error}") from error
+    return folder
+
+
+def temporary() -> Path:
+    """A new folder that goes when Python ends."""
+    folder = Path(tempfile.mkdtemp(prefix="import-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 

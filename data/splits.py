@@ -1,4 +1,4 @@
-"""Who trains and who judges: splits by hash, so that new pictures move no old one."""
+"""Who trains and who judges: splits by hash, so that new pictures hardly move an old one."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ def assign(
 
     groups: what must stay together, a name a picture. present: ids of the classes in each. val,
     test: shares. A group's place on the line from 0 to 1 is a hash of its name and the seed: test
-    has the lowest places, val the next. A class that train or val lacks, though two groups have it,
-    is brought there with the group that stands nearest.
+    has the lowest places, val the next; train and val are never empty where two groups are there. A
+    class that train or val lacks, though two groups have it, is brought there with the group that
+    stands nearest. So new pictures move no old one, but for such classes of very few pictures.
     """
     place = {group: fraction(group, seed) for group in groups}
     classes = {group: set() for group in groups}
@@ -30,6 +31,11 @@ def assign(
             if len(having) < 2 or any(split[g] == name for g in having):
                 continue
             split[min(having, key=lambda g: (abs(place[g] - edge), g))] = name
+    ranked = sorted(place, key=place.get)
+    if ranked and "train" not in split.values():
+        split[ranked[-1]] = "train"
+    if val and len(ranked) > 1 and "val" not in split.values():
+        split[next(group for group in ranked if split[group] == "train")] = "val"
     return [split[group] for group in groups]
 
 

@@ -55,8 +55,7 @@ class Pictures:
 
 
 def read(source: Path, words) -> Found:
-    source = opened(source)
-    folder = source if source.is_dir() else source.parent
+    source, folder = source_of(source)
     pictures = Pictures([Path(words.images)] if words.images else [folder])
     records, broken = trees(json_files(source, "instances"))
     names = {id_: name for path, tree in records for id_, name in categories(tree, path).items()}
@@ -68,6 +67,15 @@ def read(source: Path, words) -> Found:
         for found in each(path, tree, folder, pictures, place):
             (broken if isinstance(found, str) else items).append(found)
     return Found(classes, items, broken)
+
+
+def source_of(source: Path) -> tuple[Path, Path]:
+    """(the source, the folder that names start from); a JSON file is a source of its own."""
+    source = Path(source)
+    if source.suffix.lower() == ".json" and source.is_file():
+        return source, source.parent
+    folder = opened(source)
+    return folder, folder
 
 
 def json_files(source: Path, kind: str) -> list[Path]:

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from data.archives import opened
 from data.formats import Found, Item
-from data.formats.coco import Pictures, add_arguments, categories, json_files
+from data.formats.coco import Pictures, add_arguments, categories, json_files, source_of
 from data.formats.masks import read_colours
 from data.formats.polygons import items_of, split_in, trees
 
@@ -20,8 +19,7 @@ crowds are not scored."""
 
 
 def read(source: Path, words) -> Found:
-    source = opened(source)
-    folder = source if source.is_dir() else source.parent
+    source, folder = source_of(source)
     pictures = Pictures([Path(words.images)] if words.images else [folder])
     records, broken = trees(json_files(source, "panoptic"))
     names = {id_: name for path, tree in records for id_, name in categories(tree, path).items()}
