@@ -1,0 +1,270 @@
+"""Formats of shapes: COCO, labelme, YOLO and TensorFlow Datasets, against independent readings."""
+
+import base64
+import importlib.util
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sources import SOURCES, picture, text
+
+from cli import Refusal
+from data.__main__ import import_options
+from data.formats import module_of
+from data.formats.polygons import runs, uncompressed
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
+HERE = Path("a.json")
+
+
+def found_in(name, source, *more):
+    words = import_options(name).parse_args([str(source), "out", *more])
+    return module_of(name).read(source, words)
+
+
+def genuine(name):
+    if not (SHARED / name).exists():
+        pytest.skip(f"{SHARED / name} is not here")
+    return SHARED / name
+
+
+@pytest.mark.parametrize("name", ["coco_tiny", "coco_nuts"])
+def test_coco_masks_are_pycocotools_own(name):
+    """Every pixel is of the smallest annotation that covers it, by pycocotools' annToMask."""
+    from pycocotools.coco import COCO
+
+    source = genuine(name)
+    found = found_in("coco", source)
+    masks = {item.picture.name: item.mask() for item in found.items}
+    seen = 0
+    for path in sorted(source.rglob("*.json")):
+        truth = COCO(str(path))
+        names = {c["id"]: c["name"] for c in truth.loadCats(truth.getCatIds())}
+        for image in truth.loadImgs(truth.getImgIds()):
+            wanted = np.zeros((image["height"], image["width"]), int)
+            drawn = [(truth.annToMask(a), a) for a in truth.imgToAnns[image["id"]]]
+            for area, entry in sorted(drawn, key=lambda d: (not d[1]["iscrowd"], -int(d[0].sum()))):
+                id_ = -1 if entry["iscrowd"] else found.classes.index(names[entry["category_id"]])
+                wanted[area > 0] = id_
+            assert np.array_equal(masks[Path(image["file_name"]).name], wanted)
+            seen += 1
+    assert seen == len(found.items) > 10
+    assert found.broken == [] and found.classes[0] == "background"
+
+
+def test_coco_splits_by_the_files_names():
+    found = found_in("coco", genuine("coco_tiny"))
+    assert sorted(item.split for item in found.items) == ["train"] * 22 + ["val"] * 14
+
+
+def test_coco_by_hand(tmp_path):
+    """A polygon, a crowd's runs below it, and categories whose ids have gaps."""
+    found = found_in("coco", SOURCES["coco"](tmp_path))
+    assert found.classes == ["background", "cat", "dog"]
+    mask = found.items[0].mask()
+    wanted = np.zeros((20, 24), int)
+    # 200 pixels left out column by column, 40 of the crowd: columns 10 and 11.
+    wanted[:, 10:12] = -1
+    wanted[2:12, 1:9] = 1
+    assert np.array_equal(mask, wanted)
+
+
+def test_compressed_runs_are_those_of_pycocotools():
+    from pycocotools import mask
+
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        area = np.asfortranarray(rng.random((37, 23)) < rng.random() ** 2, np.uint8)
+        text_ = mask.encode(area)["counts"].decode()
+        assert np.array_equal(runs({"size": [37, 23], "counts": text_}, (37, 23), HERE), area > 0)
+    assert uncompressed("0", HERE) == [0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "why"),
+    [
+        ([400, 81], "runs of 481 pixels, the picture has 480"),
+        ([500, -20], "no list of numbers"),
+        (["480"], "no list of numbers"),
+        ("oooooooooooo", "damaged"),
+        ("5", "runs of 5 pixels"),
+        (None, "no list of numbers"),
+    ],
+)
+def test_runs_that_would_write_beyond_the_picture(counts, why):
+    with pytest.raises(Refusal, match=why):
+        runs({"size": [20, 24], "counts": counts}, (20, 24), HERE)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"file_name": "../a1.jpg"}, "leads out of"),
+        ({"file_name": "/etc/passwd"}, "leads out of"),
+        ({"file_name": "none.jpg"}, "the picture none.jpg is not there"),
+        ({"height": 10**9}, "too many"),
+        ({"width": "24"}, "no size of a picture"),
+    ],
+)
+def test_coco_pictures_that_cannot_be(tmp_path, change, why):
+    source = SOURCES["coco"](tmp_path / "in")
+    path = source / "annotations/instances_train.json"
+    tree = json.loads(path.read_text())
+    tree["images"][0] |= change
+    path.write_text(json.dumps(tree))
+    found = found_in("coco", source)
+    assert len(found.items) == 3
+    (line,) = found.broken
+    assert why in line and "instances_train.json" in line
+
+
+def test_panoptic_is_an_independent_reading():
+    """By PIL: red + 256 green + 65536 blue is the segment's id."""
+    source = genuine("coco_panoptic") / "sample_data"
+    found = found_in("coco-panoptic", source / "panoptic_examples.json")
+    tree = json.loads((source / "panoptic_examples.json").read_text())
+    names = {c["id"]: c["name"] for c in tree["categories"]}
+    assert len(found.items) == len(tree["annotations"]) == 2
+    for item, entry in zip(found.items, tree["annotations"], strict=True):
+        png = np.array(Image.open(source / "panoptic_examples" / entry["file_name"]), np.int64)
+        ids = png[..., 0] + 256 * png[..., 1] + 65536 * png[..., 2]
+        wanted = np.full(ids.shape, -1)
+        for segment in entry["segments_info"]:
+            if not segment["iscrowd"]:
+                wanted[ids == segment["id"]] = found.classes.index(names[segment["category_id"]])
+        assert np.array_equal(item.mask(), wanted)
+
+
+def test_labelme_is_its_own_conversion():
+    """labelme's .npy of the same pictures, -1 for ignore; Pillow's polygons move a pixel."""
+    source = genuine("labelme") / "semantic_segmentation"
+    labels = ("--classes", str(source / "labels.txt"))
+    found = found_in("labelme", source / "data_annotated", *labels)
+    assert found.classes[:2] == ["background", "aeroplane"]
+    for item in found.items:
+        path = source / "data_dataset_voc/SegmentationClassNpy" / f"{item.stem}.npy"
+        wanted = np.load(path)
+        assert (item.mask() != wanted).sum() <= 1
+    assert len(found.items) == 3
+
+
+def test_labelme_shapes_by_hand(tmp_path):
+    """PIL's outlines belong to a shape: both ends of a rectangle count."""
+    picture(tmp_path / "a.png", 0)
+    small = io.BytesIO()
+    Image.fromarray(np.uint8([[0, 1], [1, 1]]) * 255).save(small, "PNG")
+    shapes = [
+        {"label": "box", "shape_type": "rectangle", "points": [[10, 6], [2, 3]]},
+        {"label": "patch", "shape_type": "mask", "points": [[20, 15], [21, 16]],
+         "mask": base64.b64encode(small.getvalue()).decode()},
+        {"label": "box", "shape_type": "circle", "points": [[18, 5], [18, 7]]},
+    ]  # fmt: skip
+    text(tmp_path / "a.json", json.dumps({"shapes": shapes, "imagePath": "a.png"}))
+    found = found_in("labelme", tmp_path)
+    assert found.classes == ["background", "box", "patch"]
+    mask = found.items[0].mask()
+    assert (mask[3:7, 2:11] == 1).all() and mask[2, 2] == mask[7, 2] == mask[3, 11] == 0
+    assert mask[15:17, 20:22].tolist() == [[0, 2], [2, 2]]
+    assert mask[5, 16] == mask[3, 18] == mask[7, 18] == 1 and mask[5, 15] == mask[3, 16] == 0
+
+
+def test_labelme_picture_inside_and_names_that_leave(tmp_path):
+    picture(tmp_path / "secret.png", 1)
+    picture(tmp_path / "in/b.png", 0)
+    raw = base64.b64encode((tmp_path / "in/b.png").read_bytes()).decode()
+    for name, tree in {
+        "inside": {"imageData": raw, "imagePath": "inside.json"},  # names itself
+        "leaves": {"imagePath": "../secret.png"},
+        "absolute": {"imagePath": str(tmp_path / "secret.png")},
+        "nothing": {"imageData": "?"},
+    }.items():
+        text(tmp_path / f"in/{name}.json", json.dumps({"shapes": [], **tree}))
+    found = found_in("labelme", tmp_path / "in")
+    (item,) = found.items
+    assert item.picture.read_bytes() == (tmp_path / "in/b.png").read_bytes()
+    lines = "\n".join(found.broken)
+    assert lines.count("leads out of") == 2 and "nothing.json: imageData is no picture" in lines
+
+
+def test_yolo_by_hand(tmp_path):
+    """Corners are shares of width and height; the smaller polygon lies on top."""
+    picture(tmp_path / "images/train/a.jpg", 0)  # 20 x 24
+    picture(tmp_path / "images/val/b.jpg", 1)
+    whole, part = "0 0 0 1 0 1 1 0 1", "1 0.25 0.1 0.5 0.1 0.5 0.5 0.25 0.5"
+    text(tmp_path / "labels/train/a.txt", part, whole)
+    text(tmp_path / "data.yaml", "names:", "  0: cat", "  1: dog")
+    found = found_in("yolo-seg", tmp_path)
+    assert found.classes == ["background", "cat", "dog"]
+    wanted = np.ones((20, 24), int)
+    wanted[2:10, 6:12] = 2
+    assert np.array_equal(found.items[0].mask(), wanted)
+    assert not found.items[1].mask().any()
+    assert [item.split for item in found.items] == ["train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("2 0 0 1 0 1 1", "class '2' of 2"),
+        ("0 0 0 1 0 1", "5 numbers after the class"),
+        ("0 0 0 1 0 1 x", "could not convert"),
+        ("0 0 0 1 0 1 nan", "leaves the picture by far"),
+        ("0 0 0 1 0 1 1e9", "leaves the picture by far"),
+    ],
+)
+def test_yolo_lines_that_are_none(tmp_path, line, why):
+    picture(tmp_path / "images/a.jpg", 0)
+    text(tmp_path / "labels/a.txt", line)
+    text(tmp_path / "data.yaml", "names: [cat, dog]")
+    with pytest.raises(Refusal, match=why):
+        found_in("yolo-seg", tmp_path).items[0].mask()
+
+
+def test_tfds_that_is_not_installed(tmp_path):
+    if importlib.util.find_spec("tensorflow_datasets"):
+        pytest.skip("it is installed")
+    with pytest.raises(Refusal, match="pip install tensorflow-datasets"):
+        found_in("tfds", "oxford_iiit_pet", "--values", "1=pet")
+
+
+def test_tfds_of_a_local_builder(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 10, 3), np.uint8)
+    masks = np.arange(240).reshape(3, 8, 10, 1).astype(np.uint8) % 3
+
+    class Small(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            image = tfds.features.Image
+            features = {"image": image(shape=(None, None, 3)),
+                        "segmentation_mask": image(shape=(None, None, 1))}  # fmt: skip
+            features = tfds.features.FeaturesDict(features)
+            return tfds.core.DatasetInfo(builder=self, features=features)
+
+        def _split_generators(self, manager):
+            return {"train": self.each(0, 2), "test": self.each(2, 3)}
+
+        def each(self, first, last):
+            for index in range(first, last):
+                yield index, {"image": pictures[index], "segmentation_mask": masks[index]}
+
+        def _generate_examples(self):
+            raise NotImplementedError
+
+    Small(data_dir=tmp_path).download_and_prepare()
+    values = ("--values", "0=ground", "1=pet", "2=void", "--data-dir", str(tmp_path))
+    found = found_in("tfds", "small", *values)
+    assert found.classes == ["ground", "pet"]
+    assert [item.split for item in found.items] == ["train", "train", "test"]
+    order = [int(np.where((pictures == np.array(Image.open(i.picture))).all((1, 2, 3)))[0][0])
+             for i in found.items]  # fmt: skip
+    assert sorted(order) == [0, 1, 2]
+    for index, item in zip(order, found.items, strict=True):
+        wanted = masks[index, ..., 0].astype(int)
+        assert np.array_equal(item.mask(), np.where(wanted == 2, -1, wanted))
+    with pytest.raises(Refusal, match="no feature 'mask'; there are: image, segmentation_mask"):
+        found_in("tfds", "small", *values, "--mask", "mask")
