@@ -1,7 +1,7 @@
 """Sources with one thing wrong: a refusal, a broken item or a right dataset. Never anything else.
 
-FUZZ=N in the environment makes N mutations a format instead of 300: make test-slow makes 300 more, the rest
-of 10,000 are made by hand.
+FUZZ=N in the environment makes N mutations a format instead of 300; make test-slow makes 300 more,
+the rest of 10,000 are made by hand.
 """
 
 import faulthandler
