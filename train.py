@@ -31,7 +31,7 @@ def train(plan, folder: Path) -> None:
     from segnet.run import has_checkpoint, open_run
     from segnet.weights import load_encoder
 
-    dataset = read_dataset(plan.data)
+    dataset = read_dataset(plan.data, plan.damaged)
     network, classes = preset(plan.preset), len(dataset.classes)
     check(network, plan.size, classes)
     probe(dataset)

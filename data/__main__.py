@@ -9,11 +9,12 @@ ABOUT = """Datasets.
 
 python -m data shapes DIR                   writes the built-in synthetic dataset
 python -m data import FORMAT SOURCE DIR     makes a dataset of what others have
-python -m data check DIR [--fix OUT]        finds what is wrong, repairs it elsewhere"""
+python -m data check DIR [--fix OUT]        finds what is wrong, repairs it elsewhere
+python -m data pack DIR OUT                 shards of many pictures, to be read fast"""
 
 
 def main() -> None:
-    verbs = {"shapes": shapes, "import": import_, "check": check}
+    verbs = {"shapes": shapes, "import": import_, "check": check, "pack": pack}
     words = sys.argv[1:]
     if words and words[0] in verbs:
         verbs[words[0]](words[1:])
@@ -53,6 +54,38 @@ written into DIR."""
     from data.doctor import check_dataset
 
     check_dataset(words.folder, words.fix, words.html, words.json)
+
+
+def pack(words: list[str]) -> None:
+    about = "Packs a dataset into shards, which train.py --data takes like the folder."
+    parser = cli.parser("python -m data pack", about)
+    parser.add_argument("source", metavar="DIR", help="the dataset")
+    parser.add_argument("folder", metavar="OUT", help="the shards' folder")
+    parser.add_argument(
+        "--shards", type=count, default=8, metavar="N", help="files a split (default 8)"
+    )
+    parser.add_argument(
+        "--size", type=count, nargs=2, metavar=("H", "W"),
+        help="shrink pictures, their aspect kept, until one side has this many pixels",
+    )  # fmt: skip
+    words = parser.parse_args(words)
+    from data.shards import pack as pack_dataset
+    from data.shards import splits_line
+
+    broken = pack_dataset(words.source, words.folder, words.shards, words.size)
+    print(f"{words.folder}: {splits_line(words.folder)}")
+    for line in broken:
+        print(f"broken: {line}")
+    if broken:
+        raise Refusal(f"{len(broken)} could not be packed and are listed above; the rest was")
+
+
+def count(word: str) -> int:
+    import argparse
+
+    if not (word.isdecimal() and 0 < int(word) < 100_000):
+        raise argparse.ArgumentTypeError(f"{word}: a number from 1 to 99999 is needed")
+    return int(word)
 
 
 def import_(words: list[str]) -> None:

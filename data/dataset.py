@@ -7,8 +7,10 @@ line.
 
 import hashlib
 import json
+import os
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli import Refusal, beside, one_of
@@ -25,42 +27,109 @@ class Dataset:
     classes: list[str]
     colours: list[list[int]]  # RGB, 0..255, one a class
     void: int  # id on disk of pixels that are not scored, beside 255
+    damaged: str = "refuse"  # or "skip": records of shards that cannot be read
+    listed: dict = field(default_factory=dict, repr=False, compare=False)  # split -> its pairs
 
-    def pairs(self, split: str) -> list[tuple[Path, Path]]:
-        """(picture, mask) of a split, by name. Raises Refusal for a broken split."""
+    def pairs(self, split: str):
+        """(picture, mask) of a split, by name: what `data.pictures` reads, made when asked for.
+
+        Listed once. Raises Refusal for a broken split.
+        """
+        from data.shards import PackedPairs, is_packed
+
         one_of(split, SPLITS, "split")
-        images, masks = self.folder / split / "images", self.folder / split / "masks"
-        for folder in (images, masks):
-            if not folder.is_dir():
-                raise Refusal(f"{folder} is missing: a split is a folder with images/ and masks/")
-        by_stem = {}
-        for path in sorted(images.iterdir()):
-            if path.suffix.lower() not in PICTURES:
-                continue
-            if path.stem in by_stem:
-                raise Refusal(f"{path} and {by_stem[path.stem].name} share a stem: rename one")
-            by_stem[path.stem] = path
-        if not by_stem:
-            raise Refusal(f"{images} holds no picture; known endings: {', '.join(PICTURES)}")
-        for stem, path in by_stem.items():
-            if not (masks / f"{stem}.png").exists():
-                raise Refusal(f"{path} has no mask: {masks / stem}.png is missing; add it")
-        return [(path, masks / f"{stem}.png") for stem, path in by_stem.items()]
+        if split not in self.listed:
+            self.listed[split] = (
+                PackedPairs(self.folder, split, skip=self.damaged == "skip")
+                if is_packed(self.folder)
+                else list_folder(self.folder / split)
+            )
+        return self.listed[split]
 
-    def fingerprint(self) -> str:
-        """A hash over classes and the names, sizes and times of every file of train and val."""
+    def splits(self) -> list[str]:
+        """Those that it should have: train, val and, if it is there, test."""
+        from data.shards import is_packed, shard_counts
+
+        packed = is_packed(self.folder)
+        there = "test" in shard_counts(self.folder) if packed else (self.folder / "test").is_dir()
+        return list(SPLITS if there else SPLITS[:2])
+
+    def fingerprint(self, splits: tuple[str, ...] = ("train", "val")) -> str:
+        """A hash over classes and the names, sizes and times of every file of the splits."""
         digest = hashlib.sha256(repr((self.classes, self.void)).encode())
-        for split in ("train", "val"):
-            for pair in self.pairs(split):
-                for path in pair:
-                    stat = path.stat()
-                    name = path.relative_to(self.folder).as_posix()
-                    digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        for split in splits:
+            for name, size, time in self.pairs(split).stamps():
+                digest.update(f"{split}/{name} {size} {time}\n".encode())
         return digest.hexdigest()
 
 
-def read_dataset(folder: Path) -> Dataset:
-    """The dataset in `folder`. Raises Refusal when it is not one."""
+@dataclass(frozen=True)
+class FolderPairs:
+    """The pairs of one split's folder. Only names, sizes and times wait in memory."""
+
+    folder: Path
+    names: list[str]  # of the pictures
+    pictures: dict[str, tuple[int, int]]  # name -> bytes, ns
+    masks: dict[str, tuple[int, int]]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, at):
+        if isinstance(at, slice):
+            return [self[index] for index in range(*at.indices(len(self)))]
+        name = self.names[at]
+        return self.folder / "images" / name, self.folder / "masks" / mask_name(name)
+
+    def stamps(self) -> Iterator[tuple[str, int, int]]:
+        """(name, bytes, ns) of every file."""
+        for name in self.names:
+            yield f"images/{name}", *self.pictures[name]
+            yield f"masks/{mask_name(name)}", *self.masks[mask_name(name)]
+
+
+def mask_name(picture: str) -> str:
+    return os.path.splitext(picture)[0] + ".png"
+
+
+def list_folder(folder: Path) -> FolderPairs:
+    """Raises Refusal for a folder that is no split."""
+    images, masks = folder / "images", folder / "masks"
+    for part in (images, masks):
+        if not part.is_dir():
+            raise Refusal(f"{part} is missing: a split is a folder with images/ and masks/")
+    pictures, found = stamped(images, PICTURES), stamped(masks, (".png",))
+    if not pictures:
+        raise Refusal(f"{images} holds no picture; known endings: {', '.join(PICTURES)}")
+    names, taken = sorted(pictures), {}
+    for name in names:
+        mask = mask_name(name)
+        if mask in taken:
+            raise Refusal(f"{images / name} and {taken[mask]} share a stem: rename one")
+        taken[mask] = name
+    for name in names:
+        if mask_name(name) not in found:
+            path = masks / mask_name(name)
+            raise Refusal(f"{images / name} has no mask: {path} is missing; add it")
+    return FolderPairs(folder, names, pictures, found)
+
+
+def stamped(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[int, int]]:
+    """Bytes and time of change in ns of the files with such an ending, by name."""
+    found = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.lower().endswith(endings):
+                try:
+                    stat = entry.stat()
+                except OSError as error:
+                    raise Refusal(f"{entry.path} cannot be read: {error.strerror}") from error
+                found[entry.name] = (stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
+    """The dataset in `folder`, plain or packed. Raises Refusal when it is not one."""
     folder = Path(folder)
     if not folder.is_dir():
         raise Refusal(f"no such folder: {folder}. --data takes a folder with train/ and val/")
@@ -83,7 +152,7 @@ def read_dataset(folder: Path) -> Dataset:
     void = table.get("void", VOID)
     if void not in BYTES:
         raise Refusal(f"{source}: void is {void!r}; needed: an id from 0 to {VOID}")
-    return Dataset(folder, classes, colours, void)
+    return Dataset(folder, classes, colours, void, damaged)
 
 
 def rgb(colour) -> bool:
@@ -105,8 +174,12 @@ def read_names(folder: Path) -> tuple[dict, Path]:
     raise Refusal(f"{toml} is missing: write classes = ['background', ...] in it, in id order")
 
 
-def write_names(folder: Path, classes: list[str], colours: list[list[int]]) -> None:
+def write_names(
+    folder: Path, classes: list[str], colours: list[list[int]], void: int = VOID
+) -> None:
     """dataset.toml; TOML's strings are JSON's."""
     lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}", f"colours = {colours}"]
+    if void != VOID:
+        lines.append(f"void = {void}")
     with beside(folder / "dataset.toml") as part:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -20,8 +20,9 @@ Image.MAX_IMAGE_PIXELS = None  # we check MOST_PIXELS ourselves, before anything
 
 
 def read_bytes(path: Path) -> bytes:
+    """Of a file, or of a picture or mask in a shard (`data.shards.Member`)."""
     try:
-        return Path(path).read_bytes()
+        return path.read_bytes() if hasattr(path, "read_bytes") else Path(path).read_bytes()
     except OSError as error:
         raise Refusal(f"{path} cannot be read: {error.strerror}") from error
 

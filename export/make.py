@@ -86,7 +86,7 @@ def load(folder: Path) -> Trained:
 
     folder = Path(folder)
     model, plan, manifest = load_run(folder)
-    dataset = read_dataset(plan.data)
+    dataset = read_dataset(plan.data, plan.damaged)
     if dataset.classes != manifest["dataset"]["classes"]:
         raise Refusal(f"{plan.data} has other classes than {folder} was trained on; restore them")
     return Trained(folder, model, plan, manifest, dataset)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cli import Refusal, one_of, option
 
 CLASS_WEIGHTS = ("none", "balanced")
+DAMAGED = ("refuse", "skip")
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,15 @@ class Plan:
     class_weights: str = option(
         "none", help="none, or balanced: cross entropy counts rare classes more"
     )
+    damaged: str = option(
+        "refuse", help="refuse, or skip: records of a packed dataset that cannot be read"
+    )
     seed: int = option(0, type=int, help="of everything random")
 
     def __post_init__(self):
         object.__setattr__(self, "size", tuple(self.size))
         one_of(self.class_weights, CLASS_WEIGHTS, "class weights")
+        one_of(self.damaged, DAMAGED, "way with damaged records")
         for name in ("epochs", "batch", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise Refusal(
