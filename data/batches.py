@@ -13,7 +13,7 @@ from data.pictures import read_pair
 
 MEAN = STD = 127.5  # byte to [-1, 1]
 THREADS = 4
-AHEAD = 32  # decoded pairs that wait: the memory that a dataset of any size takes
+AHEAD = 32  # decoded pairs that wait, or a batch a thread: the memory that any dataset takes
 
 
 def to_input(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -51,34 +51,39 @@ def training_batches(
 
     Step s gives the same batch whatever `start` is: every element has a seed of its own.
     """
-    grain = start_grain()
+    return iter(with_threads(training_stream(dataset, size, batch, seed)[start:], batch))
+
+
+def training_stream(dataset: Dataset, size: tuple[int, int], batch: int, seed: int):
+    """The batches of `training_batches` as Grain's MapDataset: stream[s] makes that of step s."""
 
     def read(pair, rng):
-        picture, mask = augment(*read_pair(pair, dataset), rng, size)
-        return scale(picture), mask
+        return augment(*read_pair(pair, dataset), rng, size)
 
     cv2.setNumThreads(0)  # Grain's threads are the parallelism
-    stream = (
-        grain.MapDataset.source(dataset.pairs("train")).seed(seed).shuffle().repeat()
-        .random_map(read).batch(batch)
+    return (
+        start_grain().MapDataset.source(dataset.pairs("train")).seed(seed).shuffle().repeat()
+        .random_map(read).batch(batch).map(lambda made: (scale(made[0]), made[1]))
     )  # fmt: skip
-    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=AHEAD)
-    return iter(stream[start:].to_iter_dataset(options))
+
+
+def with_threads(stream, batch: int = 1):
+    """The elements of a MapDataset, of `batch` pictures each, made in threads."""
+    options = start_grain().ReadOptions(THREADS, max(THREADS, AHEAD // batch))
+    return stream.to_iter_dataset(options)
 
 
 def evaluation_pairs(
     dataset: Dataset, split: str, size: tuple[int, int], batch: int
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray], list]]:
     """(inputs (N, H, W, 3), masks at their own sizes, paths), every picture once, in order."""
-    grain = start_grain()
 
     def read(pair):
         picture, mask = read_pair(pair, dataset)
         return to_input(picture, size), mask, pair
 
-    source = grain.MapDataset.source(dataset.pairs(split)).map(read)
-    options = grain.ReadOptions(num_threads=THREADS, prefetch_buffer_size=AHEAD)
-    stream = iter(source.to_iter_dataset(options))
+    source = start_grain().MapDataset.source(dataset.pairs(split)).map(read)
+    stream = iter(with_threads(source))
     while group := list(itertools.islice(stream, batch)):
         inputs, masks, paths = zip(*group, strict=True)
         yield np.stack(inputs), list(masks), list(paths)

@@ -43,7 +43,7 @@ def fault_of(path: Path) -> str:
 
 def open_picture(path: Path) -> tuple[bytes, Image.Image]:
     """The bytes of a file and its header, nothing decoded yet."""
-    if fault := fault_of(path):
+    if isinstance(path, Path) and (fault := fault_of(path)):
         raise Refusal(f"{path} {fault}")
     raw = read_bytes(path)
     try:
@@ -104,11 +104,12 @@ def read_mask(path: Path, dataset: Dataset) -> np.ndarray:
             "Write one channel that holds 0, 1, 2, ..."
         )
     mask = as_stored(decoded(path, image).astype(np.uint8), raw, image)
-    mask[mask == dataset.void] = VOID
-    odd = mask[(mask >= len(dataset.classes)) & (mask != VOID)]
-    if odd.size:
+    if dataset.void != VOID:
+        mask[mask == dataset.void] = VOID
+    odd = (mask >= len(dataset.classes)) & (mask != VOID)
+    if odd.any():
         raise Refusal(
-            f"{path} holds id {odd[0]} but there are {len(dataset.classes)} classes "
+            f"{path} holds id {mask[odd][0]} but there are {len(dataset.classes)} classes "
             f"(ids 0 to {len(dataset.classes) - 1}); name the class in dataset.toml or set void"
         )
     return mask
