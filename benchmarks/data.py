@@ -56,7 +56,8 @@ def theirs(dataset, size, batch, batches):
         return augment(picture, mask[..., 0], rng, size)
 
     def read(index, pair):
-        picture = tf.io.decode_image(tf.io.read_file(pair[0]), 3, expand_animations=False)
+        # As OpenCV decodes: the same pixels. The operator takes PNG as well.
+        picture = tf.io.decode_jpeg(tf.io.read_file(pair[0]), 3, dct_method="INTEGER_ACCURATE")
         mask = tf.io.decode_png(tf.io.read_file(pair[1]), 1)
         return tf.numpy_function(change, (index, picture, mask), (tf.uint8, tf.uint8))
 

@@ -103,7 +103,7 @@ def read_mask(path: Path, dataset: Dataset) -> np.ndarray:
             f"{path} is a mask of mode {image.mode}; needed: 8-bit grey or palette with class ids. "
             "Write one channel that holds 0, 1, 2, ..."
         )
-    mask = as_stored(decoded(path, image).astype(np.uint8), raw, image)
+    mask = decode_mask(path, raw, image)
     if dataset.void != VOID:
         mask[mask == dataset.void] = VOID
     odd = (mask >= len(dataset.classes)) & (mask != VOID)
@@ -113,6 +113,17 @@ def read_mask(path: Path, dataset: Dataset) -> np.ndarray:
             f"(ids 0 to {len(dataset.classes) - 1}); name the class in dataset.toml or set void"
         )
     return mask
+
+
+def decode_mask(path: Path, raw: bytes, image: Image.Image) -> np.ndarray:
+    """(H, W) uint8, for palettes the indices. Raises Refusal."""
+    if image.format == "PNG" and image.mode == "L" and raw[24] == 8:  # bits a pixel
+        # The same in three quarters of the time; it refuses all that Pillow refuses, and more.
+        rule = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+        mask = cv2.imdecode(np.frombuffer(raw, np.uint8), rule)
+        if mask is not None:
+            return mask
+    return as_stored(decoded(path, image).astype(np.uint8), raw, image)
 
 
 def read_pair(pair: tuple[Path, Path], dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
