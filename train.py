@@ -46,7 +46,9 @@ def train(plan, folder: Path) -> None:
     compile_model(model, plan, plan.epochs * steps, weights)
     loop = Loop(
         model, plan, folder, steps,
-        lambda start: training_batches(dataset, plan.size, plan.batch, plan.seed, start),
+        lambda start: training_batches(
+            dataset, plan.size, plan.batch, plan.seed, start, plan.augment
+        ),
         lambda: evaluate(model, dataset, plan), Notes(model, dataset, plan, folder),
     )  # fmt: skip
     if loop.restore():

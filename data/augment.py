@@ -1,62 +1,286 @@
-"""Augmentation: pure seeded functions (picture, mask, rng) -> (picture, mask).
+"""Augmentation: seeded and pure, one table in the order in which it happens, one strength.
 
-Pictures are (H, W, 3) uint8 RGB, masks (H, W) uint8 with 255 for void. All geometry is one affine
+Pictures are (H, W, 3) uint8 RGB, masks (H, W) uint8 with 255 for void. All geometry is one
 transform, so that picture and mask move alike and are sampled once.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from data.labels import VOID
+from data.pictures import resize
 
+# Ranges at strength 1.
 SCALE = (0.7, 1.6)  # of the picture's own size after it fits the model's
 ROTATION = 12.0  # degrees, either way
+PERSPECTIVE = 0.1  # of a side: how far a corner wanders, either way
+CLOSER = 1.6  # the most by which the crop of a rare class is enlarged
 BRIGHTNESS = 0.25  # share of the full range, either way
 CONTRAST = (0.75, 1.3)
 SATURATION = (0.6, 1.5)
+EXPOSURE = 0.8  # stops, either way
+TINT = 0.1  # of a channel in linear light, either way: white balance that missed
+SHADOW = (0.2, 0.5)  # share of the light that is taken away
+BLUR = (0.002, 0.008)  # of the shorter side: standard deviation, half of a shake's length
+NOISE = (2.0, 10.0)  # standard deviation in bytes
+JPEG = (10.0, 50.0)  # below quality 100
+GAMMA = 2.2  # from linear light to bytes, about
+LOOKED_AT = 128  # pixels of a mask's shorter side in the search for rare classes, at least
 
 
-def geometry(picture, mask, rng, size):
-    """Flip, scale, rotation and crop in one transform to `size` (H, W); outside is void."""
-    height, width = picture.shape[:2]
-    fit = np.array([size[1] / width, size[0] / height])
-    zoom = np.exp(rng.uniform(*np.log(SCALE)))
-    angle = np.deg2rad(rng.uniform(-ROTATION, ROTATION))
-    mirror = rng.choice([-1.0, 1.0])
+class Frame(NamedTuple):
+    """What geometry may look at.
+
+    matrix: (3, 3), from pixels of the picture to pixels about the middle of `size` (H, W).
+    """
+
+    mask: np.ndarray
+    matrix: np.ndarray
+    size: tuple[int, int]
+
+
+# Geometry: (frame, rng, reach) to a matrix (3, 3) that goes on from frame.matrix
+
+
+def flip(frame, rng, reach):
+    return np.diag([-1.0, 1.0, 1.0])
+
+
+def rotate(frame, rng, reach):
+    angle = np.deg2rad(reach * rng.uniform(-ROTATION, ROTATION))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = turn @ np.diag(fit * zoom * [mirror, 1.0])
-    # The centre of the crop wanders as far as the zoomed picture exceeds the crop (or falls short).
-    slack = np.abs(zoom - 1) / 2 * np.array([size[1], size[0]])
-    target = (np.array([size[1], size[0]]) - 1) / 2 + rng.uniform(-slack, slack)
-    offset = target - linear @ ((np.array([width, height]) - 1) / 2)
-    return warp(picture, mask, np.column_stack([linear, offset]), size)
+    return affine(turn)
+
+
+def perspective(frame, rng, reach):
+    sides = np.array(frame.size[::-1])
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
+    moved = corners + reach * rng.uniform(-PERSPECTIVE, PERSPECTIVE, (4, 2))
+    return cv2.getPerspectiveTransform(np.float32(corners * sides), np.float32(moved * sides))
+
+
+def scale_crop(frame, rng, reach):
+    """The crop wanders as far as the zoomed picture exceeds it, or falls short of it."""
+    zoom = between(SCALE, rng, reach)
+    slack = np.abs(zoom - 1) / 2 * np.array(frame.size[::-1])
+    return affine(zoom * np.eye(2), rng.uniform(-slack, slack))
+
+
+def rare_class_crop(frame, rng, reach):
+    """Closer to a pixel of one of the mask's classes, all but the largest alike."""
+    step = max(1, min(frame.mask.shape) // LOOKED_AT)
+    sparse = frame.mask[::step, ::step]
+    counts = np.bincount(sparse.ravel(), minlength=VOID + 1)[:VOID]
+    classes = np.flatnonzero(counts)
+    if len(classes) < 2:
+        return np.eye(3)
+    chosen = rng.choice(classes[classes != counts.argmax()])
+    y, x = divmod(rng.choice(np.flatnonzero(sparse.ravel() == chosen)), sparse.shape[1])
+    place = frame.matrix @ [step * x, step * y, 1.0]
+    zoom = CLOSER ** (reach * rng.uniform())
+    target = rng.uniform(-0.25, 0.25, 2) * frame.size[::-1]
+    return affine(zoom * np.eye(2), target - zoom * place[:2] / place[2])
+
+
+def affine(linear, shift=(0.0, 0.0)):
+    return np.block([[linear, np.reshape(shift, (2, 1))], [np.zeros((1, 2)), 1.0]])
+
+
+def between(bounds, rng, reach):
+    """A factor from bounds (low, high) around 1, even in its logarithm."""
+    return np.exp(reach * rng.uniform(*np.log(bounds)))
+
+
+# Looks: (picture, rng, reach) to a picture; the mask stays
+
+
+def exposure(picture, rng, reach):
+    """Too little or too much light, in stops, with highlights cut off, and a tint."""
+    gain = 2 ** (reach * rng.uniform(-EXPOSURE, EXPOSURE))
+    gains = gain * (1 + reach * rng.uniform(-TINT, TINT, 3))
+    light = np.linspace(0, 1, 256)[:, None] ** GAMMA * gains
+    table = np.rint(255 * np.minimum(light, 1) ** (1 / GAMMA)).astype(np.uint8)
+    return cv2.LUT(picture, table[None])
+
+
+def shadow(picture, rng, reach):
+    """A hand's or the phone's own: one side of a line is darker, its edge hard or soft."""
+    height, width = picture.shape[:2]
+    angle, soft = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.3)
+    x = np.cos(angle) * np.linspace(-1, 1, width, dtype=np.float32)
+    y = np.sin(angle) * np.linspace(-1, 1, height, dtype=np.float32)
+    along = (x + y[:, None] - rng.uniform(-0.6, 0.6)) / soft
+    taken = reach * rng.uniform(*SHADOW)
+    light = 1 - np.float32(taken) / (1 + np.exp(-np.clip(along, -30, 30)))
+    return cv2.multiply(picture, cv2.merge([light.astype(np.float32)] * 3), dtype=cv2.CV_8U)
+
+
+def colour(picture, rng, reach):
+    """Brightness, contrast and saturation."""
+    saturation, contrast = between(SATURATION, rng, reach), between(CONTRAST, rng, reach)
+    brightness = 255 * reach * rng.uniform(-BRIGHTNESS, BRIGHTNESS)
+    grey = np.tile([0.299, 0.587, 0.114], (3, 1))
+    linear = contrast * (saturation * np.eye(3) + (1 - saturation) * grey)
+    shift = np.full((3, 1), 128 * (1 - contrast) + brightness)
+    return cv2.transform(picture, np.hstack([linear, shift]))
+
+
+def blur(picture, rng, reach):
+    """Out of focus, or shaken along a line."""
+    spread = reach * rng.uniform(*BLUR) * min(picture.shape[:2])
+    if rng.random() < 0.5:
+        return cv2.GaussianBlur(picture, (0, 0), max(spread, 0.1))
+    radius = int(np.ceil(spread)) + 1
+    angle = rng.uniform(0, np.pi)
+    end = spread * np.array([np.cos(angle), np.sin(angle)])
+    kernel = np.zeros((2 * radius + 1, 2 * radius + 1), np.uint8)
+    ends = (np.rint(16 * (radius + way * end)).astype(int).tolist() for way in (-1, 1))
+    cv2.line(kernel, *ends, 255, 1, cv2.LINE_AA, shift=4)
+    return cv2.filter2D(picture, -1, kernel / kernel.sum())
+
+
+def noise(picture, rng, reach):
+    """In brightness and, half as much, in each channel."""
+    spread = np.float32(reach * rng.uniform(*NOISE))
+    grey = rng.standard_normal(picture.shape[:2], np.float32)
+    added = rng.standard_normal(picture.shape, np.float32) / 2 + grey[..., None]
+    return cv2.add(picture, spread * added, dtype=cv2.CV_8U)
+
+
+def jpeg(picture, rng, reach):
+    quality = round(100 - reach * rng.uniform(*JPEG))
+    wanted = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _, raw = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), wanted)
+    return cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB)
+
+
+# Mixing: (mask of another picture, rng, reach) to what of that is laid on top, (H, W) bool
+
+
+def cutmix(other, rng, reach):
+    """A box. Yun et al. 2019, arXiv:1905.04899."""
+    found = np.zeros(other.shape, bool)
+    bounds = [np.sort(rng.integers(0, side + 1, 2)) for side in other.shape]
+    found[tuple(slice(*pair) for pair in bounds)] = True
+    return found
+
+
+def classmix(other, rng, reach):
+    """Half of its classes. Olsson et al. 2020, arXiv:2007.07936."""
+    classes = np.flatnonzero(np.bincount(other.ravel(), minlength=VOID + 1)[:VOID])
+    return np.isin(other, rng.permutation(classes)[: len(classes) // 2])
+
+
+MOVE, LOOK, MIX = "move", "look", "mix"
+
+
+class Row(NamedTuple):
+    name: str
+    kind: str
+    chances: tuple[float, float, float]  # at strength 0, 1 and 2
+    function: Callable
+
+
+# At strength 1 what every measured run had, and a camera's defects, each rarely: a phone has them,
+# and blur neither helped nor harmed on pictures without it (LOG.md). What makes scenes that no
+# camera sees, or that was never measured to help, begins above 1.
+# fmt: off
+AUGMENTATIONS = (
+    Row("flip",            MOVE, (0.0, 0.5, 0.5), flip),
+    Row("rotation",        MOVE, (0.0, 1.0, 1.0), rotate),
+    Row("perspective",     MOVE, (0.0, 0.0, 0.5), perspective),
+    Row("scale and crop",  MOVE, (0.0, 1.0, 1.0), scale_crop),
+    Row("rare class crop", MOVE, (0.0, 0.0, 0.3), rare_class_crop),
+    Row("exposure",        LOOK, (0.0, 0.1, 0.3), exposure),
+    Row("shadow",          LOOK, (0.0, 0.1, 0.3), shadow),
+    Row("colour",          LOOK, (0.0, 1.0, 1.0), colour),
+    Row("blur",            LOOK, (0.0, 0.1, 0.2), blur),
+    Row("noise",           LOOK, (0.0, 0.1, 0.2), noise),
+    Row("JPEG",            LOOK, (0.0, 0.1, 0.2), jpeg),
+    Row("CutMix",          MIX,  (0.0, 0.0, 0.2), cutmix),
+    Row("ClassMix",        MIX,  (0.0, 0.0, 0.2), classmix),
+)
+# fmt: on
+STRONGEST = 2.0
+
+
+def chance(row: Row, strength: float) -> float:
+    return float(np.interp(strength, (0, 1, STRONGEST), row.chances))
+
+
+def augment(
+    picture: np.ndarray, mask: np.ndarray, rng: np.random.Generator, size: tuple[int, int],
+    strength: float = 1.0, another: Callable | None = None, only: str | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Picture and mask at `size` (H, W); at strength 0 no more than resized.
+
+    another(rng) gives a second pair for mixing, as it was read. only: one augmentation by name,
+    which then happens for certain.
+    """
+    reach = float(np.interp(strength, (0, 1, STRONGEST), (0, 1, 1.5)))  # in ranges of strength 1
+
+    def happening(kind):
+        for row in AUGMENTATIONS:
+            if row.kind == kind and (
+                row.name == only if only else rng.random() < chance(row, strength)
+            ):
+                yield row.function
+
+    def alone(picture, mask):
+        picture, mask = geometry(picture, mask, rng, size, happening(MOVE), reach)
+        for look in happening(LOOK):
+            picture = look(picture, rng, reach)
+        return picture, mask
+
+    picture, mask = alone(picture, mask)
+    for mix in happening(MIX) if another else ():
+        other, its_mask = alone(*another(rng))
+        on_top = mix(its_mask, rng, reach)
+        picture = np.where(on_top[..., None], other, picture)
+        mask = np.where(on_top, its_mask, mask)
+    return picture, mask
+
+
+def geometry(picture, mask, rng, size, moves, reach=1.0):
+    """All `moves` in one transform to `size`; outside is void. Without any, the plain resize."""
+    height, width = picture.shape[:2]
+    to_middle = affine(np.eye(2), [(1 - width) / 2, (1 - height) / 2])
+    whole = fit = affine(np.diag([size[1] / width, size[0] / height])) @ to_middle
+    for move in moves:
+        whole = move(Frame(mask, whole, size), rng, reach) @ whole
+    if whole is fit:
+        to = (size[1], size[0])
+        return resize(picture, size), cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST_EXACT)
+    from_middle = affine(np.eye(2), [(size[1] - 1) / 2, (size[0] - 1) / 2])
+    return warp(picture, mask, from_middle @ whole, size)
 
 
 def warp(picture, mask, matrix, size):
+    """Both through `matrix` (3, 3), from pixels to pixels of `size` (H, W)."""
+    mask = sampled(mask, matrix, size, cv2.INTER_NEAREST, VOID)
+    while shrinks(matrix, picture.shape):
+        picture, matrix = halved(picture, matrix)
+    return sampled(picture, matrix, size, cv2.INTER_LINEAR, 0), mask
+
+
+def shrinks(matrix, shape) -> bool:
+    """To less than a quarter of the area, in the middle: a bilinear sample would skip pixels."""
+    depth = matrix[2] @ [(shape[1] - 1) / 2, (shape[0] - 1) / 2, 1]
+    return abs(np.linalg.det(matrix) / depth**3) < 0.25 and min(shape[:2]) > 1
+
+
+def halved(picture, matrix):
+    half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    down, right = (a / b for a, b in zip(picture.shape[:2], half.shape[:2], strict=True))
+    back = [[right, 0, (right - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]]
+    return half, matrix @ back
+
+
+def sampled(pixels, matrix, size, rule, border):
     to = (size[1], size[0])
-    shrink = abs(np.linalg.det(matrix[:, :2])) < 0.25
-    if shrink:  # a bilinear sample would skip pixels: halve first
-        half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        ratio = np.array([picture.shape[1] / half.shape[1], picture.shape[0] / half.shape[0]])
-        finer = np.column_stack([matrix[:, :2] * ratio, matrix[:, 2]])
-        finer[:, 2] += matrix[:, :2] @ ((ratio - 1) / 2)
-        moved, _ = warp(half, mask, finer, size)
-    else:
-        moved = cv2.warpAffine(picture, matrix, to, flags=cv2.INTER_LINEAR)
-    mask = cv2.warpAffine(mask, matrix, to, flags=cv2.INTER_NEAREST, borderValue=VOID)
-    return moved, mask
-
-
-def colour(picture, mask, rng):
-    """Brightness, contrast and saturation; the mask stays."""
-    pixels = picture.astype(np.float32)
-    grey = pixels @ np.float32([0.299, 0.587, 0.114])
-    pixels = grey[..., None] + (pixels - grey[..., None]) * np.float32(rng.uniform(*SATURATION))
-    pixels = (pixels - 128) * np.float32(rng.uniform(*CONTRAST)) + 128
-    pixels += np.float32(rng.uniform(-BRIGHTNESS, BRIGHTNESS) * 255)
-    return np.clip(pixels, 0, 255).astype(np.uint8), mask
-
-
-def augment(picture, mask, rng, size):
-    picture, mask = geometry(picture, mask, rng, size)
-    return colour(picture, mask, rng)
+    if np.array_equal(matrix[2], [0, 0, 1]):
+        return cv2.warpAffine(pixels, matrix[:2], to, flags=rule, borderValue=border)
+    return cv2.warpPerspective(pixels, matrix, to, flags=rule, borderValue=border)

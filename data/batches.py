@@ -10,7 +10,7 @@ import numpy as np
 from cli import quiet
 from data.augment import augment
 from data.dataset import Dataset
-from data.pictures import read_pair
+from data.pictures import read_pair, resize
 
 MEAN = STD = 127.5  # byte to [-1, 1]
 THREADS = 4
@@ -21,17 +21,6 @@ AHEAD = 32  # decoded pairs that wait, or a batch a thread: the memory that any 
 def to_input(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) uint8 RGB to (*size, 3) float32 in [-1, 1], the whole picture resized."""
     return scale(resize(picture, size))
-
-
-def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """To `size` (H, W), uint8: a side that shrinks by area, one that grows bilinearly."""
-    height, width = size
-    smaller = (min(width, picture.shape[1]), min(height, picture.shape[0]))
-    if smaller != picture.shape[1::-1]:
-        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
-    if smaller != (width, height):
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
-    return picture
 
 
 def scale(picture: np.ndarray) -> np.ndarray:
@@ -53,23 +42,31 @@ def start_grain():
 
 
 def training_batches(
-    dataset: Dataset, size: tuple[int, int], batch: int, seed: int, start: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    dataset: Dataset, size: tuple[int, int], batch: int, seed: int, start: int = 0,
+    strength: float = 1.0,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
     """Endless (pictures (N, H, W, 3) float32 in [-1, 1], masks (N, H, W) uint8), from `start`.
 
-    Step s gives the same batch whatever `start` is: every element has a seed of its own.
+    Step s gives the same batch whatever `start` is: every element has a seed of its own, which also
+    draws the picture that it is mixed with. strength: of the augmentation.
     """
-    return iter(with_threads(training_stream(dataset, size, batch, seed)[start:], batch))
+    stream = training_stream(dataset, size, batch, seed, strength)
+    return iter(with_threads(stream[start:], batch))
 
 
-def training_stream(dataset: Dataset, size: tuple[int, int], batch: int, seed: int):
+def training_stream(
+    dataset: Dataset, size: tuple[int, int], batch: int, seed: int, strength: float = 1.0
+):
     """The batches of `training_batches` as Grain's MapDataset: stream[s] makes that of step s."""
     pairs = dataset.pairs("train")
+
+    def another(rng):
+        return read_pair(pairs[rng.integers(len(pairs))], dataset)
 
     def read(index, rng):
         epoch, place = divmod(index, len(pairs))
         pair = pairs[order(seed, epoch, len(pairs))[place]]
-        return augment(*read_pair(pair, dataset), rng, size)
+        return augment(*read_pair(pair, dataset), rng, size, strength, another)
 
     cv2.setNumThreads(0)  # Grain's threads are the parallelism
     return (

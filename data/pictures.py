@@ -138,6 +138,17 @@ def read_pair(pair: tuple[Path, Path], dataset: Dataset) -> tuple[np.ndarray, np
     return picture, mask
 
 
+def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """To `size` (H, W), uint8: a side that shrinks by area, one that grows bilinearly."""
+    height, width = size
+    smaller = (min(width, picture.shape[1]), min(height, picture.shape[0]))
+    if smaller != picture.shape[1::-1]:
+        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+    if smaller != (width, height):
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    return picture
+
+
 def count_pixels(dataset: Dataset, split: str) -> np.ndarray:
     """Pixels of each class in the masks of a split, (C,) int64."""
     counts = np.zeros(256, np.int64)

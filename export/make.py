@@ -175,7 +175,9 @@ class Exporter:
             fine = dataclasses.replace(fine, sparsity=self.choices.sparsity)
         return finetune(
             kind, twin, fine, trained.folder / "compress" / kind,
-            lambda start: training_batches(dataset, plan.size, plan.batch, plan.seed, start),
+            lambda start: training_batches(
+                dataset, plan.size, plan.batch, plan.seed, start, plan.augment
+            ),
             self.evaluate, cli.say, weights,
         )  # fmt: skip
 

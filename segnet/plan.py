@@ -31,6 +31,9 @@ class Plan:
     damaged: str = option(
         "refuse", help="refuse, or skip: records of a packed dataset that cannot be read"
     )
+    augment: float = option(
+        1.0, type=float, help="strength: 0 none, 1 what is best by today's knowledge, 2 strong"
+    )
     seed: int = option(0, type=int, help="of everything random")
 
     def __post_init__(self):
@@ -42,3 +45,5 @@ class Plan:
                 raise Refusal(
                     f"--{name.replace('_', '-')} is {getattr(self, name)}; needed: above 0"
                 )
+        if not 0 <= self.augment <= 2:
+            raise Refusal(f"--augment is {self.augment:g}; needed: 0 to 2")
