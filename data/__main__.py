@@ -1,6 +1,7 @@
 """python -m data: datasets made, imported and checked."""
 
 import sys
+from pathlib import Path
 
 import cli
 from cli import Refusal
@@ -10,11 +11,12 @@ ABOUT = """Datasets.
 python -m data shapes DIR                   writes the built-in synthetic dataset
 python -m data import FORMAT SOURCE DIR     makes a dataset of what others have
 python -m data check DIR [--fix OUT]        finds what is wrong, repairs it elsewhere
-python -m data pack DIR OUT                 shards of many pictures, to be read fast"""
+python -m data pack DIR OUT                 shards of many pictures, to be read fast
+python -m data preview DIR                  augmentation in one picture, preview.png"""
 
 
 def main() -> None:
-    verbs = {"shapes": shapes, "import": import_, "check": check, "pack": pack}
+    verbs = {"shapes": shapes, "import": import_, "check": check, "pack": pack, "preview": preview}
     words = sys.argv[1:]
     if words and words[0] in verbs:
         verbs[words[0]](words[1:])
@@ -86,6 +88,31 @@ def count(word: str) -> int:
     if not (word.isdecimal() and 0 < int(word) < 100_000):
         raise argparse.ArgumentTypeError(f"{word}: a number from 1 to 99999 is needed")
     return int(word)
+
+
+def preview(words: list[str]) -> None:
+    parser = cli.parser(
+        "python -m data preview", "What training sees, augmentation by augmentation."
+    )
+    parser.add_argument("folder", metavar="DIR")
+    parser.add_argument(
+        "--augment", type=float, default=1.0, metavar="X", help="strength, 0 to 2 (default 1.0)"
+    )
+    parser.add_argument(
+        "--out", default="preview.png", metavar="FILE", help=".png or .jpg (default preview.png)"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
+    words = parser.parse_args(words)
+    if not 0 <= words.augment <= 2:
+        raise Refusal(f"--augment is {words.augment:g}; needed: 0 to 2")
+    if Path(words.out).exists() and not words.force:
+        raise Refusal(f"{words.out} exists. Name another --out, or add --force")
+    from data.dataset import read_dataset
+    from data.pictures import write_picture
+    from data.preview import preview
+
+    write_picture(words.out, preview(read_dataset(words.folder), words.augment))
+    print(words.out)
 
 
 def import_(words: list[str]) -> None:

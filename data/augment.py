@@ -17,14 +17,14 @@ from data.pictures import resize
 SCALE = (0.7, 1.6)  # of the picture's own size after it fits the model's
 ROTATION = 12.0  # degrees, either way
 PERSPECTIVE = 0.1  # of a side: how far a corner wanders, either way
-CLOSER = 1.6  # the most by which the crop of a rare class is enlarged
+CLOSER = 2.0  # the most by which the crop of a rare class is enlarged
 BRIGHTNESS = 0.25  # share of the full range, either way
 CONTRAST = (0.75, 1.3)
 SATURATION = (0.6, 1.5)
 EXPOSURE = 0.8  # stops, either way
 TINT = 0.1  # of a channel in linear light, either way: white balance that missed
 SHADOW = (0.2, 0.5)  # share of the light that is taken away
-BLUR = (0.002, 0.008)  # of the shorter side: standard deviation, half of a shake's length
+BLUR = (0.004, 0.01)  # of the shorter side: standard deviation, half of a shake's length
 NOISE = (2.0, 10.0)  # standard deviation in bytes
 JPEG = (10.0, 50.0)  # below quality 100
 GAMMA = 2.2  # from linear light to bytes, about
@@ -58,8 +58,9 @@ def rotate(frame, rng, reach):
 def perspective(frame, rng, reach):
     sides = np.array(frame.size[::-1])
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
-    moved = corners + reach * rng.uniform(-PERSPECTIVE, PERSPECTIVE, (4, 2))
-    return cv2.getPerspectiveTransform(np.float32(corners * sides), np.float32(moved * sides))
+    wander = reach * rng.uniform(-PERSPECTIVE, PERSPECTIVE, (4, 2))
+    ends = (np.float32(places * sides) for places in (corners, corners + wander))
+    return cv2.getPerspectiveTransform(*ends)
 
 
 def scale_crop(frame, rng, reach):
@@ -79,10 +80,21 @@ def rare_class_crop(frame, rng, reach):
         return np.eye(3)
     chosen = rng.choice(classes[classes != counts.argmax()])
     y, x = divmod(rng.choice(np.flatnonzero(sparse.ravel() == chosen)), sparse.shape[1])
-    place = frame.matrix @ [step * x, step * y, 1.0]
     zoom = CLOSER ** (reach * rng.uniform())
-    target = rng.uniform(-0.25, 0.25, 2) * frame.size[::-1]
-    return affine(zoom * np.eye(2), target - zoom * place[:2] / place[2])
+    sides = np.array(frame.size[::-1])
+    target = rng.uniform(-0.25, 0.25, 2) * sides
+    shift = target - zoom * moved(frame.matrix, [[step * x, step * y]])[0]
+    # No further than the picture's own border.
+    height, width = frame.mask.shape
+    corners = zoom * moved(frame.matrix, [[0, 0], [width, 0], [width, height], [0, height]])
+    ends = sides / 2 - corners.max(0), -sides / 2 - corners.min(0)
+    return affine(zoom * np.eye(2), np.clip(shift, np.minimum(*ends), np.maximum(*ends)))
+
+
+def moved(matrix, points):
+    """Points (N, 2) through a matrix (3, 3)."""
+    there = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+    return there[:, :2] / there[:, 2:]
 
 
 def affine(linear, shift=(0.0, 0.0)):
@@ -161,10 +173,12 @@ def jpeg(picture, rng, reach):
 
 
 def cutmix(other, rng, reach):
-    """A box. Yun et al. 2019, arXiv:1905.04899."""
-    found = np.zeros(other.shape, bool)
-    bounds = [np.sort(rng.integers(0, side + 1, 2)) for side in other.shape]
-    found[tuple(slice(*pair) for pair in bounds)] = True
+    """A box of any area, anywhere. Yun et al. 2019, arXiv:1905.04899."""
+    found, share = np.zeros(other.shape, bool), np.sqrt(rng.uniform())
+    middle = rng.uniform(size=2)
+    ends = (np.clip(middle + way * share / 2, 0, 1) * other.shape for way in (-1, 1))
+    (top, left), (bottom, right) = (np.rint(end).astype(int) for end in ends)
+    found[top:bottom, left:right] = True
     return found
 
 

@@ -7,14 +7,12 @@ import sys
 import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from mutations import PNG, chunk
 from PIL import Image
 
 from cli import Refusal
-from data.augment import geometry
 from data.batches import training_batches
 from data.dataset import Dataset, read_dataset
 from data.drawing import overlay, sheet
@@ -39,19 +37,6 @@ def test_batches_do_not_depend_on_where_they_start(shapes):
     assert whole[0][0].shape == (4, 64, 64, 3) and whole[0][1].shape == (4, 64, 64)
     other = next(training_batches(dataset, (64, 64), 4, seed=4))
     assert not np.array_equal(whole[0][0], other[0])
-
-
-def test_picture_and_mask_move_alike():
-    """The mask, fed as picture too, lands where the mask lands."""
-    mask = np.zeros((120, 90), np.uint8)
-    cv2.circle(mask, (40, 50), 25, 1, -1)
-    picture = np.repeat(mask[..., None] * 200, 3, -1)
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        moved, turned = geometry(picture, mask, rng, (96, 96))
-        assert set(np.unique(turned)) <= {0, 1, VOID}
-        inside = turned != VOID
-        assert ((moved[..., 0] > 100) == (turned == 1))[inside].mean() > 0.98
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])

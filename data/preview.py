@@ -1,0 +1,86 @@
+"""What training is given, in one picture: every augmentation alone, then all together."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from data.augment import AUGMENTATIONS, augment, chance
+from data.dataset import Dataset
+from data.drawing import overlay
+from data.labels import VOID
+from data.pictures import read_pair
+
+PICTURES = 4
+TOGETHER = 4  # rows
+SIDE = 160  # pixels, as training's own default
+GAP = 4
+CAPTION = 132  # pixels, width of the captions
+LINE = 20  # pixels, height of a line of text
+HALF_VOID = (128, 128, 128)  # RGB, of every second diagonal of void
+
+
+def preview(dataset: Dataset, strength: float, seed: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: a row each for the plain pictures, every augmentation and all together.
+
+    What stands in a row alone happens for certain there; its caption says how often in training.
+    """
+    pairs = dataset.pairs("train")
+    places = np.linspace(0, len(pairs) - 1, min(PICTURES, len(pairs))).round().astype(int)
+    chosen = [read_pair(pairs[place], dataset) for place in places]
+
+    def another(rng):
+        return chosen[rng.integers(len(chosen))]
+
+    def row(number: int, strength: float, only: str | None = None) -> list[np.ndarray]:
+        seeds = ([seed, number, column] for column in range(len(chosen)))
+        size = (SIDE, SIDE)
+        return [
+            shown(*augment(*pair, np.random.default_rng(own), size, strength, another, only),
+                  dataset.colours)
+            for pair, own in zip(chosen, seeds, strict=True)
+        ]  # fmt: skip
+
+    rows = [("resized only", row(0, 0.0))]
+    for number, entry in enumerate(AUGMENTATIONS, 1):
+        often = chance(entry, strength)
+        words = f"{often:.0%} of pictures" if often else f"not at strength {strength:g}"
+        rows.append((f"{entry.name}\n{words}", row(number, strength, entry.name)))
+    for number in range(len(rows), len(rows) + TOGETHER):
+        rows.append((f"all together\nstrength {strength:g}", row(number, strength)))
+    return sheet(rows, dataset)
+
+
+def shown(picture: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
+    """The mask on its picture, void hatched."""
+    drawn = overlay(picture, mask, colours)
+    hatched = np.add.outer(*map(np.arange, mask.shape)) // 4 % 2 == 0
+    drawn[(mask == VOID) & hatched] = HALF_VOID
+    return drawn
+
+
+def sheet(rows: list, dataset: Dataset) -> np.ndarray:
+    """(caption, pictures) of each row, in two halves side by side, and the classes below."""
+    half = -(-len(rows) // 2)
+    width = CAPTION + (SIDE + GAP) * len(rows[0][1])
+    image = Image.new("RGB", (2 * width, half * (SIDE + GAP)), "white")
+    font, draw = ImageFont.load_default(14), ImageDraw.Draw(image)
+    for number, (caption, pictures) in enumerate(rows):
+        left, top = number // half * width, number % half * (SIDE + GAP)
+        draw.text((left + GAP, top + GAP), caption, "black", font)
+        for column, picture in enumerate(pictures):
+            place = (left + CAPTION + column * (SIDE + GAP), top)
+            image.paste(Image.fromarray(picture), place)
+    return np.vstack([np.array(image), legend(dataset, 2 * width, font)])
+
+
+def legend(dataset: Dataset, width: int, font) -> np.ndarray:
+    """(H, width, 3): every class with its colour, as many lines as that takes."""
+    names = ["void", f"{dataset.classes[0]}, left as it is", *dataset.classes[1:]]
+    step = max(round(font.getlength(name)) for name in names) + 3 * LINE
+    columns = max(1, width // step)
+    image = Image.new("RGB", (width, (-(-len(names) // columns)) * LINE + GAP), "white")
+    draw = ImageDraw.Draw(image)
+    for number, (name, colour) in enumerate(zip(names, [HALF_VOID, *dataset.colours], strict=True)):
+        left, top = number % columns * step + GAP, number // columns * LINE + GAP
+        draw.rectangle((left, top, left + LINE - 6, top + LINE - 6), tuple(colour), "black")
+        draw.text((left + LINE, top - 1), name, "black", font)
+    return np.array(image)
