@@ -48,6 +48,7 @@ def theirs(dataset, size, batch, batches):
 
     from data.augment import augment
     from data.batches import AHEAD, THREADS
+    from data.labels import VOID
 
     pairs = [[str(path) for path in pair] for pair in dataset.pairs("train")]
 
@@ -59,6 +60,7 @@ def theirs(dataset, size, batch, batches):
         # As OpenCV decodes: the same pixels. The operator takes PNG as well.
         picture = tf.io.decode_jpeg(tf.io.read_file(pair[0]), 3, dct_method="INTEGER_ACCURATE")
         mask = tf.io.decode_png(tf.io.read_file(pair[1]), 1)
+        mask = tf.where(mask == dataset.void, np.uint8(VOID), mask)
         return tf.numpy_function(change, (index, picture, mask), (tf.uint8, tf.uint8))
 
     def scale(pictures, masks):

@@ -105,7 +105,7 @@ def read_mask(path: Path, dataset: Dataset) -> np.ndarray:
         )
     mask = decode_mask(path, raw, image)
     if dataset.void != VOID:
-        mask[mask == dataset.void] = VOID
+        mask = np.maximum(mask, (mask == dataset.void) * np.uint8(VOID))
     odd = (mask >= len(dataset.classes)) & (mask != VOID)
     if odd.any():
         raise Refusal(
