@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cli import Refusal, beside
+from data.cache import cached
 from data.dataset import Dataset
 from data.labels import VOID
 
@@ -150,11 +151,18 @@ def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def count_pixels(dataset: Dataset, split: str) -> np.ndarray:
-    """Pixels of each class in the masks of a split, (C,) int64."""
-    counts = np.zeros(256, np.int64)
-    for _, mask in dataset.pairs(split):
-        counts += np.bincount(read_mask(mask, dataset).ravel(), minlength=256)
-    return counts[: len(dataset.classes)]
+    """Pixels of each class in the masks of a split, (C,) int64; kept until a file changes."""
+    from tqdm import tqdm
+
+    def count() -> list[int]:
+        counts = np.zeros(256, np.int64)
+        for _, mask in tqdm(dataset.pairs(split), unit="mask", leave=False):
+            counts += np.bincount(read_mask(mask, dataset).ravel(), minlength=256)
+        return counts.tolist()
+
+    mark = dataset.fingerprint((split,))
+    found = np.array(cached(dataset.folder, f"pixels of {split}", mark, count))
+    return found[: len(dataset.classes)]
 
 
 def turned(mask: np.ndarray, orientation: int) -> np.ndarray:
