@@ -13,13 +13,11 @@ python -m export runs/NAME            makes runs/NAME/export/float32, the kit, i
 python -m export runs/NAME --recipe all    every recipe, and runs/NAME/export/report.html
 python -m export recipes              what recipes there are
 python -m export verify KIT           checks a kit on this machine
-python -m export suspects MODEL       masks that the model doubts, likely mislabelled
 python -m export score MODEL          how good a run or a .tflite is on a split of a dataset"""
 
 
 def main() -> None:
-    verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify,
-             "suspects": show_suspects}  # fmt: skip
+    verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify}
     words = sys.argv[1:]
     if words and words[0] in verbs:
         verbs[words[0]](words[1:])
@@ -141,42 +139,6 @@ def show_score(words: list[str]) -> None:
     print(f"mIoU {found['miou']:.4f}, pixel accuracy {found['pixel_accuracy']:.4f}")
     for name, value in found["iou"].items():
         print(f"  {name:20} {'absent' if value is None else format(value, '.4f')}")
-
-
-def show_suspects(words: list[str]) -> None:
-    parser = cli.parser(
-        "python -m export suspects", "Pictures whose masks the model disagrees with most."
-    )
-    parser.add_argument("model", metavar="runs/NAME|model.tflite")
-    parser.add_argument("--data", metavar="DIR", help="dataset folder (default the run's own)")
-    parser.add_argument("--split", default="train", help="train, val or test (default train)")
-    parser.add_argument("--top", type=int, default=20, metavar="N", help="how many (default 20)")
-    parser.add_argument(
-        "--html", nargs="?", const="suspects.html", metavar="FILE",
-        help="draw them too, into ./suspects.html or FILE",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="for a machine")
-    words = parser.parse_args(words)
-    from tqdm import tqdm
-
-    from export import suspects
-
-    dataset = suspects.dataset_of(words.model, words.data)
-    if suspects.trained_on(words.model, dataset, words.split):
-        cli.say("this run learnt these masks, faults included; one that was trained on other "
-                "pictures sees more: give it these with --data")  # fmt: skip
-    found = suspects.suspects(
-        words.model, dataset, words.split, lambda pairs: tqdm(pairs, unit="picture", leave=False)
-    )[: words.top]
-    if words.html:
-        suspects.write(words.html, words.model, dataset, found)
-    if words.json:
-        print(json.dumps([[str(s.picture), str(s.mask), s.share, s.said] for s in found]))
-        return
-    for suspect in found:
-        print(f"{suspect.share:7.2%} of {suspect.said:20} {suspect.mask}")
-    if words.html:
-        print(words.html)
 
 
 if __name__ == "__main__":
