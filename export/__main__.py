@@ -13,11 +13,13 @@ python -m export runs/NAME            makes runs/NAME/export/float32, the kit, i
 python -m export runs/NAME --recipe all    every recipe, and runs/NAME/export/report.html
 python -m export recipes              what recipes there are
 python -m export verify KIT           checks a kit on this machine
-python -m export score MODEL          how good a run or a .tflite is on a split of a dataset"""
+python -m export score MODEL          how good a run or a .tflite is on a split of a dataset
+python -m export suspects runs/NAME   which masks of the dataset are likely wrong"""
 
 
 def main() -> None:
-    verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify}
+    verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify,
+             "suspects": show_suspects}  # fmt: skip
     words = sys.argv[1:]
     if words and words[0] in verbs:
         verbs[words[0]](words[1:])
@@ -139,6 +141,43 @@ def show_score(words: list[str]) -> None:
     print(f"mIoU {found['miou']:.4f}, pixel accuracy {found['pixel_accuracy']:.4f}")
     for name, value in found["iou"].items():
         print(f"  {name:20} {'absent' if value is None else format(value, '.4f')}")
+
+
+def show_suspects(words: list[str]) -> None:
+    parser = cli.parser(
+        "python -m export suspects", "The masks that a run disagrees with most, in pictures."
+    )
+    parser.add_argument("run", metavar="runs/NAME", help="a finished run")
+    parser.add_argument(
+        "--data", metavar="DIR", help="dataset folder (default: what the run was trained on)"
+    )
+    parser.add_argument("--split", default="val", help="train, val or test (default val)")
+    parser.add_argument(
+        "--second", metavar="runs/OTHER",
+        help="judges the pictures that runs/NAME was trained on and this run was not",
+    )  # fmt: skip
+    parser.add_argument("--top", type=int, default=20, metavar="N", help="how many (default 20)")
+    parser.add_argument("--html", metavar="FILE", help="the page (default runs/NAME/suspects.html)")
+    parser.add_argument("--json", action="store_true", help="for a machine")
+    words = parser.parse_args(words)
+    if words.top < 1:
+        raise Refusal(f"--top is {words.top}; needed: 1 or more")
+    from data.dataset import read_dataset
+    from export.suspects import read_judge, suspects, write_page
+    from segnet.run import read_run
+
+    dataset = read_dataset(words.data or read_run(words.run)[0].data)
+    looked_at = len(dataset.pairs(words.split))
+    runs = [words.run, words.second] if words.second else [words.run]
+    found = suspects(dataset, words.split, [read_judge(run, dataset) for run in runs])[: words.top]
+    page = Path(words.html or Path(words.run) / "suspects.html")
+    write_page(page, dataset, words.split, looked_at, found)
+    if words.json:
+        print(json.dumps([one.plain() for one in found]))
+        return
+    for one in found:
+        print(f"{one.score:.3f}  {one.pair[1]}  {one.said()}")
+    print(page)
 
 
 if __name__ == "__main__":
