@@ -20,12 +20,12 @@ import cv2
 import numpy as np
 
 from cli import Refusal, beside, say
-from data.batches import to_input
+from data.batches import resize, to_input
 from data.dataset import Dataset, read_dataset
 from data.drawing import overlay
 from data.labels import VOID
 from data.pictures import read_bytes, read_pair
-from export.report import DIFFERENT, percent, uri
+from export.report import DIFFERENT, SIDE, percent, uri
 from export.score import keras_function
 from segnet.metrics import to_mask
 
@@ -119,9 +119,12 @@ def find(pair: tuple[Path, Path], dataset: Dataset, judge: Judge) -> Finding:
 
 def looked_at(picture, mask, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
     """(mask at the model's size, logits)."""
-    to = judge.size[::-1]
     logits = judge.function(to_input(picture, judge.size)[None])[0]
-    return cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST_EXACT), logits
+    return nearest(mask, judge.size), logits
+
+
+def nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def weigh(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -179,7 +182,7 @@ def trained_on(folder, data, fingerprint: str, dataset: Dataset) -> Dataset:
             f"{dataset.folder}/train is taken for it")  # fmt: skip
         return dataset
     if changed:
-        say(f"note: {data} has changed since {folder} was trained; "
+        say(f"note: {data} was changed or copied since {folder} was trained; "
             "what is in its train/ today is taken for what it saw")  # fmt: skip
     return own
 
@@ -209,9 +212,11 @@ def panels(one: Suspect, dataset: Dataset) -> list[tuple[str, str]]:
     """(caption, data URI): the picture, its mask, the model's and where they part."""
     picture, mask = read_pair(one.pair, dataset)
     small, logits = looked_at(picture, mask, one.judge)
-    guess = to_mask(logits, mask.shape)
+    larger = max(1.0, SIDE / max(mask.shape))  # JPEG blurs what is drawn in a few pixels
+    size = tuple(round(larger * side) for side in mask.shape)
     counts = np.uint8(weigh(logits, small) > 0)
-    counts = cv2.resize(counts, mask.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT) > 0
+    picture, mask, counts = resize(picture, size), nearest(mask, size), nearest(counts, size) > 0
+    guess = to_mask(logits, size)
     differs = (guess != mask) & (mask != VOID)
     drawn = np.repeat(picture.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
     drawn[differs], drawn[differs & counts] = THIN, DIFFERENT
