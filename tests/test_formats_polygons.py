@@ -4,6 +4,7 @@ import base64
 import importlib.util
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,8 @@ def test_compressed_runs_are_those_of_pycocotools():
     for _ in range(50):
         area = np.asfortranarray(rng.random((37, 23)) < rng.random() ** 2, np.uint8)
         text_ = mask.encode(area)["counts"].decode()
-        assert np.array_equal(runs({"size": [37, 23], "counts": text_}, (37, 23), HERE), area > 0)
+        back = runs({"size": [37, 23], "counts": text_}, (37, 23), HERE)
+        assert np.array_equal(mask.decode(back), area)
     assert uncompressed("0", HERE) == [0]
 
 
@@ -103,10 +105,9 @@ def test_runs_that_would_write_beyond_the_picture(counts, why):
     ("change", "why"),
     [
         ({"file_name": "../a1.jpg"}, "leads out of"),
+        ({"file_name": "."}, "is no file name"),
         ({"file_name": "/etc/passwd"}, "leads out of"),
         ({"file_name": "none.jpg"}, "the picture none.jpg is not there"),
-        ({"height": 10**9}, "too many"),
-        ({"width": "24"}, "no size of a picture"),
     ],
 )
 def test_coco_pictures_that_cannot_be(tmp_path, change, why):
@@ -119,6 +120,92 @@ def test_coco_pictures_that_cannot_be(tmp_path, change, why):
     assert len(found.items) == 3
     (line,) = found.broken
     assert why in line and "instances_train.json" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"height": 10**9}, "too many"),
+        ({"width": "24"}, "no size of a picture"),
+        ({"height": 10_000, "width": 10_000}, "10000x10000 (HxW), a1.jpg is 20x24"),
+    ],
+)
+def test_coco_sizes_that_a_picture_does_not_have(tmp_path, change, why):
+    source = changed(tmp_path, lambda tree: tree["images"][0].update(change))
+    with pytest.raises(Refusal, match=re.escape(why)):
+        found_in("coco", source).items[0].mask()
+
+
+def changed(folder, change, name="coco"):
+    """A sound source whose JSON file `change` has changed."""
+    source = SOURCES[name](folder / "in")
+    (path,) = source.rglob("*.json")
+    tree = json.loads(path.read_text())
+    change(tree)
+    path.write_text(json.dumps(tree))
+    return source
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "why"),
+    [
+        # 400,000 corners, each across the picture: what pycocotools takes 80 bytes a pixel for.
+        ([[0, 0, 300, 300] * 100_000], "pixels around"),
+        ([[0, 0, 1e9, 0, 0, 1]], "leaves the picture by far"),
+        ([[0, 0, 1, 0, 0]], "pairs of numbers"),
+        ([[[0, 0, 1], [0, 1, 2]]], "pairs of numbers"),
+        ([{}], "pairs of numbers"),
+        ("x", "neither polygons nor runs"),
+    ],
+)
+def test_coco_polygons_that_are_none(tmp_path, segmentation, why):
+    def change(tree):
+        tree["annotations"][1]["segmentation"] = segmentation
+
+    with pytest.raises(Refusal, match=why):
+        found_in("coco", changed(tmp_path, change)).items[1].mask()
+
+
+def test_coco_numbers_of_categories_are_each_files_own(tmp_path):
+    source = SOURCES["coco"](tmp_path)
+    path = source / "annotations/instances_train.json"
+    tree = json.loads(path.read_text())
+    tree["categories"] = [{"id": 3, "name": "bird"}, {"id": 7, "name": "dog"}]
+    path.with_name("instances_val.json").write_text(json.dumps(tree))
+    found = found_in("coco", source)
+    assert found.classes == ["background", "bird", "cat", "dog"]
+    ids = {item.split: np.unique(item.mask()).tolist() for item in found.items[1::4]}
+    assert ids == {"train": [0, 2], "val": [0, 1]}
+
+
+def test_coco_pictures_of_one_name_in_two_folders(tmp_path):
+    """Told by the folder in the name, of the JSON file, or of the split; else refused."""
+    category = [{"id": 1, "name": "cat"}]
+    for index, folder in enumerate(("train", "val", "other")):
+        picture(tmp_path / folder / "a.jpg", index)
+    for path, name in {
+        "train/_annotations.coco.json": "a.jpg",
+        "here/val.json": "a.jpg",
+        "here/x.json": "other/a.jpg",
+        "here/unsaid.json": "a.jpg",
+    }.items():
+        images = [{"id": 1, "file_name": name, "height": 20, "width": 24}]
+        tree = {"images": images, "annotations": [], "categories": category}
+        text(tmp_path / path, json.dumps(tree))
+    found = found_in("coco", tmp_path)
+    seen = {(item.picture.parent.name, item.split) for item in found.items}
+    assert seen == {("train", "train"), ("val", "val"), ("other", None)}
+    (line,) = found.broken
+    assert "unsaid.json: which a.jpg is meant" in line
+
+
+def test_coco_annotations_of_other_pictures_alone(tmp_path):
+    def change(tree):
+        for image in tree["images"]:
+            image["id"] = str(image["id"])
+
+    found = found_in("coco", changed(tmp_path, change))
+    assert not found.items and "no annotation is of a picture" in found.broken[0]
 
 
 def test_panoptic_is_an_independent_reading():

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import numpy as np
+from typing import NamedTuple
 
 from cli import Refusal
 from data.archives import opened
@@ -14,9 +13,10 @@ from data.formats.polygons import (
     corners,
     inside,
     items_of,
-    polygon,
+    outlined,
+    painted,
     runs,
-    shape_of,
+    shape_in,
     split_in,
     trees,
 )
@@ -42,31 +42,71 @@ class Pictures:
             for path in files_below(folder):
                 self.by_name.setdefault(path.name, []).append(path)
 
-    def find(self, name, source: Path, json_file: Path, split: str | None) -> Path:
-        """Raises Refusal. Of several the one whose path ends as the name does, then its split's."""
-        wanted = inside(source, name, json_file)
-        paths = self.by_name.get(wanted.name, [])
-        tail = wanted.relative_to(source).parts
-        paths = [path for path in paths if path.parts[-len(tail) :] == tail] or paths
-        of_split = [path for path in paths if split and split_of(path) == split]
+    def find(self, name, near: Path, json_file: Path, split: str | None = None) -> Path:
+        """Of several, the one whose path ends as the name does, that lies in `near`, or in a folder
+        of the split. Raises Refusal when there is none, and when there are several still."""
+        tail = inside(near, name, json_file).relative_to(near).parts
+        paths = self.by_name.get(tail[-1], [])
+        for fits in (
+            lambda path: path.parts[-len(tail) :] == tail,
+            lambda path: path == near.joinpath(*tail),
+            lambda path: split and split_of(path) == split,
+        ):
+            paths = list(filter(fits, paths)) or paths
         if not paths:
             raise Refusal(f"{json_file}: the picture {name} is not there")
-        return (of_split or paths)[0]
+        if len(paths) > 1:
+            raise Refusal(f"{json_file}: which {name} is meant, {paths[0]} or {paths[1]}?")
+        return paths[0]
+
+
+class Record(NamedTuple):
+    """A JSON file. split: of the pictures in it. place: id of a category to that of its class."""
+
+    path: Path
+    tree: dict
+    split: str | None
+    place: dict[int, int]
 
 
 def read(source: Path, words) -> Found:
     source, folder = source_of(source)
     pictures = Pictures([Path(words.images)] if words.images else [folder])
-    records, broken = trees(json_files(source, "instances"))
-    names = {id_: name for path, tree in records for id_, name in categories(tree, path).items()}
-    others = (name for _, name in sorted(names.items()) if name != BACKGROUND)
-    classes = [BACKGROUND, *dict.fromkeys(others)]
-    place = {id_: classes.index(name) for id_, name in names.items()}
+    classes, records, broken = records_of(json_files(source, "instances"), folder, [BACKGROUND])
     items = []
-    for path, tree in records:
-        for found in each(path, tree, folder, pictures, place):
+    for record in records:
+        for found in each(record, pictures):
             (broken if isinstance(found, str) else items).append(found)
     return Found(classes, items, broken)
+
+
+def records_of(files: list[Path], folder: Path, classes: list[str]):
+    """(class names, records, what is broken). A number may mean another category in each file.
+
+    classes: those that stand before the categories'. Raises Refusal when no file is sound.
+    """
+    found, broken = trees(files)
+    named = []
+    for path, tree in found:
+        try:
+            named.append((path, tree, categories(tree, path)))
+        except Refusal as refusal:
+            broken.append(str(refusal))
+    if not named:
+        raise Refusal(broken[0])
+    everything = sorted(pair for *_, names in named for pair in names.items())
+    classes = list(dict.fromkeys([*classes, *(name for _, name in everything)]))
+    at = {name: index for index, name in enumerate(classes)}
+    records = [
+        Record(
+            path,
+            tree,
+            split_in(path.stem) or split_of(path.relative_to(folder)),
+            {id_: at[name] for id_, name in names.items()},
+        )
+        for path, tree, names in named
+    ]
+    return classes, records, broken
 
 
 def source_of(source: Path) -> tuple[Path, Path]:
@@ -97,48 +137,49 @@ def categories(tree, path: Path) -> dict[int, str]:
     return found
 
 
-def each(path, tree, folder, pictures, place) -> Iterator[Item | str]:
+def each(record: Record, pictures: Pictures) -> Iterator[Item | str]:
     """An item a picture, or what is broken about it."""
-    shapes = {}
-    for entry in items_of(tree, "annotations", path):
-        if isinstance(entry.get("image_id"), (int, str)):
-            shapes.setdefault(entry["image_id"], []).append(entry)
-    split = split_in(path.stem)
-    for image in items_of(tree, "images", path):
+    shapes, path = {}, record.path
+    images = items_of(record.tree, "images", path)
+    for entry in items_of(record.tree, "annotations", path):
+        shapes.setdefault(key_of(entry.get("image_id")), []).append(entry)
+    shapes.pop(None, None)
+    if shapes and shapes.keys().isdisjoint(key_of(image.get("id")) for image in images):
+        yield f"{path}: no annotation is of a picture that is listed"
+        return
+    for image in images:
         try:
-            picture = pictures.find(image.get("file_name"), folder, path, split)
-            shape = shape_of(image.get("height"), image.get("width"), path)
+            picture = pictures.find(image.get("file_name"), path.parent, path, record.split)
         except Refusal as refusal:
             yield str(refusal)
             continue
-        id_ = image.get("id")
-        drawn = shapes.get(id_, []) if isinstance(id_, (int, str)) else []
-        mask = partial(instances, drawn, shape, place, path, picture.name)
-        yield Item(picture.stem, picture, mask, split, turned=False)
+        said = (image.get("height"), image.get("width"))
+        drawn = shapes.get(key_of(image.get("id")), [])
+        mask = partial(instances, drawn, picture, said, record.place, path)
+        yield Item(picture.stem, picture, mask, record.split, turned=False)
 
 
-def instances(entries: list[dict], shape, place: dict[int, int], path: Path, name: str):
+def key_of(id_):
+    """A picture's id, or None for what cannot be one."""
+    return id_ if isinstance(id_, (int, float, str)) else None
+
+
+def instances(entries: list[dict], picture: Path, said, place: dict[int, int], path: Path):
     """The mask (H, W): crowds below, then from the largest to the smallest."""
-    mask = np.zeros(shape, np.int32)
-    drawn = []
+    shape, layers = shape_in(picture, said, path), []
     for entry in entries:
-        category, crowd = entry.get("category_id"), entry.get("iscrowd")
+        category = entry.get("category_id")
         if not isinstance(category, int) or category not in place:
-            raise Refusal(f"{path}: {name} has an annotation of category {category!r}, unknown")
-        covered = region(entry.get("segmentation"), shape, path)
-        drawn.append((not crowd, -int(covered.sum()), -1 if crowd else place[category], covered))
-    for *_, id_, covered in sorted(drawn, key=lambda each: each[:2]):
-        mask[covered] = id_
-    return mask
+            raise Refusal(f"{path}: {picture.name} has an annotation of category {category!r}")
+        id_ = -1 if entry.get("iscrowd") else place[category]
+        layers.append((id_, region(entry.get("segmentation"), shape, path)))
+    return painted(layers, shape)
 
 
-def region(segmentation, shape, path: Path) -> np.ndarray:
-    """(H, W) bool of polygons or runs."""
+def region(segmentation, shape, path: Path) -> dict | None:
+    """What polygons or runs cover, as pycocotools keeps it."""
     if isinstance(segmentation, dict):
         return runs(segmentation, shape, path)
     if not isinstance(segmentation, list):
         raise Refusal(f"{path}: a segmentation is neither polygons nor runs")
-    covered = np.zeros(shape, bool)
-    for numbers in segmentation:
-        covered |= polygon(corners(numbers, shape, path), shape)
-    return covered
+    return outlined([corners(numbers, shape, path) for numbers in segmentation], shape)

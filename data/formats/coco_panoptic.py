@@ -7,9 +7,17 @@ import numpy as np
 
 from cli import Refusal
 from data.formats import Found, Item
-from data.formats.coco import Pictures, add_arguments, categories, json_files, source_of
+from data.formats.coco import (
+    Pictures,
+    Record,
+    add_arguments,
+    json_files,
+    key_of,
+    records_of,
+    source_of,
+)
 from data.formats.masks import read_colours
-from data.formats.polygons import items_of, split_in, trees
+from data.formats.polygons import items_of
 
 __all__ = ["ABOUT", "add_arguments", "read"]
 
@@ -21,18 +29,16 @@ crowds are not scored."""
 def read(source: Path, words) -> Found:
     source, folder = source_of(source)
     pictures = Pictures([Path(words.images)] if words.images else [folder])
-    records, broken = trees(json_files(source, "panoptic"))
-    names = {id_: name for path, tree in records for id_, name in categories(tree, path).items()}
-    classes = list(dict.fromkeys(name for _, name in sorted(names.items())))
-    place = {id_: classes.index(name) for id_, name in names.items()}
+    drawn = Pictures([folder])
+    classes, records, broken = records_of(json_files(source, "panoptic"), folder, [])
     items = []
-    for path, tree in records:
-        files = file_names(tree, path)
-        for entry in items_of(tree, "annotations", path):
+    for record in records:
+        files = file_names(record.tree, record.path)
+        for entry in items_of(record.tree, "annotations", record.path):
             if "segments_info" not in entry:
                 continue  # instances, which tell no segments
             try:
-                items.append(item(entry, files, path, folder, pictures, place))
+                items.append(item(entry, files, record, pictures, drawn))
             except Refusal as refusal:
                 broken.append(str(refusal))
     if not items and not broken:
@@ -43,34 +49,24 @@ def read(source: Path, words) -> Found:
 def file_names(tree, path: Path) -> dict:
     """Id of a picture to its file's name."""
     return {
-        image["id"]: image.get("file_name")
-        for image in items_of(tree, "images", path)
-        if isinstance(image.get("id"), (int, str))
+        key_of(image.get("id")): image.get("file_name") for image in items_of(tree, "images", path)
     }
 
 
-def item(entry: dict, files: dict, path: Path, folder: Path, pictures: Pictures, place) -> Item:
-    split = split_in(path.stem)
-    id_ = entry.get("image_id")
-    if not isinstance(id_, (int, str)) or id_ not in files:
+def item(entry: dict, files: dict, record: Record, pictures: Pictures, drawn: Pictures) -> Item:
+    path, id_ = record.path, entry.get("image_id")
+    if key_of(id_) is None or key_of(id_) not in files:
         raise Refusal(f"{path}: an annotation is of the picture {id_!r}, which is not listed")
-    picture = pictures.find(files[id_], folder, path, split)
-    drawn = png_of(entry.get("file_name"), path, folder, pictures)
-    ids = partial(segments, drawn, entry.get("segments_info"), place, path)
-    return Item(picture.stem, picture, ids, split, turned=False)
-
-
-def png_of(name, path: Path, folder: Path, pictures: Pictures) -> Path:
-    """The PNG in the folder that is called as the JSON file is, else anywhere."""
-    found = pictures.find(name, folder, path, None)
-    beside = path.with_suffix("") / found.name
-    return beside if beside.is_file() else found
+    picture = pictures.find(files[key_of(id_)], path.parent, path, record.split)
+    png = drawn.find(entry.get("file_name"), path.with_suffix(""), path)
+    ids = partial(segments, png, entry.get("segments_info"), record.place, path)
+    return Item(picture.stem, picture, ids, record.split, turned=False)
 
 
 def segments(drawn: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
     """The mask (H, W) of a PNG whose colour is the segment's number, red lowest."""
-    red, green, blue = (read_colours(drawn) >> shift & 255 for shift in (16, 8, 0))
-    numbers = red | green << 8 | blue << 16
+    colours = read_colours(drawn)  # 0xRRGGBB
+    numbers = colours >> 16 | colours & 0xFF00 | (colours & 255) << 16
     known = {0: -1}
     for info in infos if isinstance(infos, list) else []:
         if isinstance(info, dict) and isinstance(info.get("id"), int):

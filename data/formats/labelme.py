@@ -14,8 +14,8 @@ from cli import Refusal
 from data.archives import opened, temporary
 from data.formats import Found, Item
 from data.formats.masks import ENDINGS, decoded, files_below, read_lines, split_of
-from data.formats.polygons import corners, items_of, read_tree, shape_of
-from data.pictures import FORMATS, open_picture
+from data.formats.polygons import corners, items_of, read_tree, shape_in
+from data.pictures import FORMATS, MOST_PIXELS
 from data.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder (or zip) with labelme's NAME.json, beside their pictures or with them
@@ -26,7 +26,8 @@ occur. What no shape covers is background."""
 IGNORED, GROUND = "__ignore__", "_background_"
 LINE = 10  # pixels, width of lines; labelme.utils.shape_to_mask
 POINT = 5  # pixels, radius of points; likewise
-CORNERS = {"circle": 2, "rectangle": 2, "line": 2, "point": 1, "mask": 2}
+CORNERS = {"circle": 2, "rectangle": 2, "line": 2, "point": 1, "mask": 2,
+           "oriented_rectangle": 4}  # fmt: skip
 
 
 def add_arguments(parser) -> None:
@@ -44,19 +45,24 @@ def read(source: Path, words) -> Found:
             tree = read_tree(path)
             shapes = items_of(tree, "shapes", path)
             picture = picture_of(tree, path, source)
-            shape = shape_in(picture, tree, path)
         except Refusal as refusal:
             broken.append(str(refusal))
             continue
         labels |= dict.fromkeys(s["label"] for s in shapes if isinstance(s.get("label"), str))
-        items.append((path, shapes, picture, shape))
+        said = (tree.get("imageHeight"), tree.get("imageWidth"))
+        items.append((path, shapes, picture, said))
     named = list_of_labels(source, words, labels)
     scored = [name for name in named if name not in (IGNORED, GROUND, BACKGROUND)]
     place = {name: index for index, name in enumerate([BACKGROUND, *scored])}
     place |= {GROUND: 0, IGNORED: -1}
     made = [
-        Item(path.stem, picture, partial(draw, shapes, shape, place, path), split_of(path))
-        for path, shapes, picture, shape in items
+        Item(
+            path.stem,
+            picture,
+            partial(draw, shapes, picture, said, place, path),
+            split_of(path.relative_to(source)),
+        )
+        for path, shapes, picture, said in items
     ]
     return Found([BACKGROUND, *scored], made, broken)
 
@@ -73,12 +79,12 @@ def picture_of(tree: dict, path: Path, source: Path) -> Path:
     name = tree.get("imagePath")
     named = path.parent / name.replace("\\", "/") if isinstance(name, str) else path
     inside = within(source, named)
-    if inside and named.suffix.lower() in ENDINGS and named.is_file():
+    if inside and named.suffix.lower() in ENDINGS and there(named):
         return named
     if isinstance(tree.get("imageData"), str):
         return unpacked(tree["imageData"], path)
     for ending in ENDINGS:
-        if path.with_suffix(ending).is_file():
+        if there(path.with_suffix(ending)):
             return path.with_suffix(ending)
     why = "is not there" if inside else f"leads out of {source}"
     raise Refusal(f"{path}: its picture {name!r} {why}, and imageData holds none")
@@ -88,6 +94,13 @@ def within(source: Path, path: Path) -> bool:
     try:
         return path.resolve().is_relative_to(source.resolve())
     except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for a file
         return False
 
 
@@ -103,23 +116,9 @@ def unpacked(text: str, path: Path) -> Path:
     return target
 
 
-def shape_in(picture: Path, tree: dict, path: Path) -> tuple[int, int]:
-    """(H, W) of the mask. Raises Refusal when the file and its picture disagree."""
-    _, header = open_picture(picture)
-    found = (header.height, header.width)
-    said = (tree.get("imageHeight"), tree.get("imageWidth"))
-    if said == (None, None):
-        return found
-    shape = shape_of(*said, path)
-    if shape not in (found, found[::-1]):
-        raise Refusal(
-            f"{path} is of {said[0]}x{said[1]} (HxW), {picture.name} {found[0]}x{found[1]}"
-        )
-    return shape
-
-
-def draw(shapes: list[dict], shape, place: dict[str, int], path: Path) -> np.ndarray:
+def draw(shapes: list[dict], picture: Path, said, place: dict[str, int], path: Path):
     """The mask (H, W), as labelme draws it: one shape after the other."""
+    shape = shape_in(picture, said, path)
     mask = np.zeros(shape, np.int32)
     for entry in shapes:
         label = entry.get("label")
@@ -149,9 +148,11 @@ def covered(entry: dict, shape, path: Path) -> np.ndarray:
         disc(pen, *xy[0], POINT)
     elif kind == "rectangle":
         pen.rectangle([*points.min(0).tolist(), *points.max(0).tolist()], outline=1, fill=1)
-    elif kind in ("line", "linestrip"):
+    elif kind == "line":
         pen.line(xy, fill=1, width=LINE)
-    elif kind == "polygon":
+    elif kind == "linestrip":
+        pen.line(xy, fill=1, width=LINE, joint="curve")
+    elif kind in ("polygon", "oriented_rectangle"):
         if len(xy) < 3:
             raise Refusal(f"{path}: a polygon needs 3 points, came {len(xy)}")
         pen.polygon(xy, outline=1, fill=1)
@@ -165,16 +166,26 @@ def disc(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:
 
 
 def pasted(text, points: np.ndarray, shape, path: Path) -> np.ndarray:
-    """A small mask, a PNG in base64, in the box between two corners."""
+    """A small mask, a PNG in base64, from the first corner on, as far as the second and the picture
+    go. Between whole pixels only the first corner counts: labelme rounds each by itself."""
     try:
         raw = base64.b64decode(text, validate=True)
         image = Image.open(io.BytesIO(raw), formats=("PNG",))
     except (OSError, ValueError, TypeError, binascii.Error) as error:
         raise Refusal(f"{path}: a mask is no PNG in base64") from error
-    whole = np.zeros(shape, bool)
-    x, y = points.min(0).astype(int).tolist()
-    if not (x >= 0 and y >= 0 and y + image.height <= shape[0] and x + image.width <= shape[1]):
-        raise Refusal(f"{path}: a mask of {image.height}x{image.width} leaves the picture")
-    small = decoded(path, image, "L") > 0
-    whole[y : y + image.height, x : x + image.width] = small
+    (x, y), (right, bottom) = points.round().astype(int).tolist()
+    high, wide = bottom - y + 1, right - x + 1
+    if (points != points.round()).any():
+        high, wide = image.height, image.width
+    too_large = image.width * image.height > MOST_PIXELS
+    if too_large or not (0 < high <= image.height and 0 < wide <= image.width):
+        raise Refusal(
+            f"{path}: a mask of {image.height}x{image.width} (HxW) for a box of {high}x{wide}"
+        )
+    small, whole = decoded(path, image) != 0, np.zeros(shape, bool)
+    if small.ndim != 2:
+        raise Refusal(f"{path}: a mask of mode {image.mode}; needed: one channel")
+    top, left = max(0, -y), max(0, -x)
+    small = small[top : max(0, min(high, shape[0] - y)), left : max(0, min(wide, shape[1] - x))]
+    whole[y + top :, x + left :][: small.shape[0], : small.shape[1]] = small
     return whole

@@ -112,6 +112,8 @@ def read_colours(path: Path) -> np.ndarray:
 
 
 def read_text(path: Path) -> str:
+    if not readable(path):
+        raise Refusal(f"{path} is no file")
     try:
         if path.stat().st_size > MOST_TEXT:
             raise Refusal(f"{path} has {path.stat().st_size} bytes; a list of names is shorter")

@@ -9,10 +9,12 @@ import numpy as np
 
 from cli import Refusal
 from data.formats.masks import SPLIT_OF
-from data.pictures import MOST_PIXELS
+from data.pictures import MOST_PIXELS, open_picture
 
 MOST_JSON = 1 << 30  # bytes
 FAR = 16  # sides of the picture, beyond which a corner is no corner
+LONGEST = 65_535  # pixels, JPEG's own limit; of longer sides FAR counts this much
+MOST_OUTLINE = 2_000_000  # pixels around a polygon; pycocotools takes 80 bytes for each
 
 
 def read_tree(path: Path):
@@ -42,28 +44,63 @@ def shape_of(height, width, path: Path) -> tuple[int, int]:
     return height, width
 
 
+def shape_in(picture: Path, said: tuple, path: Path) -> tuple[int, int]:
+    """(H, W) of a picture, which must be what the file `path` says of it, turned or not.
+
+    said: (height, width), both None where the file says nothing.
+    """
+    _, header = open_picture(picture)
+    found = (header.height, header.width)
+    if said == (None, None):
+        return found
+    shape = shape_of(*said, path)
+    if shape not in (found, found[::-1]):
+        raise Refusal(
+            f"{path} is of {shape[0]}x{shape[1]} (HxW), {picture.name} is {found[0]}x{found[1]}"
+        )
+    return shape
+
+
 def corners(numbers, shape: tuple[int, int], path: Path) -> np.ndarray:
     """(N, 2) x, y of [[x, y], ...] or [x, y, x, y, ...]. Raises Refusal for what is no polygon."""
     try:
-        points = np.array(numbers, np.float64).reshape(-1, 2)
+        points = np.array(numbers, np.float64)
+        points = points.reshape(-1, 2) if points.ndim == 1 else points
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError
     except (ValueError, TypeError, OverflowError):
         raise Refusal(f"{path}: a polygon holds something else than pairs of numbers") from None
-    if not np.isfinite(points).all() or np.abs(points).max(initial=0) > FAR * max(shape):
+    if not np.abs(points).max(initial=0) <= FAR * min(max(shape), LONGEST):
         raise Refusal(f"{path}: a polygon leaves the picture by far")
+    around = np.hypot(*(points - np.roll(points, 1, 0)).T).sum()
+    if around > MOST_OUTLINE:
+        raise Refusal(f"{path}: a polygon is {int(around)} pixels around, the most {MOST_OUTLINE}")
     return points
 
 
-def polygon(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) bool, filled as COCO fills it."""
+def outlined(polygons: list[np.ndarray], shape: tuple[int, int]) -> dict | None:
+    """What polygons cover together, as pycocotools keeps it; None where it is nothing."""
     from pycocotools import mask
 
-    if len(points) < 3:
-        return np.zeros(shape, bool)
-    return mask.decode(mask.frPyObjects([points.ravel().tolist()], *shape))[..., 0].astype(bool)
+    flat = [points.ravel().tolist() for points in polygons if len(points) > 2]
+    return mask.merge(mask.frPyObjects(flat, *shape)) if flat else None
 
 
-def runs(segmentation: dict, shape: tuple[int, int], path: Path) -> np.ndarray:
-    """(H, W) bool of COCO's runs, column by column, compressed or not.
+def painted(layers: list[tuple[int, dict | None]], shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) int32: id by id what it covers, -1 lowest, then from the largest to the smallest.
+
+    Decoded one by one: a hundred of them would not fit into memory.
+    """
+    from pycocotools import mask
+
+    painted_, seen = np.zeros(shape, np.int32), [layer for layer in layers if layer[1]]
+    for id_, covered in sorted(seen, key=lambda layer: (layer[0] != -1, -int(mask.area(layer[1])))):
+        painted_[mask.decode(covered) > 0] = id_
+    return painted_
+
+
+def runs(segmentation: dict, shape: tuple[int, int], path: Path) -> dict:
+    """COCO's runs, column by column, compressed or not, as pycocotools keeps them.
 
     They are counted first: pycocotools writes as far as they say.
     """
@@ -78,8 +115,7 @@ def runs(segmentation: dict, shape: tuple[int, int], path: Path) -> np.ndarray:
         raise Refusal(f"{path}: the counts of runs are no list of numbers")
     if sum(counts) != math.prod(shape):
         raise Refusal(f"{path}: runs of {sum(counts)} pixels, the picture has {math.prod(shape)}")
-    encoded = mask.frPyObjects({"size": list(shape), "counts": counts}, *shape)
-    return mask.decode(encoded).astype(bool)
+    return mask.frPyObjects({"size": list(shape), "counts": counts}, *shape)
 
 
 def uncompressed(text: str, path: Path) -> list[int]:
@@ -131,6 +167,8 @@ def inside(source: Path, name, path: Path) -> Path:
     if not isinstance(name, str) or not name or "\0" in name:
         raise Refusal(f"{path}: {name!r} is no file name")
     parts = Path(name.replace("\\", "/"))
+    if not parts.name:
+        raise Refusal(f"{path}: {name!r} is no file name")
     if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
-        raise Refusal(f"{path}: {name!r} leads out of {source}")
+        raise Refusal(f"{path}: {name!r} leads out of its folder")
     return source / parts

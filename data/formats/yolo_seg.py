@@ -1,59 +1,98 @@
 """YOLO's segmentation labels: a class and a polygon a line, as shares of width and height."""
 
 from functools import partial
-from pathlib import Path
+from itertools import chain, dropwhile
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from cli import Refusal
 from data.archives import opened
 from data.formats import Found, Item
-from data.formats.masks import ENDINGS, files_below, read_lines, read_text, split_of
-from data.formats.polygons import corners, polygon
+from data.formats.masks import ENDINGS, SPLIT_OF, files_below, read_lines, read_text, split_of
+from data.formats.polygons import corners, outlined, painted
 from data.pictures import open_picture
 from data.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder (or zip) with pictures below images, labels below labels, and names in
-data.yaml (or another .yaml) or classes.txt. A folder called train, val or test gives the split.
-What no polygon covers is background; of two the smaller lies on top."""
+data.yaml (or another .yaml) or classes.txt. Its train, val and test, or folders called so, give
+the split. What no polygon covers is background; of two the smaller lies on top."""
 
 
 def read(source: Path, words) -> Found:
     source = opened(source)
-    classes = names(source)
-    items, broken = [], []
+    tree = settings(source)
+    classes, splits = names(tree, source), split_places(tree, source)
+    items = []
     for path in files_below(source):
-        if path.suffix.lower() not in ENDINGS:
-            continue
-        labels = labels_of(path, source)
+        labels = labels_of(path, source) if path.suffix.lower() in ENDINGS else None
         if labels is None:
             continue
-        below = path.relative_to(source)
         mask = partial(draw, path, labels, len(classes))
-        items.append(Item(path.stem, path, mask, split_of(below), turned=False))
+        said = [splits[place] for place in (path, *path.parents) if place in splits]
+        split = said[0] if said else split_of(path.relative_to(source))
+        items.append(Item(path.stem, path, mask, split, turned=False))
     if not items:
         raise Refusal(f"{source} holds no pictures below a folder images with labels beside it")
-    return Found([BACKGROUND, *classes], items, broken)
+    return Found([BACKGROUND, *classes], items, [])
 
 
-def names(source: Path) -> list[str]:
-    """Of "names" in a .yaml, a list or numbers to names, or of classes.txt. Raises Refusal."""
+def settings(source: Path) -> dict:
+    """What data.yaml says, or the first other .yaml with names; {} where there is none."""
     import yaml
 
-    for path in sorted([*source.glob("*.yaml"), *source.glob("*.yml")]):
+    files = sorted([*source.glob("*.yaml"), *source.glob("*.yml")])
+    for path in sorted(files, key=lambda path: path.stem != "data"):
         try:
             tree = yaml.safe_load(read_text(path))
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
+        except Refusal:
+            raise
+        except Exception as error:  # PyYAML meets a wrong tag with whatever it stumbles over
             raise Refusal(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-        found = tree.get("names") if isinstance(tree, dict) else None
-        if isinstance(found, dict) and set(found) == set(range(len(found))):
-            found = [found[index] for index in range(len(found))]
-        if not isinstance(found, list) or not found or not all(isinstance(n, str) for n in found):
-            raise Refusal(f"{path} has no names: write names: [cat, dog]")
-        return unlike_background(found)
-    if (source / "classes.txt").is_file():
-        return unlike_background(read_lines(source / "classes.txt"))
-    raise Refusal(f"{source / 'data.yaml'} is missing: write names: [cat, dog] in it")
+        if isinstance(tree, dict) and "names" in tree:
+            return tree
+    return {}
+
+
+def names(tree: dict, source: Path) -> list[str]:
+    """Of "names", a list or numbers to names, or of classes.txt. Raises Refusal."""
+    found = tree.get("names")
+    if found is None and (source / "classes.txt").is_file():
+        found = read_lines(source / "classes.txt")
+    if isinstance(found, dict) and set(found) == set(range(len(found))):
+        found = [found[index] for index in range(len(found))]
+    if not isinstance(found, list) or not found or not all(isinstance(n, str) for n in found):
+        raise Refusal(f"{source / 'data.yaml'} has no names: write names: [cat, dog] in it")
+    return unlike_background(found)
+
+
+def split_places(tree: dict, source: Path) -> dict[Path, str]:
+    """Folder or picture to its split, of what stands under train, val and test.
+
+    What lies outside the source, as paths of another machine do, is left out.
+    """
+    bases, found = [*below(tree.get("path", "."), source), source], {}
+    for key, split in SPLIT_OF.items():
+        value = tree.get(key)
+        for word in value if isinstance(value, list) else [value]:
+            for place in (place for base in bases for place in below(word, base)):
+                listed = read_lines(place) if place.suffix == ".txt" else []
+                for named in [place, *chain.from_iterable(below(n, place.parent) for n in listed)]:
+                    found.setdefault(named, split)
+    return found
+
+
+def below(word, base: Path) -> list[Path]:
+    """[base / word] where that exists; ../ at its start, which some tools write, is left out."""
+    if not isinstance(word, str) or PurePosixPath(word).is_absolute():
+        return []
+    parts = PurePosixPath(word.replace("\\", "/")).parts
+    parts = list(dropwhile(lambda part: part == "..", parts))
+    try:
+        place = base.joinpath(*parts)
+        return [place] if parts and ".." not in parts and place.exists() else []
+    except (OSError, ValueError):
+        return []
 
 
 def unlike_background(found: list[str]) -> list[str]:
@@ -76,17 +115,13 @@ def draw(picture: Path, labels: Path, count: int) -> np.ndarray:
     """The mask (H, W), from the largest polygon to the smallest; no file is all background."""
     _, header = open_picture(picture)
     shape = (header.height, header.width)
-    mask = np.zeros(shape, np.int32)
     if not labels.exists():
-        return mask
-    drawn = []
+        return np.zeros(shape, np.int32)
+    layers = []
     for line in read_lines(labels):
         id_, points = parsed(line, shape, count, labels)
-        covered = polygon(points, shape)
-        drawn.append((-int(covered.sum()), id_ + 1, covered))
-    for _, id_, covered in sorted(drawn, key=lambda each: each[0]):
-        mask[covered] = id_
-    return mask
+        layers.append((id_ + 1, outlined([points], shape)))
+    return painted(layers, shape)
 
 
 def parsed(line: str, shape, count: int, labels: Path) -> tuple[int, np.ndarray]:
@@ -98,7 +133,7 @@ def parsed(line: str, shape, count: int, labels: Path) -> tuple[int, np.ndarray]
             f"{labels}: {len(words) - 1} numbers after the class, a polygon has 6 or more, in pairs"
         )
     try:
-        shares = [float(word) for word in words[1:]]
+        numbers = [float(word) * shape[at % 2 == 0] for at, word in enumerate(words[1:])]
     except ValueError as error:
         raise Refusal(f"{labels}: {error}") from None
-    return int(words[0]), corners(shares, (1, 1), labels) * [shape[1], shape[0]]
+    return int(words[0]), corners(numbers, shape, labels)
