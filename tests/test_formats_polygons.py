@@ -4,6 +4,7 @@ import base64
 import importlib.util
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -258,6 +259,74 @@ def test_labelme_shapes_by_hand(tmp_path):
     assert mask[5, 16] == mask[3, 18] == mask[7, 18] == 1 and mask[5, 15] == mask[3, 16] == 0
 
 
+def labelme_mask(folder, **shape):
+    """The mask of a picture 20 x 24 with one shape in it."""
+    picture(folder / "a.png", 0)
+    tree = {"shapes": [{"label": "cat", **shape}], "imagePath": "a.png"}
+    text(folder / "a.json", json.dumps(tree))
+    return found_in("labelme", folder).items[0].mask()
+
+
+def test_labelme_lines_are_round_where_they_turn(tmp_path):
+    """10 wide: what is less than 5 from the turn at x 14, y 6 is covered."""
+    strip = [[4, 6], [14, 6], [14, 18]]
+    mask = labelme_mask(tmp_path, shape_type="linestrip", points=strip)
+    assert mask[3, 17] == 1 and mask[2, 18] == 0  # 4.2 and 5.7 away
+    assert mask[6, 4] == mask[18, 14] == 1 and mask[18, 4] == 0
+
+
+def test_labelme_oriented_rectangle(tmp_path):
+    square = [[10, 2], [16, 8], [10, 14], [4, 8]]
+    mask = labelme_mask(tmp_path, shape_type="oriented_rectangle", points=square)
+    y, x = np.mgrid[:20, :24]
+    assert np.array_equal(mask == 1, abs(x - 10) + abs(y - 8) <= 6)
+
+
+@pytest.mark.parametrize(
+    ("points", "rows", "columns"),
+    [
+        ([[20, 15], [22, 16]], (15, 17), (20, 23)),
+        ([[20.4, 14.6], [22.7, 16.2]], (15, 17), (20, 23)),  # rounded; its size is the PNG's
+        ([[20, 15], [20, 15]], (15, 16), (20, 21)),  # a box smaller than the PNG crops it
+        ([[-1, 19], [1, 20]], (19, 20), (0, 2)),  # beyond the picture
+        ([[24, 30], [26, 31]], (0, 0), (0, 0)),
+    ],
+)
+def test_labelme_small_masks_are_put_where_labelme_puts_them(tmp_path, points, rows, columns):
+    raw = io.BytesIO()
+    Image.fromarray(np.full((2, 3), 255, np.uint8)).save(raw, "PNG")
+    small = base64.b64encode(raw.getvalue()).decode()
+    mask = labelme_mask(tmp_path, shape_type="mask", points=points, mask=small)
+    wanted = np.zeros((20, 24), int)
+    wanted[slice(*rows), slice(*columns)] = 1
+    assert np.array_equal(mask, wanted)
+
+
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [
+        ({"points": [[1, 2, 3]] * 4}, "pairs of numbers"),
+        ({"points": [[1, 2], [3, 4]]}, "needs 3 points, came 2"),
+        ({"points": [[1, 2]], "shape_type": "circle"}, "a circle has 2 points, came 1"),
+        ({"points": [[1, 2]] * 2, "shape_type": "mask", "mask": "?"}, "no PNG in base64"),
+        ({"points": [[1, 2]] * 3, "shape_type": "cuboid"}, "no shape_type 'cuboid'"),
+    ],
+)
+def test_labelme_shapes_that_are_none(tmp_path, shape, why):
+    with pytest.raises(Refusal, match=why):
+        labelme_mask(tmp_path, **shape)
+
+
+def test_labelme_sources_split_is_below_it(tmp_path):
+    """A folder above the source that happens to be called so is no split."""
+    source = SOURCES["labelme"](tmp_path / "train/set")
+    (source / "val").mkdir()
+    for ending in (".json", ".jpg"):
+        (source / f"a1{ending}").rename(source / f"val/a1{ending}")
+    found = found_in("labelme", source)
+    assert sorted(str(item.split) for item in found.items) == ["None"] * 3 + ["val"]
+
+
 def test_labelme_picture_inside_and_names_that_leave(tmp_path):
     picture(tmp_path / "secret.png", 1)
     picture(tmp_path / "in/b.png", 0)
@@ -267,6 +336,7 @@ def test_labelme_picture_inside_and_names_that_leave(tmp_path):
         "leaves": {"imagePath": "../secret.png"},
         "absolute": {"imagePath": str(tmp_path / "secret.png")},
         "nothing": {"imageData": "?"},
+        "long": {"imagePath": "9" * 400 + ".png"},
     }.items():
         text(tmp_path / f"in/{name}.json", json.dumps({"shapes": [], **tree}))
     found = found_in("labelme", tmp_path / "in")
@@ -290,6 +360,47 @@ def test_yolo_by_hand(tmp_path):
     assert np.array_equal(found.items[0].mask(), wanted)
     assert not found.items[1].mask().any()
     assert [item.split for item in found.items] == ["train", "val"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["train: images/one", "val: images/two"],
+        ["path: .", "train: [images/one]", "val: ./images/two"],
+        ["path: images", "train: one", "val: two"],
+        ["train: ../images/one", "val: ../images/two"],  # as some tools write it
+        ["train: one.txt", "val: two.txt"],
+        ["path: /home/x/set", "train: images/one", "val: images/two"],
+    ],
+)
+def test_yolo_splits_of_data_yaml(tmp_path, lines):
+    for index, folder in enumerate(("one", "two")):
+        picture(tmp_path / f"images/{folder}/{folder}.jpg", index)
+        text(tmp_path / f"{folder}.txt", f"./images/{folder}/{folder}.jpg")
+    picture(tmp_path / "images/test/c.jpg", 2)
+    text(tmp_path / "args.yaml", "epochs: 3")
+    text(tmp_path / "data.yaml", "names: [cat]", *lines)
+    found = found_in("yolo-seg", tmp_path)
+    splits = {item.stem: item.split for item in found.items}
+    assert splits == {"one": "train", "two": "val", "c": "test"}
+
+
+@pytest.mark.parametrize("line", ["names: !!int ''", "names: !!bool x", "names: {0: cat, 2: dog}"])
+def test_yolo_names_that_are_none(tmp_path, line):
+    picture(tmp_path / "images/a.jpg", 0)
+    text(tmp_path / "data.yaml", line)
+    with pytest.raises(Refusal, match=r"data\.yaml"):
+        found_in("yolo-seg", tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_yolo_labels_that_are_a_pipe(tmp_path):
+    """Reading one would wait for ever."""
+    source = SOURCES["yolo-seg"](tmp_path)
+    (source / "labels/train/a1.txt").unlink()
+    os.mkfifo(source / "labels/train/a1.txt")
+    with pytest.raises(Refusal, match=r"a1\.txt is no file"):
+        found_in("yolo-seg", source).items[0].mask()
 
 
 @pytest.mark.parametrize(
