@@ -428,18 +428,18 @@ def test_tfds_that_is_not_installed(tmp_path):
         found_in("tfds", "oxford_iiit_pet", "--values", "1=pet")
 
 
-def test_tfds_of_a_local_builder(tmp_path):
-    tfds = pytest.importorskip("tensorflow_datasets")
+def local_set(tfds, folder, masks, mask_feature):
+    """Three pictures 8 x 10 in the splits train (2) and test (1), and their masks; made by a
+    builder of ours, it lies in `folder` as `small`."""
     pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 10, 3), np.uint8)
-    masks = np.arange(240).reshape(3, 8, 10, 1).astype(np.uint8) % 3
 
-    class Small(tfds.core.GeneratorBasedBuilder):
+    class Small(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
 
         def _info(self):
-            image = tfds.features.Image
-            features = {"image": image(shape=(None, None, 3)),
-                        "segmentation_mask": image(shape=(None, None, 1))}  # fmt: skip
+            features = {"image": tfds.features.Image(shape=(None, None, 3)),
+                        "segmentation_mask": mask_feature,
+                        "name": tfds.features.Text()}  # fmt: skip
             features = tfds.features.FeaturesDict(features)
             return tfds.core.DatasetInfo(builder=self, features=features)
 
@@ -448,14 +448,23 @@ def test_tfds_of_a_local_builder(tmp_path):
 
         def each(self, first, last):
             for index in range(first, last):
-                yield index, {"image": pictures[index], "segmentation_mask": masks[index]}
+                example = {"image": pictures[index], "segmentation_mask": masks[index]}
+                yield index, example | {"name": "x"}
 
         def _generate_examples(self):
             raise NotImplementedError
 
-    Small(data_dir=tmp_path).download_and_prepare()
+    Small(data_dir=folder).download_and_prepare()
+    return pictures
+
+
+def test_tfds_of_a_local_builder(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    masks = np.arange(240).reshape(3, 8, 10, 1).astype(np.uint8) % 3
+    feature = tfds.features.Image(shape=(None, None, 1))
+    pictures = local_set(tfds, tmp_path, masks, feature)
     values = ("--values", "0=ground", "1=pet", "2=void", "--data-dir", str(tmp_path))
-    found = found_in("tfds", "small", *values)
+    found = found_in("tfds", "small:1.0.0", *values)
     assert found.classes == ["ground", "pet"]
     assert [item.split for item in found.items] == ["train", "train", "test"]
     order = [int(np.where((pictures == np.array(Image.open(i.picture))).all((1, 2, 3)))[0][0])
@@ -464,5 +473,18 @@ def test_tfds_of_a_local_builder(tmp_path):
     for index, item in zip(order, found.items, strict=True):
         wanted = masks[index, ..., 0].astype(int)
         assert np.array_equal(item.mask(), np.where(wanted == 2, -1, wanted))
-    with pytest.raises(Refusal, match="no feature 'mask'; there are: image, segmentation_mask"):
-        found_in("tfds", "small", *values, "--mask", "mask")
+    with pytest.raises(Refusal, match=r"no Image 'name'; there are: image \(Image\), name \(Text"):
+        found_in("tfds", "small", *values, "--mask", "name")
+    with pytest.raises(Refusal, match="--values is missing"):
+        found_in("tfds", "small", "--data-dir", str(tmp_path))
+    with pytest.raises(Refusal, match="none_such"):
+        found_in("tfds", "none_such", *values)
+
+
+def test_tfds_that_names_its_classes(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    masks = np.arange(240).reshape(3, 8, 10, 1).astype(np.uint8) % 3
+    local_set(tfds, tmp_path, masks, tfds.features.LabeledImage(labels=["ground", "pet", "void"]))
+    found = found_in("tfds", "small", "--data-dir", str(tmp_path))
+    assert found.classes == ["ground", "pet"]
+    assert sorted(np.unique(found.items[0].mask()).tolist()) == [-1, 0, 1]

@@ -3,13 +3,10 @@
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from cli import Refusal
 from data.archives import temporary
 from data.formats import Found, Item
-from data.formats.masks import SPLIT_OF, given_values, read_as
+from data.formats.masks import SPLIT_OF, Meaning, given_values, meaning, read_as
 
 ABOUT = """SOURCE: NAME or NAME/CONFIG or NAME:VERSION of TensorFlow Datasets, with a picture and a
 mask of class ids. Needs: pip install tensorflow-datasets. It is downloaded once, to --data-dir."""
@@ -22,7 +19,7 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument(
         "--values", nargs="+", default=(), metavar="N=CLASS",
-        help="what the numbers in a mask mean; void is not scored",
+        help="what the numbers in a mask mean, where the set does not say it; void is not scored",
     )  # fmt: skip
     parser.add_argument(
         "--data-dir", metavar="FOLDER", help="where downloads lie (default: that of the library)"
@@ -30,41 +27,63 @@ def add_arguments(parser) -> None:
 
 
 def read(source: Path, words) -> Found:
+    given = given_values(words.values) if words.values else None
+    builder = builder_of(str(source), words)
+    means = given or named(builder.info.features[words.mask])
+    folder, items = temporary(), []
+    for name, info in builder.info.splits.items():
+        for stem, picture, mask in examples(builder, name, info.num_examples, words):
+            paths = written(folder / stem, picture), written(folder / f"{stem}_mask", mask)
+            ids = partial(read_as, paths[1], means)
+            # Its own decoder turns no picture: masks are of the pictures as they lie.
+            items.append(Item(stem, paths[0], ids, SPLIT_OF.get(name), turned=False))
+    return Found(means.classes, items, [])
+
+
+def builder_of(source: str, words):
+    """The set, downloaded, with both features. Raises Refusal."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise Refusal(
             "tensorflow-datasets is not installed. Type: pip install tensorflow-datasets"
         ) from error
-    if not words.values:
-        raise Refusal("--values is missing: say what the numbers mean, 0=background 1=pet ...")
-    means = given_values(words.values)
     try:
-        builder = tfds.builder(str(source), data_dir=words.data_dir)
+        builder = tfds.builder(source, data_dir=words.data_dir)
         builder.download_and_prepare()
-    except (tfds.core.DatasetNotFoundError, ValueError, OSError) as error:
+    except (tfds.core.DatasetNotFoundError, AssertionError, ValueError, OSError) as error:
         raise Refusal(f"{source}: {' '.join(str(error).split())[:300]}") from error
-    features = list(builder.info.features or ())
+    features = builder.info.features
     for key in (words.image, words.mask):
-        if key not in features:
-            raise Refusal(f"{source} has no feature {key!r}; there are: {', '.join(features)}")
-    folder, items = temporary(), []
-    for name, info in builder.info.splits.items():
-        examples = tfds.as_numpy(builder.as_dataset(split=name))
-        for index, example in enumerate(examples):
-            stem = f"{name}_{index:0{len(str(info.num_examples))}}"
-            paths = [folder / f"{stem}{part}.png" for part in ("", "_mask")]
-            Image.fromarray(rgb(example[words.image])).save(paths[0])
-            Image.fromarray(flat(example[words.mask])).save(paths[1])
-            mask = partial(read_as, paths[1], means)
-            items.append(Item(stem, paths[0], mask, SPLIT_OF.get(name)))
-    return Found(means.classes, items, [])
+        if key not in features or not isinstance(features[key], tfds.features.Image):
+            there = ", ".join(
+                f"{name} ({type(features[name]).__name__})" for name in sorted(features)
+            )
+            raise Refusal(f"{source} has no Image {key!r}; there are: {there}")
+    return builder
 
 
-def rgb(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 of (H, W, 1) or (H, W, 3)."""
-    return np.repeat(picture, 3, -1) if picture.shape[-1] == 1 else picture
+def named(feature) -> Meaning:
+    """What the numbers of a mask mean, as the set itself says it."""
+    names = getattr(feature, "names", None)
+    if not names:
+        raise Refusal("--values is missing: say what the numbers mean, 0=background 1=pet ...")
+    return meaning(enumerate(names))
 
 
-def flat(mask: np.ndarray) -> np.ndarray:
-    return mask[..., 0] if mask.ndim == 3 else mask
+def examples(builder, split: str, count: int, words):
+    """(stem, picture, mask), both as the files that were packed, bytes."""
+    import tensorflow_datasets as tfds
+    from tqdm import tqdm
+
+    packed = dict.fromkeys((words.image, words.mask), tfds.decode.SkipDecoding())
+    chosen = tfds.decode.PartialDecoding(dict.fromkeys(packed, True), decoders=packed)
+    set_ = tfds.as_numpy(builder.as_dataset(split=split, decoders=chosen))
+    for index, example in enumerate(tqdm(set_, split, count, leave=False)):
+        yield f"{split}_{index:0{len(str(count))}}", example[words.image], example[words.mask]
+
+
+def written(path: Path, raw: bytes) -> Path:
+    path = path.with_suffix(".jpg" if raw.startswith(b"\xff\xd8") else ".png")
+    path.write_bytes(raw)
+    return path
