@@ -28,6 +28,27 @@ def main() -> None:
 
 
 def export(words: list[str]) -> None:
+    words = export_options().parse_args(words)
+    from export.make import Choices, export_run
+
+    targets = tuple(words.target.split(","))
+    kept = tuple(words.keep_float)
+    choices = Choices(
+        targets, words.lower, words.max_drop / 100, kept, words.repair, words.sparsity, words.epochs
+    )
+    reports, refused = export_run(words.run, words.recipe, choices)
+    if words.json:
+        print(json.dumps(reports))
+    else:
+        for name, report in reports.items():
+            print(summary(name, report))
+        for name in reports:
+            print(Path(words.run) / "export" / name / "preview.png")
+    if refused:
+        raise Verdict("\n".join(refused))
+
+
+def export_options():
     parser = cli.parser("python -m export", ABOUT)
     parser.add_argument("run", metavar="runs/NAME", help="a finished run")
     parser.add_argument(
@@ -62,24 +83,7 @@ def export(words: list[str]) -> None:
         help="of fine-tuning (default: what the recipe is known to need)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="the reports, for a machine")
-    words = parser.parse_args(words)
-    from export.make import Choices, export_run
-
-    targets = tuple(words.target.split(","))
-    kept = tuple(words.keep_float)
-    choices = Choices(
-        targets, words.lower, words.max_drop / 100, kept, words.repair, words.sparsity, words.epochs
-    )
-    reports, refused = export_run(words.run, words.recipe, choices)
-    if words.json:
-        print(json.dumps(reports))
-    else:
-        for name, report in reports.items():
-            print(summary(name, report))
-        for name in reports:
-            print(Path(words.run) / "export" / name / "preview.png")
-    if refused:
-        raise Verdict("\n".join(refused))
+    return parser
 
 
 def summary(name: str, report: dict) -> str:
