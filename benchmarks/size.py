@@ -53,21 +53,24 @@ def trained(data: Path, run: Path, steps: int, more: list[str]):
     """Lines of what was measured; the training is stopped at `steps`."""
     watched = [sys.executable, "-c", WATCHED, str(steps), "--data", data, "--run", run]
     plan = "--preset tiny --size 64 64 --batch 8 --encoder-weights none".split()
-    start = time.perf_counter()
-    with subprocess.Popen(
-        [*watched, *plan, *more], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    said, start = Path(f"{run}.txt"), time.perf_counter()
+    with (
+        open(said, "w") as progress,
+        subprocess.Popen(
+            [*watched, *plan, *more], text=True, stdout=subprocess.PIPE, stderr=progress
+        ) as process,
+    ):
         for line in process.stdout:
-            step, megabytes = line.split()
-            yield f"step {step:>5}: {time.perf_counter() - start:6.1f} s, {megabytes} MB resident"
-        said = process.stderr.read()
+            step, megabytes, cores = line.split()
+            seconds = time.perf_counter() - start
+            yield f"step {step:>5}: {seconds:6.1f} s, {cores} of all cores, {megabytes} MB resident"
     if process.returncode:
-        raise cli.Refusal(f"the training failed: {said}")
+        raise cli.Refusal(f"the training failed: {said.read_text()}")
 
 
 # Training as train.py does it, that tells its memory and ends without a word.
 WATCHED = """
-import sys, os
+import os, sys, time
 last = int(sys.argv.pop(1))
 sys.argv[0] = "train.py"
 import cli, train
@@ -75,7 +78,8 @@ from segnet import loop
 
 def tell(step):
     pages = int(open("/proc/self/statm").read().split()[1])
-    print(step, pages * os.sysconf("SC_PAGE_SIZE") // 10**6, flush=True)
+    megabytes = pages * os.sysconf("SC_PAGE_SIZE") // 10**6
+    print(step, megabytes, round(time.process_time(), 1), flush=True)
 
 note = loop.Loop.step_in_epoch
 def step_in_epoch(self):
