@@ -31,6 +31,12 @@ def spread_norms(model, rng):
             layer.set_weights([spread[0], spread[1] - 1, spread[2] - 1, spread[3]])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """The person's cache is left alone."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A folder with shapes/ and a finished run/ of it. To be looked at, not written to."""

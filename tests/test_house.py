@@ -44,6 +44,8 @@ def test_imports_go_one_way(path):
         ["-m", "export"],
         ["-m", "benchmarks.latency"],
         ["-m", "benchmarks.lowering"],
+        ["-m", "benchmarks.data"],
+        ["-m", "benchmarks.size"],
         ["train.py"],
     ],
 )
