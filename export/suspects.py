@@ -22,10 +22,10 @@ import numpy as np
 from cli import Refusal, beside, say
 from data.batches import resize, to_input
 from data.dataset import Dataset, read_dataset
-from data.drawing import overlay
+from data.drawing import overlay, uri
 from data.labels import VOID
 from data.pictures import read_bytes, read_pair
-from export.report import DIFFERENT, SIDE, percent, uri
+from export.report import DIFFERENT, SIDE, percent
 from export.score import keras_function
 from segnet.metrics import to_mask
 
@@ -226,4 +226,4 @@ def panels(one: Suspect, dataset: Dataset) -> list[tuple[str, str]]:
         "model": overlay(picture, guess, dataset.colours),
         "difference": drawn,
     }
-    return [(caption, uri(pixels)) for caption, pixels in shown.items()]
+    return [(caption, uri(pixels, SIDE)) for caption, pixels in shown.items()]
