@@ -17,6 +17,8 @@ from cli import Refusal
 from data.__main__ import import_options
 from data.formats import module_of
 from data.formats.polygons import runs, uncompressed
+from data.imports import Sharing, write_dataset
+from data.selection import select
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 HERE = Path("a.json")
@@ -391,6 +393,39 @@ def test_yolo_names_that_are_none(tmp_path, line):
     text(tmp_path / "data.yaml", line)
     with pytest.raises(Refusal, match=r"data\.yaml"):
         found_in("yolo-seg", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["coco", "yolo-seg"])
+def test_pictures_that_exif_turns(tmp_path, name):
+    """A dark square on the picture as a viewer shows it; COCO counts from the file's own corner,
+    YOLO from the corner that is seen. Orientation 6: a quarter turn clockwise."""
+    seen = np.full((24, 20, 3), 255, np.uint8)
+    seen[2:8, 12:18] = 0
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "in/images").mkdir(parents=True)
+    for stem in "ab":
+        raw = Image.fromarray(np.rot90(seen).copy())
+        raw.save(tmp_path / f"in/images/{stem}.png", exif=exif)
+    if name == "coco":  # in the file the square is at x 2 to 8, y 20 - 18 to 20 - 12
+        images = [
+            {"id": i, "file_name": f"{'ab'[i]}.png", "height": 20, "width": 24} for i in (0, 1)
+        ]
+        drawn = [{"image_id": i, "category_id": 1, "segmentation": [[2, 2, 8, 2, 8, 8, 2, 8]]}
+                 for i in (0, 1)]  # fmt: skip
+        tree = {"images": images, "annotations": drawn, "categories": [{"id": 1, "name": "dark"}]}
+        text(tmp_path / "in/a.json", json.dumps(tree))
+    else:
+        square = f"0 {12 / 20} {2 / 24} {18 / 20} {2 / 24} {18 / 20} {8 / 24} {12 / 20} {8 / 24}"
+        for stem in "ab":
+            text(tmp_path / f"in/labels/{stem}.txt", square)
+        text(tmp_path / "in/data.yaml", "names: [dark]")
+    found = found_in(name, tmp_path / "in")
+    write_dataset(found, tmp_path / "out", select(found.classes), Sharing())
+    masks = list((tmp_path / "out").rglob("masks/*.png"))
+    assert len(masks) == 2
+    for path in masks:
+        assert np.array_equal(np.array(Image.open(path)) == 1, seen[..., 0] == 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

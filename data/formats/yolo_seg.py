@@ -11,7 +11,7 @@ from data.archives import opened
 from data.formats import Found, Item
 from data.formats.masks import ENDINGS, SPLIT_OF, files_below, read_lines, read_text, split_of
 from data.formats.polygons import corners, outlined, painted
-from data.pictures import open_picture
+from data.pictures import open_picture, orientation_of
 from data.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder (or zip) with pictures below images, labels below labels, and names in
@@ -31,7 +31,7 @@ def read(source: Path, words) -> Found:
         mask = partial(draw, path, labels, len(classes))
         said = [splits[place] for place in (path, *path.parents) if place in splits]
         split = said[0] if said else split_of(path.relative_to(source))
-        items.append(Item(path.stem, path, mask, split, turned=False))
+        items.append(Item(path.stem, path, mask, split))
     if not items:
         raise Refusal(f"{source} holds no pictures below a folder images with labels beside it")
     return Found([BACKGROUND, *classes], items, [])
@@ -112,9 +112,13 @@ def labels_of(picture: Path, source: Path) -> Path | None:
 
 
 def draw(picture: Path, labels: Path, count: int) -> np.ndarray:
-    """The mask (H, W), from the largest polygon to the smallest; no file is all background."""
+    """The mask (H, W) of the picture as EXIF turns it, which is how YOLO reads pictures.
+
+    From the largest polygon to the smallest; no file is all background.
+    """
     _, header = open_picture(picture)
-    shape = (header.height, header.width)
+    lies = orientation_of(header) >= 5  # EXIF: from 5 on width and height change places
+    shape = (header.width, header.height) if lies else (header.height, header.width)
     if not labels.exists():
         return np.zeros(shape, np.int32)
     layers = []
