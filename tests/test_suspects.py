@@ -135,6 +135,7 @@ def test_page_escapes_and_stands_alone(shapes, tmp_path):
         mask = shapes.pairs("val")[place][1]
         old.rename(old.with_name(f"<b>{place}&.png"))
         mask.rename(mask.with_name(f"<b>{place}&.png"))
+    shapes = read_dataset(shapes.folder)
     judge = knower(shapes, np.random.default_rng(0), "runs/<i>")
     one, two = (mask for picture, mask in shapes.pairs("val") if "<" in picture.name)
     one.write_bytes(two.read_bytes())
