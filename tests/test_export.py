@@ -183,8 +183,20 @@ def test_full_disk_keeps_the_earlier_kit(run, monkeypatch):
     assert not list(out.parent.glob(".*"))
 
 
-@pytest.mark.parametrize("name", [None, "model.tflite", "contract.json"])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [
+        (signal.SIGKILL, "model.tflite"),
+        pytest.param(signal.SIGKILL, None, marks=SLOW),
+        pytest.param(signal.SIGKILL, "contract.json", marks=SLOW),
+        pytest.param(signal.SIGINT, None, marks=SLOW),
+        pytest.param(signal.SIGINT, "model.tflite", marks=SLOW),
+        pytest.param(signal.SIGINT, "contract.json", marks=SLOW),
+    ],
+)
 def test_stopped_export_leaves_the_earlier_kit(run, name, how):
     """Stopped as soon as the new kit's folder, or that file in it, is there; then done again."""
     export_run(run, choices=FIXED)
@@ -207,7 +219,11 @@ def test_stopped_export_leaves_the_earlier_kit(run, name, how):
 
 
 @pytest.mark.parametrize(
-    ("end", "left"), [("raise KeyboardInterrupt", True), ("os._exit(9)", False)]
+    ("end", "left"),
+    [
+        ("raise KeyboardInterrupt", True),
+        pytest.param("os._exit(9)", False, marks=SLOW),
+    ],
 )
 def test_stopped_between_the_two_renames(run, end, left):
     """Ctrl-C brings the earlier kit back; a kill leaves none, and no half one."""
