@@ -353,7 +353,7 @@ def test_qat_of_every_lowering(preset, lowering, tmp_path):
     found = Runtime(content).anatomy()
     assert found["partitions"] == 1 and found["outside"] == {"QUANTIZE": 1}
     assert found["ops"]["DEQUANTIZE"] == 1
-    # tiny's skips have no projection and so scales of their own; a late bias adds on two scales.
+    # Not so for tiny, whose skips have no projection, nor for late biases; why there is not known.
     if preset != "tiny" and "late_bias" not in lowering:
         assert "int8->int8 inside" not in anatomy.conversions(content)
 
