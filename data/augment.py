@@ -98,7 +98,9 @@ def moved(matrix, points):
 
 
 def affine(linear, shift=(0.0, 0.0)):
-    return np.block([[linear, np.reshape(shift, (2, 1))], [np.zeros((1, 2)), 1.0]])
+    whole = np.eye(3)
+    whole[:2, :2], whole[:2, 2] = linear, shift
+    return whole
 
 
 def between(bounds, rng, reach):

@@ -1,6 +1,8 @@
 """Decoding and encoding of pictures and masks."""
 
 import io
+import os
+import stat
 from pathlib import Path
 
 import cv2
@@ -30,16 +32,15 @@ def read_bytes(path: Path) -> bytes:
 
 def fault_of(path: Path) -> str:
     """Why a file is not to be opened at all, "" when it may be."""
-    path = Path(path)
     try:
-        size = path.stat().st_size
+        found = os.stat(path)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    if not path.is_file():
+    if not stat.S_ISREG(found.st_mode):
         return "is no file"  # a folder, or a pipe that would keep us waiting
-    if size == 0:
+    if found.st_size == 0:
         return "is empty, 0 bytes"
-    return f"has {size >> 20} MB; shrink it" if size > MOST_BYTES else ""
+    return f"has {found.st_size >> 20} MB; shrink it" if found.st_size > MOST_BYTES else ""
 
 
 def open_picture(path: Path) -> tuple[bytes, Image.Image]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cli import Refusal, one_of
+from segnet import blocks
 from segnet.build import build
 from segnet.rows import Preset, Sep
 
@@ -147,13 +148,13 @@ class Words:
             self.positive[id(y)] = y  # kept, so that no other tensor gets its id
         return y
 
-    def depthwise(self, k, x, name, stride=1, dilation=1):
+    def depthwise(self, k, x, name, stride=1, dilation=1, kernel=3, relu=True):
         scale, offset = self.norm(name, x.shape[-1])
         self.store(name, self.kernel(name) * scale[:, None], offset)
         layer = k.layers.DepthwiseConv2D(
-            3, stride, "same", dilation_rate=dilation, activation="relu", name=name
+            kernel, stride, "same", dilation_rate=dilation, activation=act(relu), name=name
         )
-        return self.apply(layer, x, True)
+        return self.apply(layer, x, relu)
 
     def crelu_conv(self, k, x, name, out, norm):
         if norm == "behind":  # each half has a norm of its own
@@ -237,6 +238,12 @@ class Words:
         if any(id(tensor) in self.pending for tensor in tensors):
             raise misfit(f"{name} adds")
         return k.layers.Add(name=name)(tensors)
+
+    # What has no batch norm to fold and no other form.
+    multiply = staticmethod(blocks.multiply)
+    pool = staticmethod(blocks.pool)
+    hard_sigmoid = staticmethod(blocks.hard_sigmoid)
+    hard_swish = staticmethod(blocks.hard_swish)
 
 
 def misfit(why: str) -> Refusal:

@@ -9,6 +9,7 @@ ranges are of weights, here they are measured activations).
 
 import numpy as np
 
+UNSCALED = {"Add", "Multiply", "HardSwish", "HardSigmoid", "output"}  # take true values only
 LEAST = 1 / 8  # of the widest channel: narrower ones are not widened further, lest weights vanish
 
 
@@ -60,7 +61,7 @@ def behind(layer) -> list:
 def wanted(layer, found: np.ndarray) -> np.ndarray:
     """The factors of a layer's output channels: its range there, 1 for the widest."""
     kinds = followers(layer)
-    if "Add" in kinds or "output" in kinds or found.max() == 0:
+    if kinds & UNSCALED or found.max() == 0:
         return np.ones(len(found))
     if "DepthToSpace" in kinds:
         found = np.tile(found.reshape(4, -1).max(0), 4)
@@ -73,7 +74,7 @@ def followers(layer) -> set[str]:
     for other in behind(layer):
         kind = type(other).__name__
         kinds.add(kind)
-        if kind == "LateBias" or (not other.weights and kind != "Add"):
+        if kind == "LateBias" or (not other.weights and kind not in UNSCALED):
             kinds |= followers(other)
     return kinds
 

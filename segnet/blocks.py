@@ -20,6 +20,27 @@ def negate_layer(k) -> type:
     return Negate
 
 
+@cache
+def hard_layers(k) -> dict:
+    """MobileNet v3's two activations as classes of `k`, in the operators that phones know.
+
+    relu6(x + 3) / 6, and x times that: `hard_sigmoid` of tf_keras is another function (slope 0.2).
+    """
+
+    def gate(x):
+        return k.activations.relu(x + 3.0, max_value=6.0) * (1 / 6)
+
+    class HardSigmoid(k.layers.Layer):
+        def call(self, x):
+            return gate(x)
+
+    class HardSwish(k.layers.Layer):
+        def call(self, x):
+            return x * gate(x)
+
+    return {"HardSigmoid": HardSigmoid, "HardSwish": HardSwish}
+
+
 def conv(k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True):
     """Convolution; with `norm` batch norm, with `relu` ReLU behind it."""
     x = k.layers.Conv2D(
@@ -29,13 +50,13 @@ def conv(k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, r
     return finish(k, x, name, norm, relu)
 
 
-def depthwise(k, x, name, stride=1, dilation=1):
-    """Depthwise 3x3, batch norm, ReLU."""
+def depthwise(k, x, name, stride=1, dilation=1, kernel=3, relu=True):
+    """Depthwise convolution, batch norm, ReLU."""
     x = k.layers.DepthwiseConv2D(
-        3, stride, "same", dilation_rate=dilation, use_bias=False, name=name,
+        kernel, stride, "same", dilation_rate=dilation, use_bias=False, name=name,
         depthwise_initializer="he_normal",
     )(x)  # fmt: skip
-    return finish(k, x, name, True, True)
+    return finish(k, x, name, True, relu)
 
 
 def deconv(k, x, name, out, kernel, bias=False, norm=True, relu=True):
@@ -73,3 +94,20 @@ def concat(k, tensors, name):
 
 def add(k, tensors, name):
     return k.layers.Add(name=name)(tensors)
+
+
+def multiply(k, tensors, name):
+    return k.layers.Multiply(name=name)(tensors)
+
+
+def pool(k, x, name):
+    """The mean over all pixels, (N, 1, 1, C)."""
+    return k.layers.GlobalAveragePooling2D(keepdims=True, name=name)(x)
+
+
+def hard_sigmoid(k, x, name):
+    return hard_layers(k)["HardSigmoid"](name=name)(x)
+
+
+def hard_swish(k, x, name):
+    return hard_layers(k)["HardSwish"](name=name)(x)

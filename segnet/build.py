@@ -2,7 +2,7 @@
 
 from cli import Refusal
 from segnet import blocks
-from segnet.rows import CLASSES, Conv, Preset
+from segnet.rows import CLASSES, Conv, Inverted, Preset, Sep
 
 
 def build(k, preset: Preset, size: tuple[int, int], classes: int, words=blocks, batch=None):
@@ -15,14 +15,15 @@ def build(k, preset: Preset, size: tuple[int, int], classes: int, words=blocks, 
     x = picture = k.Input((*size, 3), batch_size=batch, name="image")
     outputs = {}
     for row in preset.encoder:
-        x = outputs[row.name] = (
-            words.conv(k, x, row.name, row.out, row.kernel, row.stride)
-            if isinstance(row, Conv)
-            else separable(k, x, row, words)
-        )
+        x = outputs[row.name] = SPELT[type(row)](k, x, row, words)
     for row in preset.decoder:
         x = up(k, x, row, outputs, classes, words)
     return k.Model(picture, x, name="segnet")
+
+
+def convolution(k, x, row, words):
+    x = words.conv(k, x, row.name, row.out, row.kernel, row.stride, relu=row.act == "relu")
+    return words.hard_swish(k, x, f"{row.name}_swish") if row.act == "hard_swish" else x
 
 
 def separable(k, x, row, words):
@@ -33,6 +34,36 @@ def separable(k, x, row, words):
     if row.crelu:
         return words.crelu_conv(k, x, f"{row.name}_pw", row.out, row.norm)
     return words.conv(k, x, f"{row.name}_pw", row.out)
+
+
+def inverted(k, x, row, words):
+    first, relu = x, row.act == "relu"
+
+    def active(x, name):
+        return x if relu else words.hard_swish(k, x, f"{name}_swish")
+
+    if row.mid != x.shape[-1]:
+        name = f"{row.name}_expand"
+        x = active(words.conv(k, x, name, row.mid, relu=relu), name)
+    name = f"{row.name}_depthwise"
+    x = words.depthwise(k, x, name, row.stride, kernel=row.kernel, relu=relu)
+    x = active(x, name)
+    if row.squeeze:
+        x = squeeze_excite(k, x, f"{row.name}_squeeze_excite", row.squeeze, words)
+    x = words.conv(k, x, f"{row.name}_project", row.out, relu=False)
+    if row.stride == 1 and row.out == first.shape[-1]:
+        x = words.add(k, [first, x], f"{row.name}_add")
+    return x
+
+
+def squeeze_excite(k, x, name, squeeze, words):
+    y = words.pool(k, x, f"{name}_pool")
+    y = words.conv(k, y, f"{name}_conv", squeeze, bias=True, norm=False)
+    y = words.conv(k, y, f"{name}_conv_1", x.shape[-1], bias=True, norm=False, relu=False)
+    return words.multiply(k, [x, words.hard_sigmoid(k, y, f"{name}_gate")], f"{name}_scale")
+
+
+SPELT = {Conv: convolution, Sep: separable, Inverted: inverted}
 
 
 def up(k, x, row, outputs, classes, words):

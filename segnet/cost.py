@@ -8,7 +8,7 @@ bytes of the tensors that convolutions, deconvolutions and joins write.
 from typing import NamedTuple
 
 from segnet.build import check
-from segnet.rows import CLASSES, Conv, Preset
+from segnet.rows import CLASSES, Conv, Inverted, Preset, Sep
 
 FLOAT_BYTES = 4
 
@@ -52,20 +52,42 @@ def pointwise(pixels: int, cin: int, out: int, crelu: bool, norm: str = "before"
     return conv(pixels, cin, out // 2) + doubled + Cost(2 * out, 0, 0)
 
 
+# An encoder row's cost: pixels and cin are of its input.
+
+
+def convolution(row, pixels: int, cin: int) -> Cost:
+    return conv(pixels // row.stride**2, cin, row.out, row.kernel, extra=2)
+
+
+def separable(row, pixels: int, cin: int) -> Cost:
+    pixels, mid = pixels // row.stride**2, row.mid or cin
+    depthwise = conv(pixels, cin, mid, 3, groups=mid, extra=2)
+    return depthwise + pointwise(pixels, mid, row.out, row.crelu, row.norm)
+
+
+def inverted(row, pixels: int, cin: int) -> Cost:
+    cost = NOTHING if row.mid == cin else conv(pixels, cin, row.mid, extra=2)
+    pixels //= row.stride**2
+    cost += conv(pixels, row.mid, row.mid, row.kernel, groups=row.mid, extra=2)
+    if row.squeeze:
+        cost += conv(1, row.mid, row.squeeze, extra=1) + conv(1, row.squeeze, row.mid, extra=1)
+        cost += joined(pixels, row.mid)
+    cost += conv(pixels, row.mid, row.out, extra=2)
+    return cost + joined(pixels, row.out) if row.stride == 1 and row.out == cin else cost
+
+
+COUNTED = {Conv: convolution, Sep: separable, Inverted: inverted}
+
+
 def stages(preset: Preset, size: tuple[int, int], classes: int) -> dict[str, Cost]:
     """Cost by row name, in order. Raises Refusal as `build` does."""
     check(preset, size, classes)
     costs, channels = {}, {}
     pixels, cin = size[0] * size[1], 3
     for row in preset.encoder:
+        costs[row.name] = COUNTED[type(row)](row, pixels, cin)
         pixels //= row.stride**2
-        if isinstance(row, Conv):
-            cost = conv(pixels, cin, row.out, row.kernel, extra=2)
-        else:
-            mid = row.mid or cin
-            cost = conv(pixels, cin, mid, 3, groups=mid, extra=2)
-            cost += pointwise(pixels, mid, row.out, row.crelu, row.norm)
-        costs[row.name], channels[row.name], cin = cost, row.out, row.out
+        channels[row.name] = cin = row.out
     for row in preset.decoder:
         out = classes if row.out == CLASSES else row.out
         extra = {"bn": 2, "bias": 1, "linear": 0}[row.norm]

@@ -13,12 +13,13 @@ CLASSES = 0
 
 
 class Conv(NamedTuple):
-    """Convolution, batch norm, ReLU."""
+    """Convolution, batch norm, activation: "relu" or "hard_swish"."""
 
     name: str
     out: int
     kernel: int
     stride: int
+    act: str = "relu"
 
 
 class Sep(NamedTuple):
@@ -36,6 +37,22 @@ class Sep(NamedTuple):
     crelu: bool = False
     norm: str = "before"
     mid: int | None = None
+
+
+class Inverted(NamedTuple):
+    """Inverted residual: 1x1 expansion, depthwise, linear 1x1, added to the input where it fits.
+
+    mid: channels of the expansion; as many as come in makes none. squeeze: channels within
+    squeeze-and-excite, 0 for none. act: "relu" or "hard_swish", of expansion and depthwise.
+    """
+
+    name: str
+    mid: int
+    out: int
+    stride: int
+    kernel: int = 3
+    squeeze: int = 0
+    act: str = "relu"
 
 
 class Up(NamedTuple):
