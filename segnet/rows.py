@@ -80,6 +80,7 @@ class Preset(NamedTuple):
     encoder: tuple
     decoder: tuple
     source: str
+    pretrained: tuple = ("MobileNet", 1.0)  # what --encoder-weights imagenet takes: name and width
 
     @property
     def stride(self) -> int:
@@ -108,6 +109,60 @@ END = (
 )
 LIP80 = tuple(Sep(f"conv5_{i}",  256, 1, mid=256) for i in range(1, 5))
 
+# MobileNet v2 (Sandler et al. 2018, table 2), names of keras.applications.
+#         t    c   n  s: expansion, channels, how many, stride of the first
+BOTTLENECKS = (
+        ( 1,  16,  1, 1),
+        ( 6,  24,  2, 2),
+        ( 6,  32,  3, 2),
+        ( 6,  64,  4, 2),
+        ( 6,  96,  3, 1),
+        ( 6, 160,  3, 2),
+        ( 6, 320,  1, 1),
+)
+# MobileNet v3 small (Howard et al. 2019, table 2; squeeze channels as published), without its last
+# convolution. Names of keras.applications.
+V3_SMALL = (                     # mid  out stride kernel squeeze act
+    Conv("conv",                        16, 3, 2, "hard_swish"),
+    Inverted("expanded_conv",       16, 16, 2, 3,   8),
+    Inverted("expanded_conv_1",     72, 24, 2, 3),
+    Inverted("expanded_conv_2",     88, 24, 1, 3),
+    Inverted("expanded_conv_3",     96, 40, 2, 5,  24, "hard_swish"),
+    Inverted("expanded_conv_4",    240, 40, 1, 5,  64, "hard_swish"),
+    Inverted("expanded_conv_5",    240, 40, 1, 5,  64, "hard_swish"),
+    Inverted("expanded_conv_6",    120, 48, 1, 5,  32, "hard_swish"),
+    Inverted("expanded_conv_7",    144, 48, 1, 5,  40, "hard_swish"),
+    Inverted("expanded_conv_8",    288, 96, 2, 5,  72, "hard_swish"),
+    Inverted("expanded_conv_9",    576, 96, 1, 5, 144, "hard_swish"),
+    Inverted("expanded_conv_10",   576, 96, 1, 5, 144, "hard_swish"),
+)
+# fmt: on
+
+
+def divisible(channels: float) -> int:
+    """The nearest multiple of 8, at least 8 and nine tenths of `channels`, as published."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
+
+
+def mobilenet_v1(width: float, crelu=()) -> tuple:
+    """Encoder rows at a width; `crelu` names those that get it."""
+    rows = (row._replace(out=divisible(row.out * width)) for row in TRUNK + MIDDLE + END)
+    return tuple(row._replace(crelu=True) if row.name in crelu else row for row in rows)
+
+
+def mobilenet_v2(width: float) -> tuple:
+    """Encoder rows at a width, without the last convolution."""
+    rows = [Conv("Conv1", divisible(32 * width), 3, 2)]
+    for expansion, channels, count, stride in BOTTLENECKS:
+        for number in range(count):
+            name = f"block_{len(rows) - 1}" if len(rows) > 1 else "expanded_conv"
+            mid, out = expansion * rows[-1].out, divisible(channels * width)
+            rows.append(Inverted(name, mid, out, 1 if number else stride))
+    return tuple(rows)
+
+
+# fmt: off
 #                name                    out kernel   skip   project refine crelu   norm
 MOBILESEG160 = Preset(TRUNK + MIDDLE + END, (
     Up("deconv1",                    512, 4, None,          0,     0, False, "linear"),

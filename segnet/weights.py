@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from segnet.rows import Conv, Preset
+from segnet.rows import Conv, Preset, Sep
 
 
 def load_encoder(model, preset: Preset, source: str) -> str:
@@ -18,7 +18,7 @@ def load_encoder(model, preset: Preset, source: str) -> str:
     if source == "none":
         return "weights: random"
     if source == "imagenet":
-        return copy_encoder(model, preset, imagenet(), source)
+        return copy_encoder(model, preset, imagenet(preset), source)
     path = Path(source)
     if path.is_dir():
         return copy_run(model, path)
@@ -30,15 +30,19 @@ def load_encoder(model, preset: Preset, source: str) -> str:
     return copy_encoder(model, preset, read_h5(path), source)
 
 
-def imagenet() -> dict[str, list[np.ndarray]]:
+def imagenet(preset: Preset) -> dict[str, list[np.ndarray]]:
     from segnet.backend import start
 
+    name, width = preset.pretrained
+    build, kind = getattr(start().applications, name), {}
+    if name.startswith("MobileNetV3"):
+        kind["include_preprocessing"] = False
     try:
-        net = start().applications.MobileNet((224, 224, 3), include_top=False, weights="imagenet")
+        net = build((224, 224, 3), alpha=width, include_top=False, weights="imagenet", **kind)
     except Exception as error:  # no network: urllib, http and Keras each raise their own
         raise Refusal(
             "the imagenet weights cannot be downloaded. Type --encoder-weights none, or "
-            "--encoder-weights FILE with a keras.applications MobileNet no_top .h5"
+            f"--encoder-weights FILE with keras.applications' {name} {width}, a no_top .h5"
         ) from error
     return {layer.name: layer.get_weights() for layer in net.layers if layer.weights}
 
@@ -80,27 +84,44 @@ def copy_run(model, folder: Path) -> str:
 
 
 def copy_encoder(model, preset: Preset, source: dict, name: str) -> str:
-    """Copies a MobileNet v1 in keras.applications' names, from the first row as far as it fits."""
+    """Copies a MobileNet in keras.applications' names, from the first row as far as it fits."""
     order = np.arange(preset.encoder[0].out)
     rows, number = 0, 0
     for row in preset.encoder:
-        if isinstance(row, Conv):
-            kernel, norm = source.get("conv1", [None])[0], source.get("conv1_bn")
-            wanted = (row.kernel, row.kernel, 3, row.out)
-            if kernel is None or kernel.shape != wanted:
-                came = "no layer conv1" if kernel is None else f"conv1 of shape {kernel.shape}"
-                raise Refusal(
-                    f"weights {name} do not fit: {came}, needed {wanted}. "
-                    "Take a MobileNet v1 of the preset's width"
-                )
-            put(model, row.name, kernel, norm)
-        else:
+        if isinstance(row, Sep):
             number += 1
             if row.mid or f"conv_pw_{number}" not in source:
                 break
             order = copy_separable(model, row, source, number, order, name)
+        else:
+            for layer in layers_of(model, row):
+                copy_layer(model, layer, source, name)
         rows += 1
     return f"weights: {rows} of {len(preset.encoder)} encoder rows from {name}"
+
+
+def layers_of(model, row) -> list[str]:
+    """Names of the layers with a kernel of a row whose layers are called as the published ones."""
+    if isinstance(row, Conv):
+        return [row.name]
+    parts = [layer.name for layer in model.layers if layer.name.startswith(f"{row.name}_")]
+    ends = ("expand", "depthwise", "squeeze_excite_conv", "squeeze_excite_conv_1", "project")
+    return [name for name in parts if name[len(row.name) + 1 :] in ends]
+
+
+def copy_layer(model, layer: str, source: dict, name: str) -> None:
+    wanted = [tuple(weight.shape) for weight in model.get_layer(layer).weights]
+    weights = source.get(layer, [])
+    if [weight.shape for weight in weights] != wanted:
+        came = f"{layer} of shape {weights[0].shape}" if weights else f"no layer {layer}"
+        raise Refusal(
+            f"weights {name} do not fit: {came}, needed {wanted[0]}. "
+            "Take a MobileNet of the preset's version and width"
+        )
+    model.get_layer(layer).set_weights(weights)
+    for norm in (f"{layer}_bn", f"{layer}_BN", f"bn_{layer}"):
+        if norm in source:
+            model.get_layer(f"{layer}_bn").set_weights(source[norm])
 
 
 def copy_separable(model, row, source, number, order, name) -> np.ndarray:

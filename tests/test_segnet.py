@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cli import Refusal
+from segnet import rows as rows_module
 from segnet.build import build
 from segnet.loop import Loop, remarks
 from segnet.losses import balanced_weights, segmentation_loss
@@ -179,3 +180,35 @@ def test_without_network_imagenet_is_refused(monkeypatch):
     model = build(keras, preset("base"), (64, 64), 3)
     with pytest.raises(Refusal, match=r"cannot be downloaded. Type --encoder-weights none, or"):
         load_encoder(model, preset("base"), "imagenet")
+
+
+ENCODERS = [("MobileNet", 0.5), ("MobileNetV2", 0.35), ("MobileNetV3Small", 1.0)]
+
+
+@pytest.mark.parametrize(("name", "width"), ENCODERS)
+def test_encoders_are_those_of_keras_applications(name, width, monkeypatch):
+    """Same weights, same features, at the last tensor that both have."""
+    more = {"include_preprocessing": False} if "V3" in name else {}
+    source = getattr(keras.applications, name)(
+        (64, 64, 3), alpha=width, include_top=False, weights=None, **more
+    )
+    rows = {
+        "MobileNet": rows_module.mobilenet_v1(width),
+        "MobileNetV2": rows_module.mobilenet_v2(width),
+        "MobileNetV3Small": rows_module.V3_SMALL,
+    }[name]
+    network = rows_module.Preset(
+        rows, (rows_module.Up("deconv1", rows_module.CLASSES, 2, None, 0, 0, False, "bias"),),
+        "test", (name, width),
+    )  # fmt: skip
+    monkeypatch.setattr(keras.applications, name, lambda *_, **__: source)
+    model = build(keras, network, (64, 64), 2)
+    assert f"{len(rows)} of {len(rows)}" in load_encoder(model, network, "imagenet")
+    last = {"MobileNet": "conv_pw_13_relu", "MobileNetV2": "block_16_project_BN"}
+    theirs = source.get_layer(last.get(name, "expanded_conv_10_add")).output
+    ours = model.get_layer("deconv1").input
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
+    wanted = np.asarray(keras.Model(source.input, theirs)(picture))
+    found = np.asarray(keras.Model(model.input, ours)(picture))
+    assert wanted.std() > 0
+    assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
