@@ -6,10 +6,12 @@ import io
 import json
 import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import PNG, chunk, chunks
 from PIL import Image
 from sources import SOURCES, picture, text
 
@@ -209,6 +211,19 @@ def test_coco_annotations_of_other_pictures_alone(tmp_path):
 
     found = found_in("coco", changed(tmp_path, change))
     assert not found.items and "no annotation is of a picture" in found.broken[0]
+
+
+def test_panoptic_png_much_larger_than_its_picture(tmp_path):
+    """80 million pixels, which no data but zeros fills: refused before they are decoded."""
+    source = SOURCES["coco-panoptic"](tmp_path)
+    png = source / "annotations/panoptic_train/d4.png"
+    (kind, body), *others = chunks(png.read_bytes())
+    parts = [(kind, body[:4] + (3342356).to_bytes(4) + body[8:]), *others]
+    png.write_bytes(PNG + b"".join(chunk(*part) for part in parts))
+    start = time.process_time()
+    with pytest.raises(Refusal, match=r"d4.png is of 3342356x24 \(HxW\), d4.jpg is 20x24"):
+        found_in("coco-panoptic", source).items[3].mask()
+    assert time.process_time() - start < 1
 
 
 def test_panoptic_is_an_independent_reading():

@@ -25,7 +25,7 @@ from data.imports import Sharing, write_dataset
 from data.pictures import read_pair
 from data.selection import select
 
-SECONDS = 60  # for one file; behind them the process ends and says where it was
+SECONDS = 120  # for one file; behind them the process ends and says where it was
 SHAPED = (".json", ".txt", ".yaml", ".zip", ".png")  # what mutates and stays well-formed
 COUNT = int(os.environ.get("FUZZ", 300))
 

@@ -17,7 +17,8 @@ from data.formats.coco import (
     source_of,
 )
 from data.formats.masks import read_colours
-from data.formats.polygons import items_of
+from data.formats.polygons import items_of, shape_in
+from data.pictures import open_picture
 
 __all__ = ["ABOUT", "add_arguments", "read"]
 
@@ -59,12 +60,14 @@ def item(entry: dict, files: dict, record: Record, pictures: Pictures, drawn: Pi
         raise Refusal(f"{path}: an annotation is of the picture {id_!r}, which is not listed")
     picture = pictures.find(files[key_of(id_)], path.parent, path, record.split)
     png = drawn.find(entry.get("file_name"), path.with_suffix(""), path)
-    ids = partial(segments, png, entry.get("segments_info"), record.place, path)
+    ids = partial(segments, png, picture, entry.get("segments_info"), record.place, path)
     return Item(picture.stem, picture, ids, record.split, turned=False)
 
 
-def segments(drawn: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
+def segments(drawn: Path, picture: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
     """The mask (H, W) of a PNG whose colour is the segment's number, red lowest."""
+    _, header = open_picture(drawn)
+    shape_in(picture, (header.height, header.width), drawn)  # before many pixels are decoded
     colours = read_colours(drawn)  # 0xRRGGBB
     numbers = colours >> 16 | colours & 0xFF00 | (colours & 255) << 16
     known = {0: -1}
@@ -74,9 +77,9 @@ def segments(drawn: Path, infos, place: dict[int, int], path: Path) -> np.ndarra
             if not isinstance(category, int) or category not in place:
                 raise Refusal(f"{path}: {drawn.name} has a segment of category {category!r}")
             known[info["id"]] = -1 if info.get("iscrowd") else place[category]
-    values, where = np.unique(numbers, return_inverse=True)
+    values = np.unique(numbers)
     unknown = [value for value in values.tolist() if value not in known]
     if unknown:
         raise Refusal(f"{drawn} holds segment {unknown[0]}, which {path.name} does not describe")
     ids = np.array([known[value] for value in values.tolist()], np.int32)
-    return ids[where].reshape(numbers.shape)
+    return ids[np.searchsorted(values, numbers)]
