@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -176,6 +177,9 @@ def test_coco_numbers_of_categories_are_each_files_own(tmp_path):
     path = source / "annotations/instances_train.json"
     tree = json.loads(path.read_text())
     tree["categories"] = [{"id": 3, "name": "bird"}, {"id": 7, "name": "dog"}]
+    for image in tree["images"]:
+        image["file_name"] = f"val_{image['file_name']}"
+        picture(source / "images" / image["file_name"], image["id"])
     path.with_name("instances_val.json").write_text(json.dumps(tree))
     found = found_in("coco", source)
     assert found.classes == ["background", "bird", "cat", "dog"]
@@ -202,6 +206,37 @@ def test_coco_pictures_of_one_name_in_two_folders(tmp_path):
     assert seen == {("train", "train"), ("val", "val"), ("other", None)}
     (line,) = found.broken
     assert "unsaid.json: which a.jpg is meant" in line
+
+
+@pytest.mark.parametrize("name", ["coco", "coco-panoptic"])
+def test_a_picture_that_two_files_list(tmp_path, name):
+    """Neither train nor val has it, and it is said where it is listed; the others are taken."""
+    source = SOURCES[name](tmp_path / "in")
+    (path,) = source.rglob("*_train.json")
+    tree = json.loads(path.read_text())
+    val = path.with_name(path.name.replace("train", "val"))
+    # val has the first picture, which train has too, and the last, which train gives up.
+    for file, kept in ((path, {0, 1, 2}), (val, {0, 3})):
+        images = [image for image in tree["images"] if image["id"] in kept]
+        drawn = [entry for entry in tree["annotations"] if entry["image_id"] in kept]
+        file.write_text(json.dumps({**tree, "images": images, "annotations": drawn}))
+    if name == "coco-panoptic":
+        shutil.copytree(path.with_suffix(""), val.with_suffix(""))
+    found = found_in(name, source)
+    splits = {item.picture.name: item.split for item in found.items}
+    assert splits == {"b2.jpg": "train", "c3.jpg": "train", "d4.jpg": "val"}
+    (line,) = found.broken
+    first = source / "images/a1.jpg"
+    assert line.startswith(f"{first} is listed 2 times, in {path} and {val}: leave it in one place")
+
+
+def test_a_picture_that_one_file_lists_twice(tmp_path):
+    def change(tree):
+        tree["images"].append({**tree["images"][0], "id": 7})
+
+    found = found_in("coco", changed(tmp_path, change))
+    assert [item.picture.name for item in found.items] == ["b2.jpg", "c3.jpg", "d4.jpg"]
+    assert re.search(r"a1.jpg is listed 2 times, in \S+_train.json: leave it", found.broken[0])
 
 
 def test_coco_annotations_of_other_pictures_alone(tmp_path):

@@ -13,6 +13,7 @@ from data.formats.coco import (
     add_arguments,
     json_files,
     key_of,
+    listed_once,
     records_of,
     source_of,
 )
@@ -32,19 +33,20 @@ def read(source: Path, words) -> Found:
     pictures = Pictures([Path(words.images)] if words.images else [folder])
     drawn = Pictures([folder])
     classes, records, broken = records_of(json_files(source, "panoptic"), folder, [])
-    items = []
+    listed = []
     for record in records:
         files = file_names(record.tree, record.path)
         for entry in items_of(record.tree, "annotations", record.path):
             if "segments_info" not in entry:
                 continue  # instances, which tell no segments
             try:
-                items.append(item(entry, files, record, pictures, drawn))
+                listed.append((record.path, item(entry, files, record, pictures, drawn)))
             except Refusal as refusal:
                 broken.append(str(refusal))
-    if not items and not broken:
+    if not listed and not broken:
         raise Refusal(f"{source} holds no JSON file with segments_info")
-    return Found(classes, items, broken)
+    items, twice = listed_once(listed)
+    return Found(classes, items, broken + twice)
 
 
 def file_names(tree, path: Path) -> dict:
