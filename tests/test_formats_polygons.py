@@ -573,3 +573,79 @@ def test_tfds_that_names_its_classes(tmp_path):
     found = found_in("tfds", "small", "--data-dir", str(tmp_path))
     assert found.classes == ["ground", "pet"]
     assert sorted(np.unique(found.items[0].mask()).tolist()) == [-1, 0, 1]
+
+
+LABELS = ["ground", "pet", "void"]
+
+
+@pytest.fixture
+def small(tmp_path):
+    """(folder of a local set's files, a function that imports it)."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    masks = np.arange(240).reshape(3, 8, 10, 1).astype(np.uint8) % 3
+    local_set(tfds, tmp_path, masks, tfds.features.LabeledImage(labels=LABELS))
+
+    def imported():
+        found = found_in("tfds", "small", "--data-dir", str(tmp_path))
+        return write_dataset(found, tmp_path / "out", select(found.classes), Sharing())
+
+    return tmp_path / "small/1.0.0", imported
+
+
+def turned_byte(raw):
+    return raw[:40] + bytes([raw[40] ^ 1]) + raw[41:]
+
+
+def renamed_field(raw):
+    return raw.replace(b'"features"', b'"fzatures"', 1)
+
+
+def odd_kind(raw):
+    return raw.replace(b"features.image_feature.Image", b"features.image_feature.Imige", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("small-train.tfrecord-00000-of-00001", turned_byte, "train cannot be read.*corrupted"),
+        ("small-train.tfrecord-00000-of-00001", lambda raw: raw[:60], "train cannot be read"),
+        ("small-test.tfrecord-00000-of-00001", lambda raw: b"x" * 99, "test cannot be read"),
+        ("features.json", renamed_field, "small: .*fzatures"),
+        ("features.json", lambda raw: raw[:200], "small: "),
+        ("features.json", odd_kind, "small: "),
+        ("features.json", lambda raw: b"[3]", "small: "),
+        ("dataset_info.json", lambda raw: b"{", "small: "),
+    ],
+)
+def test_tfds_with_a_damaged_file(small, tmp_path, name, change, said):
+    folder, imported = small
+    raw = (folder / name).read_bytes()
+    assert change(raw) != raw
+    (folder / name).write_bytes(change(raw))
+    with pytest.raises(Refusal, match=said):
+        imported()
+    assert not (tmp_path / "out").exists()
+
+
+def test_tfds_picture_that_is_none_in_a_sound_record(small, tmp_path):
+    import tensorflow as tf
+
+    folder, imported = small
+    path = str(folder / "small-train.tfrecord-00000-of-00001")
+    records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(path)]
+    records[0].features.feature["image"].bytes_list.value[0] = b"no picture"
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in records:
+            writer.write(record.SerializeToString())
+    (line,) = imported()
+    assert "is not a picture" in line
+    assert sum(1 for _ in (tmp_path / "out").glob("*/images/*")) == 2
+
+
+def test_tfds_split_that_is_called_like_a_path(small, tmp_path):
+    folder, imported = small
+    info = folder / "dataset_info.json"
+    assert '"name": "train"' in info.read_text()
+    info.write_text(info.read_text().replace('"name": "train"', '"name": "../../train"'))
+    with pytest.raises(Refusal, match="train cannot be read"):
+        imported()
