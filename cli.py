@@ -51,7 +51,18 @@ def one_of(word: str, known: Iterable[str], what: str) -> str:
 class Parser(argparse.ArgumentParser):
     """argparse whose complaints are refusals: one line, the way out, exit code 2."""
 
+    def parse_args(self, words=None, namespace=None):
+        self.words = sys.argv[1:] if words is None else words
+        return super().parse_args(words, namespace)
+
     def error(self, message):
+        missing = message.partition("are required: ")[2].split(", ")
+        missing = " and ".join(name for name in missing if name and not name.startswith("-"))
+        greedy = [name for action in self._actions if action.nargs == "+"
+                  for name in action.option_strings if name in self.words]  # fmt: skip
+        if missing and greedy:
+            greedy = " and ".join(greedy)
+            message += f". All words behind {greedy} belong to it: put it behind {missing}"
         raise Refusal(f"{message}. {self.prog} --help says what there is")
 
 

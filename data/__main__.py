@@ -68,7 +68,8 @@ def pack(words: list[str]) -> None:
     )
     parser.add_argument(
         "--size", type=count, nargs=2, metavar=("H", "W"),
-        help="shrink pictures, their aspect kept, until one side has this many pixels",
+        help="shrink pictures and masks, their aspect kept, until one side has this many pixels; "
+        "scores are then of the shrunk masks",
     )  # fmt: skip
     words = parser.parse_args(words)
     from data.shards import pack as pack_dataset

@@ -289,10 +289,9 @@ def shrinks(matrix, shape) -> bool:
 
 
 def halved(picture, matrix):
+    """By two, also where a side is odd: OpenCV then leaves out the last half of a pixel."""
     half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    down, right = (a / b for a, b in zip(picture.shape[:2], half.shape[:2], strict=True))
-    back = [[right, 0, (right - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]]
-    return half, matrix @ back
+    return half, matrix @ affine(2 * np.eye(2), [0.5, 0.5])
 
 
 def sampled(pixels, matrix, size, rule, border):

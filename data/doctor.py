@@ -30,7 +30,7 @@ def examine(folder: Path) -> Exam:
     facts = list(looked_at(listing.pairs))
     masks = [pair.mask for pair in facts]
     dataset, unnamed = names_of(folder, masks)
-    ways = habits(dataset, not unnamed and states_colours(folder), masks)
+    ways = habits(dataset, {} if unnamed else read_names(folder)[0], masks)
     return Exam(folder, dataset, unnamed, listing, facts, [read(mask, ways) for mask in masks])
 
 
@@ -57,10 +57,6 @@ def names_of(folder: Path, masks: list) -> tuple[Dataset, str]:
         classes = guessed_classes(masks)
         dataset = Dataset(folder, classes, default_colours(len(classes)), VOID)
         return dataset, str(refusal).removeprefix(f"{folder / 'dataset.toml'} ").partition(": ")[0]
-
-
-def states_colours(folder: Path) -> bool:
-    return "colours" in read_names(folder)[0]
 
 
 def check_dataset(

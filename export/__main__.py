@@ -133,12 +133,16 @@ def show_score(words: list[str]) -> None:
     parser.add_argument("model", metavar="runs/NAME|model.tflite")
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
     parser.add_argument("--split", default="val", help="val or test (default val)")
+    parser.add_argument(
+        "--damaged", choices=("refuse", "skip"), default="refuse",
+        help="records of a packed dataset that cannot be read (default refuse)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="for a machine")
     words = parser.parse_args(words)
     from data.dataset import read_dataset
     from export.score import score
 
-    found = score(words.model, read_dataset(words.data), words.split)
+    found = score(words.model, read_dataset(words.data, words.damaged), words.split)
     if words.json:
         print(json.dumps(found))
         return
@@ -170,7 +174,8 @@ def show_suspects(words: list[str]) -> None:
     from export.suspects import read_judge, suspects, write_page
     from segnet.run import read_run
 
-    dataset = read_dataset(words.data or read_run(words.run)[0].data)
+    plan, _ = read_run(words.run)
+    dataset = read_dataset(words.data or plan.data, plan.damaged)
     looked_at = len(dataset.pairs(words.split))
     runs = [words.run, words.second] if words.second else [words.run]
     found = suspects(dataset, words.split, [read_judge(run, dataset) for run in runs])[: words.top]

@@ -24,6 +24,7 @@ from export import gate
 from export.recipes import RECIPES, Recipe
 from export.score import predictor
 from export.targets import TARGETS
+from segnet.plan import Plan
 from segnet.run import read_run
 
 SIDE = 280  # pixels, the longer side of a picture on the page at most
@@ -79,7 +80,7 @@ def write(folder: Path) -> Path:
         "command": shlex.join(manifest["command"]), "epochs": epochs(folder),
         "frame": FRAME, "different": DIFFERENT, "entries": recent,
         "earlier": [entry.name for entry in found if entry not in recent],
-        "pictures": pictures(folder, plan.data, manifest["dataset"]["colours"], recent),
+        "pictures": pictures(folder, plan, manifest["dataset"]["colours"], recent),
         **views(recent), **versions(manifest, recent),
     })  # fmt: skip
     out = folder / "export" / "report.html"
@@ -398,10 +399,10 @@ def spread(wanted: list[float]) -> list[float]:
 # Pictures
 
 
-def pictures(folder: Path, data: str, colours: list, entries: list[Entry]) -> dict:
+def pictures(folder: Path, plan: Plan, colours: list, entries: list[Entry]) -> dict:
     """Rows of pairs of pictures for the page, or why there are none."""
     try:
-        dataset = read_dataset(data)
+        dataset = read_dataset(plan.data, plan.damaged)
         pairs = dataset.pairs("val")
         # Neighbours are often alike: frames of one film, photographs of one person.
         pairs = pairs[:: max(1, len(pairs) // PICTURES)][:PICTURES]

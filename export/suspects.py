@@ -28,6 +28,7 @@ from data.pictures import read_bytes, read_pair
 from export.report import DIFFERENT, SIDE, percent
 from export.score import keras_function
 from segnet.metrics import to_mask
+from segnet.plan import Plan
 
 EDGE = 0.03  # of the model's shorter side: 5 pixels of 160
 LEAST = 0.005  # of the picture: a class smaller than that counts as if it were as large
@@ -46,12 +47,14 @@ class Judge(NamedTuple):
 class Finding(NamedTuple):
     """What a judge says of a picture, before it is known how far to believe it.
 
-    claims: (mask's class, model's class) to the margins there, summed. common, union: (C,) pixels
-    that mask and model, or one of them, give to a class. All in pixels of the model.
+    known: it trained on the picture. claims: (mask's class, model's class) to the margins there,
+    summed. common, union: (C,) pixels that mask and model, or one of them, give to a class. All in
+    pixels of the model.
     """
 
     pair: tuple[Path, Path]
     judge: Judge
+    known: bool
     claims: dict[tuple[int, int], float]
     common: np.ndarray
     union: np.ndarray
@@ -84,9 +87,11 @@ def suspects(dataset: Dataset, split: str, judges: list[Judge]) -> list[Suspect]
     """Every picture of a split that is suspect at all, the most suspect first."""
     from tqdm import tqdm
 
+    pairs = dataset.pairs(split)
+    # A pair of a shard keeps what was read of it; the findings get one that was not read.
     findings = [
-        find(pair, dataset, choose(pair[0], judges))
-        for pair in tqdm(dataset.pairs(split), unit="picture", dynamic_ncols=True)
+        find(pair, dataset, judges)._replace(pair=pairs[place])
+        for place, pair in enumerate(tqdm(pairs, unit="picture", dynamic_ncols=True))
     ]
     common, union = (sum(getattr(f, name) for f in findings) for name in ("common", "union"))
     trust = common / np.maximum(union, 1)
@@ -94,9 +99,8 @@ def suspects(dataset: Dataset, split: str, judges: list[Judge]) -> list[Suspect]
     return sorted(found, key=lambda one: -one.score)
 
 
-def choose(picture: Path, judges: list[Judge]) -> Judge:
-    """The first that did not train on the picture, else the first."""
-    own = digest(picture)
+def choose(own: str, judges: list[Judge]) -> Judge:
+    """The first that did not train on the picture of this digest, else the first."""
     return next((judge for judge in judges if own not in judge.seen), judges[0])
 
 
@@ -104,7 +108,9 @@ def digest(picture: Path) -> str:
     return hashlib.sha256(read_bytes(picture)).hexdigest()
 
 
-def find(pair: tuple[Path, Path], dataset: Dataset, judge: Judge) -> Finding:
+def find(pair: tuple[Path, Path], dataset: Dataset, judges: list[Judge]) -> Finding:
+    own = digest(pair[0])
+    judge = choose(own, judges)
     truth, logits = looked_at(*read_pair(pair, dataset), judge)
     guess, margins = to_mask(logits), weigh(logits, truth)
     y, x = np.nonzero(margins)
@@ -114,7 +120,8 @@ def find(pair: tuple[Path, Path], dataset: Dataset, judge: Judge) -> Finding:
     classes, scored = len(dataset.classes), truth != VOID
     counts = [np.bincount(m[scored], minlength=classes) for m in (truth, guess)]
     common = np.bincount(truth[scored & (truth == guess)], minlength=classes)
-    return Finding(pair, judge, claims, common, counts[0] + counts[1] - common)
+    union = counts[0] + counts[1] - common
+    return Finding(pair, judge, own in judge.seen, claims, common, union)
 
 
 def looked_at(picture, mask, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
@@ -149,10 +156,9 @@ def suspect(finding: Finding, trust: np.ndarray, classes: list[str]) -> Suspect:
     worst = scores.argmax()
     about = {claim: amount for claim, amount in finding.claims.items() if worst in claim}
     claim = max(about, key=about.get)
-    known = digest(finding.pair[0]) in finding.judge.seen
     names = [classes[index] for index in claim]
     share = float(about[claim] / pixels)
-    return Suspect(float(scores[worst]), finding.pair, finding.judge, known, *names, share)
+    return Suspect(float(scores[worst]), finding.pair, finding.judge, finding.known, *names, share)
 
 
 def read_judge(folder: Path, dataset: Dataset) -> Judge:
@@ -165,24 +171,24 @@ def read_judge(folder: Path, dataset: Dataset) -> Judge:
             f"{folder} knows the classes {manifest['dataset']['classes']}, {dataset.folder} has "
             f"{dataset.classes}. Name the --data that it was trained on"
         )
-    own = trained_on(folder, plan.data, manifest["dataset"]["fingerprint"], dataset)
+    own = trained_on(folder, plan, manifest["dataset"]["fingerprint"], dataset)
     seen = frozenset(digest(picture) for picture, _ in own.pairs("train"))
     return Judge(str(folder), keras_function(model), plan.size, seen)
 
 
-def trained_on(folder, data, fingerprint: str, dataset: Dataset) -> Dataset:
+def trained_on(folder, plan: Plan, fingerprint: str, dataset: Dataset) -> Dataset:
     """The dataset that a run was trained on; what had to be assumed is said."""
     if dataset.fingerprint() == fingerprint:
         return dataset
     try:
-        own = read_dataset(data)
+        own = read_dataset(plan.data, plan.damaged)
         changed = own.fingerprint() != fingerprint
     except Refusal:
-        say(f"note: {data}, on which {folder} was trained, is not there; "
+        say(f"note: {plan.data}, on which {folder} was trained, is not there; "
             f"{dataset.folder}/train is taken for it")  # fmt: skip
         return dataset
     if changed:
-        say(f"note: {data} was changed or copied since {folder} was trained; "
+        say(f"note: {plan.data} was changed or copied since {folder} was trained; "
             "what is in its train/ today is taken for what it saw")  # fmt: skip
     return own
 

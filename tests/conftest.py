@@ -9,10 +9,13 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
+from hypothesis import settings
 
 from data.shapes import write_shapes
 
 ROOT = Path(__file__).parent.parent
+settings.register_profile("busy", deadline=None)  # what an example takes depends on the machine
+settings.load_profile("busy")
 PLAN = "--preset tiny --size 64 64 --epochs 1 --batch 8 --encoder-weights none".split()
 
 

@@ -63,13 +63,14 @@ def test_sizes_values_seed_and_nothing_written_to(only, seed, height, width, str
     assert all(np.array_equal(a, b) for a, b in zip((*pair, *other), kept, strict=True))
 
 
-def where_they_part(picture, mask, ids):
-    """Where the mask that was fed as picture differs from the mask, but for two pixels at edges.
+def where_they_part(picture, mask, ids, near=2):
+    """Where the mask that was fed as picture differs from the mask, but for `near` pixels at edges.
 
     Edges are those of the mask and of void, which also surrounds all: there the picture is filled.
     """
     inner = cv2.copyMakeBorder(mask[1:-1, 1:-1], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=VOID)
-    edge = cv2.dilate(inner, np.ones((5, 5))) != cv2.erode(inner, np.ones((5, 5)))
+    around = np.ones((2 * near + 1, 2 * near + 1))
+    edge = cv2.dilate(inner, around) != cv2.erode(inner, around)
     nearest = np.abs(picture[..., :1].astype(int) - 60 * np.arange(len(ids))).argmin(-1)
     return (np.array(ids)[nearest] != mask) & (mask != VOID) & ~edge
 
@@ -167,6 +168,47 @@ def test_a_large_picture_is_averaged_and_not_skipped_through():
     shift = lambda frame, rng, reach: np.array([[1, 0, 0.3], [0, 1, 0], [0, 0, 1]])  # noqa: E731
     picture, _ = geometry(stripes, mask, None, (4, 32), [shift])
     assert picture[:, 2:-2].min() > 100 and picture[:, 2:-2].max() < 155
+
+
+@st.composite
+def shrinking(draw):
+    """A picture's (H, W) and a matrix that shrinks it 1 to 20 times, turned or as it lies."""
+    shape = draw(st.tuples(st.integers(50, 700), st.integers(50, 700)))
+    zoom = max(SIZE) / max(shape) * draw(st.floats(0.7, 1.6))
+    angle = draw(st.just(0.0) | st.floats(-0.3, 0.3))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turn = zoom * turn @ np.diag([draw(st.sampled_from([-1, 1])), 1])
+    middle, middle_of_it = ((np.array(sides[::-1]) - 1) / 2 for sides in (SIZE, shape))
+    return shape, np.block([[turn, (middle - turn @ middle_of_it)[:, None]], [0, 0, 1]])
+
+
+@settings(max_examples=100)
+@given(shrinking())
+def test_a_halved_picture_lies_where_the_matrix_says(drawn):
+    """Averages and bilinear samples of a ramp are the ramp: each pixel says whence it came."""
+    shape, matrix = drawn
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    picture, _ = warp(np.dstack([x, y, 0 * x]), np.zeros(shape, np.uint8), matrix, SIZE)
+    there = np.mgrid[: SIZE[0], : SIZE[1]].reshape(2, -1)[::-1]
+    wanted = (np.linalg.inv(matrix) @ np.vstack([there, there[:1] * 0 + 1]))[:2]
+    zoom = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
+    border = 2 / zoom
+    inner = ((wanted > border) & (wanted < np.array(shape[::-1])[:, None] - border)).all(0)
+    off = picture[..., :2].reshape(-1, 2).T - wanted
+    assert np.abs(off[:, inner] * zoom).max(initial=0) < 0.06  # of a pixel; OpenCV takes 32nds
+
+
+@settings(max_examples=100)
+@given(shrinking(), seeds)
+def test_a_halved_picture_and_its_mask_part_by_less_than_a_pixel(drawn, seed):
+    """The mask, sampled once, fed as picture too: they differ beside edges alone."""
+    shape, matrix = drawn
+    rng = np.random.default_rng(seed)
+    large = -(-max(shape) // 50)
+    mask = blobs(rng, *shape, [0, 1]).repeat(large, 0).repeat(large, 1)[: shape[0], : shape[1]]
+    picture, found = warp(np.repeat(60 * mask[..., None], 3, -1), mask, matrix, SIZE)
+    assert set(np.unique(found)) <= {0, 1, VOID}
+    assert not where_they_part(picture, found, [0, 1], near=1).any()
 
 
 def test_a_rare_class_stays_in_the_crop_and_grows():

@@ -22,6 +22,7 @@ from data.checks.facts import PictureFacts, picture_facts
 from data.checks.readings import voc_colours
 from data.dataset import read_dataset
 from data.doctor import examine
+from data.fix import write_sound
 from data.page import balanced, proposal
 from data.pictures import read_pair, write_picture
 from data.shapes import COLOURS, write_shapes
@@ -364,6 +365,68 @@ def test_void_is_not_taken_for_a_class(sound, tmp_path):
     (tmp_path / "s/dataset.toml").write_text("classes = ['ground', 'thing']")
     told = [finding.check for finding in findings(examine(tmp_path / "s"))]
     assert "grey levels" not in told and "empty mask" in told
+
+
+BINARY = "classes = ['ground', 'thing']"
+
+
+def tiny(folder, *masks, toml=BINARY):
+    """A pair for each list of ids, in columns of 16 pixels; the last is val's."""
+    rng = np.random.default_rng(0)
+    for number, values in enumerate(masks):
+        split = "val" if number == len(masks) - 1 else "train"
+        drawn = np.tile(np.repeat(np.uint8(values), 16), (32, 1))
+        picture = rng.integers(0, 256, (*drawn.shape, 3), np.uint8)
+        write_picture(image(folder, number, split), picture)
+        write_picture(mask(folder, number, split), drawn)
+    (folder / "dataset.toml").write_text(toml)
+    return folder
+
+
+WHITE = {
+    "no mask holds 1": (([0, 255], [0, 255], [0, 0], [0, 255]), True),
+    "one that is all 1": (([0, 255], [0, 255], [1, 1], [0, 255]), False),
+    "one of ten holds 1 and no void": (([0, 1],) + ([0, 255],) * 9, False),
+    "one of ten holds void alone": (([0, 1],) * 8 + ([0, 255], [0, 1]), False),
+    "1 and 255 in one": (([0, 255], [0, 1, 255], [0, 1], [0, 1]), False),
+}
+
+
+@pytest.mark.parametrize("case", WHITE)
+def test_white_is_a_class_only_where_no_mask_holds_the_class(tmp_path, case):
+    masks, is_class = WHITE[case]
+    told = findings(examine(tiny(tmp_path / "s", *masks)))
+    assert [f.check for f in told if f.rank == ERROR] == ["grey levels"] * is_class
+    notes = [named.note for finding in told for named in finding.files]
+    assert any("if 255 means thing there, write 1" in note for note in notes) != is_class
+
+
+def test_what_to_do_about_white_is_said(tmp_path):
+    end = check(tiny(tmp_path / "s", [0, 255], [0, 0], [0, 255]))
+    assert end.returncode == 1 and "(grey levels, 2)" in end.stdout
+    assert "255 truly is void, write void = 255 in dataset.toml" in end.stdout
+    tiny(tmp_path / "s", [0, 255], [1, 0], [0, 1])
+    assert check(tmp_path / "s").returncode == 0
+
+
+def test_void_of_255_can_be_stated(tmp_path):
+    """White is void then, and what remains is that nothing is to be learnt."""
+    tiny(tmp_path / "s", [0, 255], [0, 255], toml=f"{BINARY}\nvoid = 255")
+    told = [finding.check for finding in findings(examine(tmp_path / "s"))]
+    assert "grey levels" not in told and "nothing to learn" in told
+
+
+def test_fix_writes_1_for_white(tmp_path):
+    tiny(tmp_path / "s", [0, 255], [0, 0], [0, 255])
+    write_sound(examine(tmp_path / "s"), tmp_path / "out")
+    assert [np.unique(ids(tmp_path / "out", n)).tolist() for n in "01"] == [[0, 1], [0]]
+    assert np.unique(ids(tmp_path / "out", "2", "val")).tolist() == [0, 1]
+
+
+def test_a_trimap_keeps_its_void(tmp_path):
+    tiny(tmp_path / "s", [0, 128, 255], [0, 128, 255], toml=f"{BINARY}\nvoid = 128")
+    write_sound(examine(tmp_path / "s"), tmp_path / "out")
+    assert ids(tmp_path / "out", "0")[0, ::16].tolist() == [0, 255, 1]
 
 
 def test_classes(sound, tmp_path):

@@ -6,10 +6,13 @@ import io
 import json
 import os
 import re
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import PNG, chunk, chunks
 from PIL import Image
 from sources import SOURCES, picture, text
 
@@ -174,6 +177,9 @@ def test_coco_numbers_of_categories_are_each_files_own(tmp_path):
     path = source / "annotations/instances_train.json"
     tree = json.loads(path.read_text())
     tree["categories"] = [{"id": 3, "name": "bird"}, {"id": 7, "name": "dog"}]
+    for image in tree["images"]:
+        image["file_name"] = f"val_{image['file_name']}"
+        picture(source / "images" / image["file_name"], image["id"])
     path.with_name("instances_val.json").write_text(json.dumps(tree))
     found = found_in("coco", source)
     assert found.classes == ["background", "bird", "cat", "dog"]
@@ -202,6 +208,37 @@ def test_coco_pictures_of_one_name_in_two_folders(tmp_path):
     assert "unsaid.json: which a.jpg is meant" in line
 
 
+@pytest.mark.parametrize("name", ["coco", "coco-panoptic"])
+def test_a_picture_that_two_files_list(tmp_path, name):
+    """Neither train nor val has it, and it is said where it is listed; the others are taken."""
+    source = SOURCES[name](tmp_path / "in")
+    (path,) = source.rglob("*_train.json")
+    tree = json.loads(path.read_text())
+    val = path.with_name(path.name.replace("train", "val"))
+    # val has the first picture, which train has too, and the last, which train gives up.
+    for file, kept in ((path, {0, 1, 2}), (val, {0, 3})):
+        images = [image for image in tree["images"] if image["id"] in kept]
+        drawn = [entry for entry in tree["annotations"] if entry["image_id"] in kept]
+        file.write_text(json.dumps({**tree, "images": images, "annotations": drawn}))
+    if name == "coco-panoptic":
+        shutil.copytree(path.with_suffix(""), val.with_suffix(""))
+    found = found_in(name, source)
+    splits = {item.picture.name: item.split for item in found.items}
+    assert splits == {"b2.jpg": "train", "c3.jpg": "train", "d4.jpg": "val"}
+    (line,) = found.broken
+    first = source / "images/a1.jpg"
+    assert line.startswith(f"{first} is listed 2 times, in {path} and {val}: leave it in one place")
+
+
+def test_a_picture_that_one_file_lists_twice(tmp_path):
+    def change(tree):
+        tree["images"].append({**tree["images"][0], "id": 7})
+
+    found = found_in("coco", changed(tmp_path, change))
+    assert [item.picture.name for item in found.items] == ["b2.jpg", "c3.jpg", "d4.jpg"]
+    assert re.search(r"a1.jpg is listed 2 times, in \S+_train.json: leave it", found.broken[0])
+
+
 def test_coco_annotations_of_other_pictures_alone(tmp_path):
     def change(tree):
         for image in tree["images"]:
@@ -209,6 +246,19 @@ def test_coco_annotations_of_other_pictures_alone(tmp_path):
 
     found = found_in("coco", changed(tmp_path, change))
     assert not found.items and "no annotation is of a picture" in found.broken[0]
+
+
+def test_panoptic_png_much_larger_than_its_picture(tmp_path):
+    """80 million pixels, which no data but zeros fills: refused before they are decoded."""
+    source = SOURCES["coco-panoptic"](tmp_path)
+    png = source / "annotations/panoptic_train/d4.png"
+    (kind, body), *others = chunks(png.read_bytes())
+    parts = [(kind, body[:4] + (3342356).to_bytes(4) + body[8:]), *others]
+    png.write_bytes(PNG + b"".join(chunk(*part) for part in parts))
+    start = time.process_time()
+    with pytest.raises(Refusal, match=r"d4.png is of 3342356x24 \(HxW\), d4.jpg is 20x24"):
+        found_in("coco-panoptic", source).items[3].mask()
+    assert time.process_time() - start < 1
 
 
 def test_panoptic_is_an_independent_reading():
@@ -523,3 +573,79 @@ def test_tfds_that_names_its_classes(tmp_path):
     found = found_in("tfds", "small", "--data-dir", str(tmp_path))
     assert found.classes == ["ground", "pet"]
     assert sorted(np.unique(found.items[0].mask()).tolist()) == [-1, 0, 1]
+
+
+LABELS = ["ground", "pet", "void"]
+
+
+@pytest.fixture
+def small(tmp_path):
+    """(folder of a local set's files, a function that imports it)."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    masks = np.arange(240).reshape(3, 8, 10, 1).astype(np.uint8) % 3
+    local_set(tfds, tmp_path, masks, tfds.features.LabeledImage(labels=LABELS))
+
+    def imported():
+        found = found_in("tfds", "small", "--data-dir", str(tmp_path))
+        return write_dataset(found, tmp_path / "out", select(found.classes), Sharing())
+
+    return tmp_path / "small/1.0.0", imported
+
+
+def turned_byte(raw):
+    return raw[:40] + bytes([raw[40] ^ 1]) + raw[41:]
+
+
+def renamed_field(raw):
+    return raw.replace(b'"features"', b'"fzatures"', 1)
+
+
+def odd_kind(raw):
+    return raw.replace(b"features.image_feature.Image", b"features.image_feature.Imige", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("small-train.tfrecord-00000-of-00001", turned_byte, "train cannot be read.*corrupted"),
+        ("small-train.tfrecord-00000-of-00001", lambda raw: raw[:60], "train cannot be read"),
+        ("small-test.tfrecord-00000-of-00001", lambda raw: b"x" * 99, "test cannot be read"),
+        ("features.json", renamed_field, "small: .*fzatures"),
+        ("features.json", lambda raw: raw[:200], "small: "),
+        ("features.json", odd_kind, "small: "),
+        ("features.json", lambda raw: b"[3]", "small: "),
+        ("dataset_info.json", lambda raw: b"{", "small: "),
+    ],
+)
+def test_tfds_with_a_damaged_file(small, tmp_path, name, change, said):
+    folder, imported = small
+    raw = (folder / name).read_bytes()
+    assert change(raw) != raw
+    (folder / name).write_bytes(change(raw))
+    with pytest.raises(Refusal, match=said):
+        imported()
+    assert not (tmp_path / "out").exists()
+
+
+def test_tfds_picture_that_is_none_in_a_sound_record(small, tmp_path):
+    import tensorflow as tf
+
+    folder, imported = small
+    path = str(folder / "small-train.tfrecord-00000-of-00001")
+    records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(path)]
+    records[0].features.feature["image"].bytes_list.value[0] = b"no picture"
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in records:
+            writer.write(record.SerializeToString())
+    (line,) = imported()
+    assert "is not a picture" in line
+    assert sum(1 for _ in (tmp_path / "out").glob("*/images/*")) == 2
+
+
+def test_tfds_split_that_is_called_like_a_path(small, tmp_path):
+    folder, imported = small
+    info = folder / "dataset_info.json"
+    assert '"name": "train"' in info.read_text()
+    info.write_text(info.read_text().replace('"name": "train"', '"name": "../../train"'))
+    with pytest.raises(Refusal, match="train cannot be read"):
+        imported()

@@ -95,6 +95,22 @@ def test_choices_that_make_no_sense(source, tmp_path, choice, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--only dog S D", "SOURCE, DIR. All words behind --only belong to it: put it behind "
+         "SOURCE and DIR. python -m data import folder --help"),
+        ("S --only dog D", "DIR. All words behind --only belong to it: put it behind DIR. python"),
+        ("--values 1=dog --map dog=cat S D", "All words behind --map and --values belong to it"),
+        ("--val 0.3 S", r"required: DIR. python"),
+        ("--only=dog S", r"required: DIR. python"),
+    ],
+)  # fmt: skip
+def test_an_option_that_took_the_source(words, said):
+    with pytest.raises(Refusal, match=said):
+        import_(["folder", *words.split()])
+
+
 def test_colours_follow_their_classes():
     found = select(["sky", "cat", "dog"], {"cat": "animal", "dog": "animal"}, ["animal"])
     assert found.kept == [None, 1] and found.table.tolist() == [0, 1, 1, VOID]

@@ -17,7 +17,7 @@ from data import shards
 from data.batches import evaluation_pairs, training_batches
 from data.dataset import read_dataset
 from data.pictures import count_pixels, read_mask, read_pair, read_picture
-from data.shapes import write_shapes
+from data.shapes import COLOURS, write_shapes
 from data.shards import Member, pack, shard_name, shard_of
 from tests.conftest import train
 
@@ -178,11 +178,11 @@ def test_broken_pairs_are_left_out_and_listed(source):
     assert len(names) == 11 and "0004.png" not in names
 
 
-def spoil(packed: Path) -> Path:
-    """Turns a byte of the second record of the second shard."""
-    path = packed / shard_name("train", 1, 3)
+def spoil(packed: Path, split="train", place=5) -> Path:
+    """Turns a byte of a record of the second shard, which is the split's record number `place`."""
+    path = packed / shard_name(split, 1, 3)
     raw = bytearray(path.read_bytes())
-    pair = read_dataset(packed).pairs("train")[5]
+    pair = read_dataset(packed).pairs(split)[place]
     at = raw.index(pair[0].read_bytes()[1000:1100])  # whole, it may lie in two blocks
     raw[at] ^= 1
     path.write_bytes(bytes(raw))
@@ -277,8 +277,23 @@ def test_batches_tell_of_a_damaged_record(packed):
         list(itertools.islice(training_batches(read_dataset(packed), (64, 64), 4, seed=0), 4))
 
 
-def test_training_on_shards(packed, tmp_path):
-    path = spoil(packed)
-    end = train(packed, tmp_path / "run", "--damaged", "skip")
+def test_training_on_shards(packed, tmp_path, capsys):
+    """And all that looks at such a run afterwards leaves out the same records."""
+    path, run = spoil(packed), tmp_path / "run"
+    spoil(packed, "val", 1)
+    end = train(packed, run, "--damaged", "skip")
     assert end.returncode == 0 and f"skipped: {path}[1] (0005.png)" in end.stderr
     assert "best mIoU" in end.stdout
+    from export.__main__ import show_score, show_suspects
+    from export.report import pictures
+    from segnet.run import read_run
+
+    drawn = pictures(run, read_run(run)[0], COLOURS, [])
+    assert drawn["names"] == ["0000.png", "0002.png"]
+    show_suspects([str(run)])
+    said = capsys.readouterr()
+    assert "0001.png) is damaged" in said.err and "note:" not in said.err
+    with pytest.raises(Refusal, match="damaged"):
+        show_score([str(run), "--data", str(packed)])
+    show_score([str(run), "--data", str(packed), "--damaged", "skip"])
+    assert "mIoU" in capsys.readouterr().out

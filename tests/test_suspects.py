@@ -17,6 +17,7 @@ from data.dataset import read_dataset
 from data.labels import VOID
 from data.pictures import read_mask, read_picture, write_picture
 from data.shapes import write_shapes
+from data.shards import pack
 from export.suspects import EDGE, Judge, choose, digest, read_judge, suspects, weigh, write_page
 
 ROOT = Path(__file__).parent.parent
@@ -113,7 +114,7 @@ def test_who_trained_on_a_picture_does_not_judge_it(shapes):
     rng = np.random.default_rng(0)
     first = knower(shapes, rng, "runs/a", map(digest, pictures[:3]))
     second = knower(shapes, rng, "runs/b", map(digest, pictures[2:4]))
-    chosen = [choose(picture, [first, second]).name for picture in pictures[:5]]
+    chosen = [choose(digest(picture), [first, second]).name for picture in pictures[:5]]
     assert chosen == ["runs/b", "runs/b", "runs/a", "runs/a", "runs/a"]
     for (_, mask), other in zip(shapes.pairs("val")[1:3], shapes.pairs("val")[8:10], strict=True):
         mask.write_bytes(other[1].read_bytes())
@@ -162,6 +163,21 @@ def test_a_run_as_a_person_asks(finished, tmp_path):
     assert 0 < len(found) <= 3 and all(one["trained_on_it"] for one in found)
     assert [one["score"] for one in found] == sorted((one["score"] for one in found), reverse=True)
     assert page.exists() and not (finished / "run/suspects.html").exists()
+
+
+def test_shards_are_judged_as_the_folder(shapes):
+    """And what is found keeps no picture in memory."""
+    judge = knower(shapes, np.random.default_rng(0))
+    masks = [mask for _, mask in shapes.pairs("val")]
+    for to, by in {4: 17, 11: 30}.items():
+        masks[to].write_bytes(masks[by].read_bytes())
+    pack(shapes.folder, shapes.folder.parent / "packed", shards=3)
+    packed = read_dataset(shapes.folder.parent / "packed")
+    plain, found = (suspects(dataset, "val", [judge]) for dataset in (shapes, packed))
+    assert [one.pair[0].name for one in found] == [one.pair[0].name for one in plain]
+    assert [one.score for one in found] == [one.score for one in plain]
+    assert not any("parts" in vars(one.pair[0].record) for one in found)
+    assert found[0].plain()["picture"].endswith(f"] ({plain[0].pair[0].name})")
 
 
 def test_a_copied_dataset_and_one_that_is_gone(finished, tmp_path, capsys):

@@ -330,7 +330,10 @@ def find_empty(exam: Exam) -> Iterable[Named]:
         if not unclear and not counts[1:-1].any():
             first = exam.dataset.classes[0] if exam.dataset.classes else "void"
             note = f"holds nothing but {first}" + (" and void" if counts[-1] and counts[0] else "")
-            yield Named(exam.name(pair.mask), note if counts[0] else "holds nothing but void")
+            note = note if counts[0] else "holds nothing but void"
+            if len(exam.dataset.classes) == 2 and VOID in facts.mask.values:
+                note += f"; if 255 means {exam.dataset.classes[1]} there, write 1"
+            yield Named(exam.name(pair.mask), note)
 
 
 # Classes
@@ -465,7 +468,8 @@ CHECKS = (
           masks_read_as("palette", lambda m: f"holds {some_values(m.values)}")),
     Check("grey levels", ERROR, "Masks that spread the classes over 0 to 255",
           "it takes 255 for void and stops at the levels between: what is white is never learnt",
-          "write 0, 1, 2, ...", True,
+          "write 0, 1, 2, ...; --fix does, from black to white. If masks hold 0 and 255 alone and "
+          "255 truly is void, write void = 255 in dataset.toml", True,
           masks_read_as("levels", lambda m: f"holds {some_values(m.values)}")),
     Check("off by one", ERROR, "Masks with ids 1 to N instead of 0 to N - 1",
           "it learns each class under its neighbour's name and stops at the highest",

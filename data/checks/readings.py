@@ -14,7 +14,6 @@ MOST = 0.95  # share of pixels that a colour table or grey levels must explain
 BINARY = 0.7  # the same for two classes, whose edges may be soft
 NEAR = 40  # largest distance of a stray colour from its class's, in RGB
 LONE, LONE_VALUES = 0.08, 4  # of lone pixels, from which a mask was smoothed or JPEG-compressed
-RARE_VOID = 0.1  # share of masks with void below which 255 is taken for a class
 
 
 class Reading(NamedTuple):
@@ -31,30 +30,33 @@ class Reading(NamedTuple):
 
 
 class Habits(NamedTuple):
-    """What most masks of the dataset do. tables: colour tables, packed colour to id, that masks
-    may follow; stated: whether the first is the dataset's own word."""
+    """What the masks of the dataset do. white_void: 255 is void in a mask of 0 and 255 alone: some
+    mask holds a class but the first, or dataset.toml says `void = 255`. tables: colour tables,
+    packed colour to id, that masks may follow; stated: whether the first is the dataset's own word.
+    """
 
     classes: int
     void: int
-    rare_void: bool
+    white_void: bool
     all_shifted: bool
     tables: list[dict[int, int]]
     stated: bool
 
 
-def habits(dataset: Dataset, stated: bool, masks: list[MaskFacts]) -> Habits:
+def habits(dataset: Dataset, names: dict, masks: list[MaskFacts]) -> Habits:
+    """names: what dataset.toml states."""
     classes, void = len(dataset.classes), dataset.void
     plain = [set(m.values.tolist()) for m in masks if not (m.fault or m.coloured)]
     inside = [v - {VOID, void} for v in plain]
-    labelled = [v for v in plain if v & set(range(1, classes))]
-    with_void = sum(VOID in v for v in labelled)
+    labelled = any(v - {0} and v <= set(range(classes)) for v in inside)
     top = [v for v in inside if classes in v and max(v) == classes]
     tables = [voc_colours(classes)]
+    stated = "colours" in names
     if stated:
         tables.insert(0, {pack(colour): i for i, colour in enumerate(dataset.colours)})
     return Habits(
         classes, void,
-        rare_void=with_void <= RARE_VOID * len(labelled),
+        white_void=labelled or names.get("void") == VOID,
         all_shifted=bool(top) and not any(0 in v for v in inside),
         tables=tables, stated=stated,
     )  # fmt: skip
@@ -73,7 +75,7 @@ def read(mask: MaskFacts, habits: Habits) -> Reading:
     if is_shifted(scored, habits) and not smoothed:
         ids = np.where((values == VOID) | (values == habits.void), VOID, values - 1)
         return Reading("shifted", ids)
-    hidden = habits.classes == 2 and habits.rare_void and VOID in values and 1 not in scored
+    hidden = habits.classes == 2 and VOID in values and not habits.white_void
     if (outside or hidden) and (ids := by_levels(mask, habits)) is not None:
         return Reading("levels", ids, mask.format == "JPEG" or len(values) > habits.classes + 1)
     ids = np.where((values < 0) | (values >= habits.classes), STRAY, values)
@@ -110,6 +112,9 @@ def by_levels(mask: MaskFacts, habits: Habits) -> np.ndarray | None:
     near = np.abs(values - ids * step) <= step / 8
     if not ids[near].any():
         return None
+    if habits.void != VOID:  # stated: as the pixels between the levels of a trimap
+        near |= values == habits.void
+        ids[values == habits.void] = VOID
     share = mask.counts[near].sum() / mask.counts.sum()
     return ids if share >= (BINARY if classes == 2 else MOST) else None
 

@@ -73,11 +73,30 @@ def read(source: Path, words) -> Found:
     source, folder = source_of(source)
     pictures = Pictures([Path(words.images)] if words.images else [folder])
     classes, records, broken = records_of(json_files(source, "instances"), folder, [BACKGROUND])
-    items = []
+    listed = []
     for record in records:
         for found in each(record, pictures):
-            (broken if isinstance(found, str) else items).append(found)
-    return Found(classes, items, broken)
+            if isinstance(found, str):
+                broken.append(found)
+            else:
+                listed.append((record.path, found))
+    items, twice = listed_once(listed)
+    return Found(classes, items, broken + twice)
+
+
+def listed_once(listed: list[tuple[Path, Item]]) -> tuple[list[Item], list[str]]:
+    """Of (JSON file, item) the items, without pictures that are listed again, and a line for each
+    of those: each list may lack what the other has, and two splits must not share a picture."""
+    files = {}
+    for path, item in listed:
+        files.setdefault(item.picture, []).append(path)
+    twice = [
+        f"{picture} is listed {len(paths)} times, in {' and '.join(map(str, dict.fromkeys(paths)))}"
+        ": leave it in one place, or name one JSON file as SOURCE"
+        for picture, paths in files.items()
+        if len(paths) > 1
+    ]
+    return [item for _, item in listed if len(files[item.picture]) == 1], twice
 
 
 def records_of(files: list[Path], folder: Path, classes: list[str]):

@@ -13,11 +13,13 @@ from data.formats.coco import (
     add_arguments,
     json_files,
     key_of,
+    listed_once,
     records_of,
     source_of,
 )
 from data.formats.masks import read_colours
-from data.formats.polygons import items_of
+from data.formats.polygons import items_of, shape_in
+from data.pictures import open_picture
 
 __all__ = ["ABOUT", "add_arguments", "read"]
 
@@ -31,19 +33,20 @@ def read(source: Path, words) -> Found:
     pictures = Pictures([Path(words.images)] if words.images else [folder])
     drawn = Pictures([folder])
     classes, records, broken = records_of(json_files(source, "panoptic"), folder, [])
-    items = []
+    listed = []
     for record in records:
         files = file_names(record.tree, record.path)
         for entry in items_of(record.tree, "annotations", record.path):
             if "segments_info" not in entry:
                 continue  # instances, which tell no segments
             try:
-                items.append(item(entry, files, record, pictures, drawn))
+                listed.append((record.path, item(entry, files, record, pictures, drawn)))
             except Refusal as refusal:
                 broken.append(str(refusal))
-    if not items and not broken:
+    if not listed and not broken:
         raise Refusal(f"{source} holds no JSON file with segments_info")
-    return Found(classes, items, broken)
+    items, twice = listed_once(listed)
+    return Found(classes, items, broken + twice)
 
 
 def file_names(tree, path: Path) -> dict:
@@ -59,12 +62,14 @@ def item(entry: dict, files: dict, record: Record, pictures: Pictures, drawn: Pi
         raise Refusal(f"{path}: an annotation is of the picture {id_!r}, which is not listed")
     picture = pictures.find(files[key_of(id_)], path.parent, path, record.split)
     png = drawn.find(entry.get("file_name"), path.with_suffix(""), path)
-    ids = partial(segments, png, entry.get("segments_info"), record.place, path)
+    ids = partial(segments, png, picture, entry.get("segments_info"), record.place, path)
     return Item(picture.stem, picture, ids, record.split, turned=False)
 
 
-def segments(drawn: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
+def segments(drawn: Path, picture: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
     """The mask (H, W) of a PNG whose colour is the segment's number, red lowest."""
+    _, header = open_picture(drawn)
+    shape_in(picture, (header.height, header.width), drawn)  # before many pixels are decoded
     colours = read_colours(drawn)  # 0xRRGGBB
     numbers = colours >> 16 | colours & 0xFF00 | (colours & 255) << 16
     known = {0: -1}
@@ -74,9 +79,9 @@ def segments(drawn: Path, infos, place: dict[int, int], path: Path) -> np.ndarra
             if not isinstance(category, int) or category not in place:
                 raise Refusal(f"{path}: {drawn.name} has a segment of category {category!r}")
             known[info["id"]] = -1 if info.get("iscrowd") else place[category]
-    values, where = np.unique(numbers, return_inverse=True)
+    values = np.unique(numbers)
     unknown = [value for value in values.tolist() if value not in known]
     if unknown:
         raise Refusal(f"{drawn} holds segment {unknown[0]}, which {path.name} does not describe")
     ids = np.array([known[value] for value in values.tolist()], np.int32)
-    return ids[where].reshape(numbers.shape)
+    return ids[np.searchsorted(values, numbers)]

@@ -33,7 +33,9 @@ def read(source: Path, words) -> Found:
     folder, items = temporary(), []
     for name, info in builder.info.splits.items():
         for stem, picture, mask in examples(builder, name, info.num_examples, words):
-            paths = written(folder / stem, picture), written(folder / f"{stem}_mask", mask)
+            # Named by number: what a split is called stands in a file and may be a path.
+            number = len(items)
+            paths = written(folder, f"{number}", picture), written(folder, f"{number}_mask", mask)
             ids = partial(read_as, paths[1], means)
             # Its own decoder turns no picture: masks are of the pictures as they lie.
             items.append(Item(stem, paths[0], ids, SPLIT_OF.get(name), turned=False))
@@ -51,8 +53,8 @@ def builder_of(source: str, words):
     try:
         builder = tfds.builder(source, data_dir=words.data_dir)
         builder.download_and_prepare()
-    except (tfds.core.DatasetNotFoundError, AssertionError, ValueError, OSError) as error:
-        raise Refusal(f"{source}: {' '.join(str(error).split())[:300]}") from error
+    except Exception as error:  # it meets a damaged file with whatever its libraries raise
+        raise Refusal(f"{source}: {said(error)}") from error
     features = builder.info.features
     for key in (words.image, words.mask):
         if key not in features or not isinstance(features[key], tfds.features.Image):
@@ -61,6 +63,10 @@ def builder_of(source: str, words):
             )
             raise Refusal(f"{source} has no Image {key!r}; there are: {there}")
     return builder
+
+
+def said(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def named(feature) -> Meaning:
@@ -77,13 +83,19 @@ def examples(builder, split: str, count: int, words):
     from tqdm import tqdm
 
     packed = dict.fromkeys((words.image, words.mask), tfds.decode.SkipDecoding())
-    chosen = tfds.decode.PartialDecoding(dict.fromkeys(packed, True), decoders=packed)
-    set_ = tfds.as_numpy(builder.as_dataset(split=split, decoders=chosen))
-    for index, example in enumerate(tqdm(set_, split, count, leave=False)):
-        yield f"{split}_{index:0{len(str(count))}}", example[words.image], example[words.mask]
+    try:
+        chosen = tfds.decode.PartialDecoding(dict.fromkeys(packed, True), decoders=packed)
+        set_ = tfds.as_numpy(builder.as_dataset(split=split, decoders=chosen))
+        for index, example in enumerate(tqdm(set_, split, count, leave=False)):
+            yield f"{split}_{index:0{len(str(count))}}", example[words.image], example[words.mask]
+    except Exception as error:  # as above
+        raise Refusal(
+            f"{builder.data_path}: {split} cannot be read: {said(error)}. Replace it, or remove "
+            "it to have it downloaded again"
+        ) from error
 
 
-def written(path: Path, raw: bytes) -> Path:
-    path = path.with_suffix(".jpg" if raw.startswith(b"\xff\xd8") else ".png")
+def written(folder: Path, name: str, raw: bytes) -> Path:
+    path = folder / (name + (".jpg" if raw.startswith(b"\xff\xd8") else ".png"))
     path.write_bytes(raw)
     return path
