@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from cli import Refusal
+from cli import Refusal, one_of
 from segnet import blocks
 from segnet.backend import start
 from segnet.weights import read_h5
 
+STRIDE = 32  # pixels of input per pixel of the coarsest features, a side
 POOLS = (1, 2, 3, 6)  # bins a side of Fast-SCNN's pyramid
 
 
@@ -205,3 +206,14 @@ PEERS = {
     )
 }
 # fmt: on
+
+
+def build(name: str, size: tuple[int, int], classes: int, batch: int | None = None):
+    """The peer of that name. Raises Refusal for a name or a size that cannot be."""
+    peer = PEERS[one_of(name, PEERS, "peer")]
+    if any(side < STRIDE or side % STRIDE for side in size):
+        raise Refusal(
+            f"size {size[0]} {size[1]} is not a multiple of {STRIDE}: the skips would not meet. "
+            "Type --size with multiples"
+        )
+    return peer.build(tuple(size), classes, batch)
