@@ -44,9 +44,9 @@ def lraspp(size: tuple[int, int], classes: int, batch: int | None = None):
     gate = k.layers.GlobalAveragePooling2D(keepdims=True, name="gate_pool")(coarse)
     gate = k.layers.Conv2D(128, 1, use_bias=False, activation="sigmoid", name="gate")(gate)
     x = k.layers.Multiply(name="gated")([x, gate])
-    x = resize(k, x, fine.shape[1:3], "gated_up")
+    x = resize(k, x, fine.shape[1:3])
     x = blocks.add(k, [logits(k, x, classes), logits(k, fine, classes, "logits_fine")], "sum")
-    return k.Model(net.inputs[0], resize(k, x, size, "full"), name="lraspp")
+    return k.Model(net.inputs[0], resize(k, x, size), name="lraspp")
 
 
 def fast_scnn(size: tuple[int, int], classes: int, batch: int | None = None):
@@ -59,7 +59,7 @@ def fast_scnn(size: tuple[int, int], classes: int, batch: int | None = None):
     for stage, (out, stride) in enumerate(((64, 2), (96, 2), (128, 1)), 1):
         for number in (1, 2, 3):
             x = bottleneck(k, x, f"bottleneck{stage}_{number}", out, stride if number == 1 else 1)
-    x = resize(k, pyramid(k, x), fine.shape[1:3], "fuse_up")
+    x = resize(k, pyramid(k, x), fine.shape[1:3])
     x = blocks.depthwise(k, x, "fuse_dw", dilation=4)
     x = blocks.conv(k, x, "fuse_coarse", 128, relu=False)
     fine = blocks.conv(k, fine, "fuse_fine", 128, relu=False)
@@ -67,7 +67,7 @@ def fast_scnn(size: tuple[int, int], classes: int, batch: int | None = None):
     for number in (1, 2):
         x = separable(k, x, f"classify{number}", 128)
     x = logits(k, x, classes)
-    return k.Model(picture, resize(k, x, size, "full"), name="fast_scnn")
+    return k.Model(picture, resize(k, x, size), name="fast_scnn")
 
 
 def deeplab(size: tuple[int, int], classes: int, batch: int | None = None):
@@ -78,10 +78,10 @@ def deeplab(size: tuple[int, int], classes: int, batch: int | None = None):
     )
     x = net.get_layer("block_16_project_BN").output
     pooled = k.layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
-    pooled = resize(k, blocks.conv(k, pooled, "pooled", 256), x.shape[1:3], "pooled_up")
+    pooled = resize(k, blocks.conv(k, pooled, "pooled", 256), x.shape[1:3])
     x = blocks.concat(k, [pooled, blocks.conv(k, x, "aspp", 256)], "join")
     x = logits(k, blocks.conv(k, x, "project", 256), classes)
-    return k.Model(net.inputs[0], resize(k, x, size, "full"), name="deeplab")
+    return k.Model(net.inputs[0], resize(k, x, size), name="deeplab")
 
 
 def unet(size: tuple[int, int], classes: int, batch: int | None = None):
@@ -96,7 +96,7 @@ def unet(size: tuple[int, int], classes: int, batch: int | None = None):
     for stage, (out, skip) in enumerate(
         zip((256, 128, 64, 32, 16), (*skips, None), strict=True), 1
     ):
-        x = resize(k, x, [2 * side for side in x.shape[1:3]], f"up{stage}")
+        x = resize(k, x, [2 * side for side in x.shape[1:3]])
         if skip is not None:
             x = blocks.concat(k, [x, skip], f"join{stage}")
         for number in (1, 2):
@@ -164,7 +164,7 @@ def pyramid(k, x):
         window = [-(-side // bins) for side in sides]
         y = k.layers.AveragePooling2D(window, window, "same", name=f"pool{bins}")(x)
         y = blocks.conv(k, y, f"pool{bins}_pw", channels // len(POOLS))
-        levels.append(resize(k, y, sides, f"pool{bins}_up"))
+        levels.append(resize(k, y, sides))
     return blocks.conv(k, blocks.concat(k, levels, "pyramid"), "pyramid_pw", channels)
 
 
@@ -172,9 +172,12 @@ def logits(k, x, classes, name="logits", kernel=1):
     return blocks.conv(k, x, name, classes, kernel, bias=True, norm=False, relu=False)
 
 
-def resize(k, x, size, name):
-    """Bilinear, to (H, W) in pixels."""
-    return k.layers.Resizing(*size, interpolation="bilinear", name=name)(x)
+def resize(k, x, size):
+    """Bilinear, to (H, W) in pixels.
+
+    Not Keras' layer Resizing: it puts all behind it in training mode where no caller says which.
+    """
+    return k.ops.image.resize(x, tuple(size), interpolation="bilinear")
 
 
 def load(model, path: Path) -> str:
