@@ -169,7 +169,9 @@ def pyramid(k, x):
 
 
 def logits(k, x, classes, name="logits", kernel=1):
-    return blocks.conv(k, x, name, classes, kernel, bias=True, norm=False, relu=False)
+    """Small at first: LR-ASPP takes them from features that no norm has scaled."""
+    small = k.initializers.TruncatedNormal(stddev=0.01)
+    return k.layers.Conv2D(classes, kernel, padding="same", kernel_initializer=small, name=name)(x)
 
 
 def resize(k, x, size):

@@ -221,12 +221,6 @@ def test_plot():
     assert accuracy.powers(3, 5) == [2, 4, 8] and accuracy.powers(4, 4) == [4, 8]
 
 
-def test_help_is_quick():
-    started = time.perf_counter()
-    assert "--weights-folder" in run("benchmarks.accuracy", "--help", check=True).stdout
-    assert time.perf_counter() - started < 2  # test_house has the true limit
-
-
 @pytest.mark.slow
 def test_accuracy_command(tmp_path):
     """A preset and a peer: trained, converted, scored, timed; killed and continued to the same."""
