@@ -20,15 +20,10 @@ def main() -> None:
 
 
 def train(plan, folder: Path) -> None:
-    from data.batches import training_batches
     from data.dataset import read_dataset
-    from data.pictures import count_pixels
     from segnet import backend
     from segnet.build import build, check
-    from segnet.loop import Loop, compile_model
-    from segnet.losses import class_weights
     from segnet.rows import preset
-    from segnet.run import has_checkpoint, open_run
     from segnet.weights import load_encoder
 
     dataset = read_dataset(plan.data, plan.damaged)
@@ -37,8 +32,28 @@ def train(plan, folder: Path) -> None:
     probe(dataset)
     backend.seed_everything(plan.seed)
     model = build(backend.start(), network, plan.size, classes)
+    loop, finished = fit(
+        model, dataset, plan, folder, lambda: load_encoder(model, network, plan.encoder_weights)
+    )
+    print(f"{folder}: best mIoU {loop.best:.4f} on the validation set")
+    if finished:
+        print("finished already; to train longer: "
+              f"a new --run with --encoder-weights {folder}")  # fmt: skip
+
+
+def fit(model, dataset, plan, folder: Path, load):
+    """Trains a built model in a run folder, or goes on there: (loop, had it finished before).
+
+    load(): puts the first weights into `model` and says in a line which; asked when a run begins.
+    """
+    from data.batches import training_batches
+    from data.pictures import count_pixels
+    from segnet.loop import Loop, compile_model
+    from segnet.losses import class_weights
+    from segnet.run import has_checkpoint, open_run
+
     if not has_checkpoint(folder):
-        said = load_encoder(model, network, plan.encoder_weights)
+        said = load()
     described = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
     open_run(folder, plan, {**described, "fingerprint": dataset.fingerprint()})
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
@@ -57,10 +72,7 @@ def train(plan, folder: Path) -> None:
     finished = loop.step == loop.steps and (folder / "last.weights.h5").exists()
     if not finished:
         loop.run()
-    print(f"{folder}: best mIoU {loop.best:.4f} on the validation set")
-    if finished:
-        print("finished already; to train longer: "
-              f"a new --run with --encoder-weights {folder}")  # fmt: skip
+    return loop, finished
 
 
 def probe(dataset) -> None:

@@ -54,7 +54,7 @@ def convert_all(preset: str, size: tuple[int, int], classes: int) -> dict[str, b
 def randomise_norms(model, rng) -> None:
     """Norms that do something: with zero offsets the converter leaves biases out."""
     for layer in model.layers:
-        if layer.name.endswith("_bn"):
+        if type(layer).__name__ == "BatchNormalization":
             layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
 
 

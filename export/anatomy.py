@@ -1,5 +1,6 @@
 """What a .tflite is made of, read from the file itself; nothing runs."""
 
+import math
 import struct
 from collections import Counter
 from contextlib import contextmanager
@@ -222,6 +223,35 @@ def open_shapes(content: bytes) -> list[str]:
 def custom_operators(content: bytes) -> list[str]:
     """Names of the operators that no runtime has without the app's help, Flex among them."""
     return list(dict.fromkeys(o.name for o in operators(content) if o.custom))
+
+
+def macs(content: bytes) -> int:
+    """Multiply-accumulates of one picture, from the shapes of weights and activations alone.
+
+    Kernel area x Cin / groups x Cout per output pixel of a convolution and per input pixel of a
+    deconvolution, as `segnet.cost` counts; nothing else counts.
+    """
+    return sum(operator_macs(operator) for operator in operators(content))
+
+
+def operator_macs(operator: Operator) -> int:
+    """inputs[1] holds the weights of all that count, of a convolution (out, h, w, in / groups)."""
+    if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        swept = operator.outputs[0]
+    elif operator.name == "TRANSPOSE_CONV":  # inputs: its output's shape, weights, picture
+        swept = operator.inputs[2]
+    elif operator.name == "Convolution2DTransposeBias":  # MediaPipe's: picture, weights, bias
+        swept = operator.inputs[0]
+    elif operator.name == "FULLY_CONNECTED":  # weights (out, in), each input value with every out
+        return size(operator.inputs[0]) * operator.inputs[1].shape[0]
+    else:
+        return 0
+    return size(operator.inputs[1]) * size(swept) // swept.shape[-1]
+
+
+def size(tensor: Tensor) -> int:
+    """How many numbers, one picture where the file leaves the batch open."""
+    return math.prod(max(side, 1) for side in tensor.shape)
 
 
 def largest_weight(content: bytes) -> float:

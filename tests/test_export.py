@@ -282,18 +282,6 @@ def test_score_of_run_and_file_agree(run, finished):
     assert list(found[0]["iou"]) == ["background", "disc", "box", "star"]
 
 
-def test_latency_side_by_side(run):
-    export_run(run, choices=FIXED)
-    path = str(run / "export" / "float32" / "model.tflite")
-    words = [sys.executable, "-m", "benchmarks.latency", path, path, "--rounds", "9"]
-    end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
-    head, line = end.stdout.splitlines()
-    milliseconds, ratio, megabytes, name = line.split()
-    assert head.split()[:3] == ["ms", "ratio", "MB"] and name == path
-    assert float(milliseconds) > 0 and float(ratio) == 1
-    assert float(megabytes) == pytest.approx(Path(path).stat().st_size / 1e6, abs=0.01)
-
-
 @pytest.mark.parametrize(
     ("answer", "line"),
     [

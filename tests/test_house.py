@@ -43,6 +43,7 @@ def test_imports_go_one_way(path):
         ["-m", "data"],
         ["-m", "export"],
         ["-m", "benchmarks.latency"],
+        ["-m", "benchmarks.accuracy"],
         ["-m", "benchmarks.lowering"],
         ["-m", "benchmarks.data"],
         ["-m", "benchmarks.size"],

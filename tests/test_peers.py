@@ -1,0 +1,183 @@
+"""The peers are what their papers say: parameters, multiply-accumulates, encoders, weights."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+from benchmarks import peers
+from cli import Refusal
+from export.anatomy import macs
+from export.convert import to_tflite
+from export.recipes import BY_NAME
+from export.runtime import Runtime
+
+WEIGHTS = Path(__file__).parent.parent.parent / "shared" / "weights"
+needs_weights = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"{WEIGHTS} is not there")
+
+
+@cache
+def small(name):
+    """The peer at 64x96, 3 classes, batch 1. Its weights may be changed, nothing else."""
+    return peers.build(name, (64, 96), 3, batch=1)
+
+
+def learnable(model, norms=True):
+    layers = [x for x in model.layers if norms or type(x).__name__ != "BatchNormalization"]
+    return sum(int(np.prod(w.shape)) for layer in layers for w in layer.trainable_weights)
+
+
+def multiplications(model):
+    """Of one picture, in convolutions alone: weights without bias x pixels of the output."""
+    total = 0
+    for layer in model.layers:
+        if "Conv" in type(layer).__name__:
+            _, height, width, _ = layer.output.shape
+            total += int(np.prod(layer.kernel.shape)) * height * width
+    return total
+
+
+def test_deeplab_has_the_published_cost():
+    """Sandler et al. 2018, table 7: 2.11 M parameters, 2.75 G multiply-adds at 513x513, 21 classes,
+    output stride 16, without pyramid."""
+    model = peers.deeplab((513, 513), 21)
+    assert round(learnable(model) / 1e6, 2) == 2.11
+    assert multiplications(model) / 1e9 == pytest.approx(2.75, rel=0.02)
+
+
+def test_fast_scnn_has_the_published_parameters():
+    """Poudel et al. 2019: 1.11 M with 19 classes; so many are without those of batch norm.
+
+    By hand from table 1: 3x3 convolution, two separable ones, bottlenecks (1x1 to six times, 3x3,
+    1x1), pyramid (four 1x1 to 32, one 256 to 128), fusion, two separable ones, the classes.
+    """
+    down = 27 * 32 + (9 * 32 + 32 * 48) + (9 * 48 + 48 * 64)
+    bottlenecks = sum(
+        6 * cin * (cin + 9 + cout)
+        for cin, cout in [(64, 64)] * 3 + [(64, 96)] + [(96, 96)] * 2 + [(96, 128)]
+        + [(128, 128)] * 2
+    )  # fmt: skip
+    pyramid = 4 * 128 * 32 + 256 * 128
+    fusion = 9 * 128 + 128 * 128 + 64 * 128
+    classes = 2 * (9 * 128 + 128 * 128) + 128 * 19 + 19
+    by_hand = down + bottlenecks + pyramid + fusion + classes
+    assert learnable(peers.fast_scnn((256, 512), 19), norms=False) == by_hand
+    assert round(by_hand / 1e6, 2) == 1.11
+
+
+def test_unet_has_the_parameters_of_segmentation_models():
+    """8,047,441 with one class, as users of its mobilenetv2 print it (moving averages included);
+    a further class is a 3x3 convolution of 16 channels with bias."""
+    assert small("unet_mnv2").count_params() == 8_047_441 + 2 * (9 * 16 + 1)
+
+
+def test_lraspp_is_encoder_and_head():
+    """939,120 in the encoder (its weights file); behind 576 channels a 1x1 convolution with batch
+    norm and a gate, both 128; the classes from those and from the 24 channels of 1/8."""
+    head = 576 * 128 + 4 * 128 + 576 * 128 + (128 + 1) * 3 + (24 + 1) * 3
+    assert small("lraspp_mnv3s").count_params() == 939_120 + head
+
+
+@pytest.mark.parametrize("name", peers.PEERS)
+def test_logits_at_the_inputs_size(name):
+    model = small(name)
+    assert model.output_shape == (1, 64, 96, 3)
+    norms = [x for x in model.layers if type(x).__name__ == "BatchNormalization"]
+    assert {layer.momentum for layer in norms} == {0.95} and {x.epsilon for x in norms} == {1e-3}
+
+
+def test_refusals():
+    with pytest.raises(Refusal, match=r"no peer 'unet'\. Did you mean unet_mnv2\?"):
+        peers.build("unet", (64, 64), 2)
+    with pytest.raises(Refusal, match=r"size 80 64 is not a multiple of 32"):
+        peers.build("fast_scnn", (80, 64), 2)
+
+
+def test_dilated_features_are_those_of_the_strided_encoder():
+    """Stride 1 and dilation compute what stride 2 did, and the places between.
+
+    A stride-2 layer of keras.applications centres its kernel on odd pixels of an even side.
+    """
+    size, rng = (64, 96), np.random.default_rng(0)
+    model = small("deeplab_mnv2")
+    plain = keras.applications.MobileNetV2((*size, 3), include_top=False, weights=None)
+    for layer in model.layers:
+        if layer.weights and layer.name in {x.name for x in plain.layers}:
+            spread = [rng.uniform(0.2, 1.0, w.shape) - 0.5 * (w.ndim > 1) for w in layer.weights]
+            layer.set_weights(spread)
+            plain.get_layer(layer.name).set_weights(spread)
+    picture = rng.uniform(-1, 1, (1, *size, 3)).astype(np.float32)
+    dense, strided = (
+        np.asarray(keras.Model(net.inputs[0], net.get_layer("block_16_project_BN").output)(picture))
+        for net in (model, plain)
+    )
+    assert dense.shape == (1, 4, 6, 320) and strided.shape == (1, 2, 3, 320)
+    assert np.abs(strided).max() > 0.1
+    np.testing.assert_allclose(dense[:, 1::2, 1::2], strided, rtol=1e-3, atol=1e-4)
+
+
+@needs_weights
+@pytest.mark.parametrize(
+    ("name", "maker", "at"),
+    [
+        pytest.param("unet_mnv2", "MobileNetV2", "out_relu", marks=pytest.mark.slow),
+        ("lraspp_mnv3s", "MobileNetV3Small", "expanded_conv_7_add"),  # the last one with stride
+    ],
+)
+def test_encoder_weights_as_keras_loads_them(name, maker, at):
+    file = WEIGHTS / peers.PEERS[name].weights
+    options = {"include_preprocessing": False} if maker == "MobileNetV3Small" else {}
+    plain = getattr(keras.applications, maker)(
+        (64, 96, 3), include_top=False, weights=None, **options
+    )
+    plain.load_weights(file)
+    model = small(name)
+    count = sum(1 for layer in plain.layers if layer.weights)
+    assert peers.load(model, file) == f"weights: {count} layers from {file}"
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
+    one, other = (
+        np.asarray(keras.Model(net.inputs[0], net.get_layer(at).output)(picture))
+        for net in (plain, model)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@needs_weights
+def test_weights_of_another_encoder():
+    model = small("deeplab_mnv2")
+    with pytest.raises(Refusal, match=r"no layer of .* is one of deeplab"):
+        peers.load(model, WEIGHTS / "mobilenet_v1_1.0_no_top.h5")
+    with pytest.raises(Refusal, match="does not fit: Conv1"):
+        peers.load(model, WEIGHTS / "mobilenet_v2_0.35_no_top.h5")
+
+
+def check_file(name, recipe):
+    """The file computes what Keras does and counts what its layers count."""
+    row, model = BY_NAME[recipe], small(name)
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
+    content = to_tflite(model, row, picture if row.calibrated else None)
+    assert macs(content) == multiplications(model)
+    runtime = Runtime(content)
+    found, wanted = runtime(picture), np.asarray(model(picture))
+    tolerance = 0.2 if row.calibrated else 1e-4
+    assert np.abs(found - wanted).max() <= tolerance * np.abs(wanted).max()
+    return runtime.anatomy()
+
+
+def test_fast_scnn_runs_whole():
+    assert check_file("fast_scnn", "float32")["partitions"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["float32", "int8"])
+@pytest.mark.parametrize("name", peers.PEERS)
+def test_every_peer_runs(name, recipe):
+    """XNNPACK leaves HARD_SWISH and AVERAGE_POOL_2D of int8 out, and nothing else."""
+    outside = set(check_file(name, recipe)["outside"])
+    left = {"lraspp_mnv3s": {"HARD_SWISH"}, "fast_scnn": {"AVERAGE_POOL_2D"}}.get(name, set())
+    assert outside == ({"QUANTIZE"} | left if recipe == "int8" else set())
