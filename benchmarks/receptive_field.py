@@ -557,11 +557,11 @@ def table(nets: list[Net], rows: list[dict]) -> str:
     ]
     for net in nets:
         own = rows_of(rows, net.name)
-        low, high = (end(row["accuracy"] for row in own) for end in (min, max))
+        shares = [100 * row["accuracy"] for row in own]
         lines.append(
             f"| {net.name} | {own[0]['parameters']:,} | {receptive_field(net.layers)} "
-            f"| {accuracy(own):.1%} ({low:.1%} to {high:.1%}) | {len(own)} "
-            f"| {median(row['epoch_seconds'] for row in own):.1f} |".replace("%", "")
+            f"| {mean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f}) | {len(own)} "
+            f"| {median(row['epoch_seconds'] for row in own):.1f} |"
         )
     return "\n".join(lines)
 
