@@ -112,7 +112,7 @@ def main() -> None:
         "--out", type=Path, default=Path("runs/receptive_field"), metavar="DIR",
         help="of results.json (default %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--epochs", type=int, default=30, metavar="N", help="(default 30)")
+    parser.add_argument("--epochs", type=int, default=40, metavar="N", help="(default 40)")
     parser.add_argument("--seeds", type=int, default=2, metavar="N", help="a net (default 2)")
     parser.add_argument(
         "--nets", nargs="+", default=[*NETS], metavar="NAME",

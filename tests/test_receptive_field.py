@@ -294,7 +294,7 @@ def test_a_study_goes_on_where_it_was_stopped(folder, tmp_path, monkeypatch, cap
     assert "| dilated | 25,474 | 21 | 55.0 (50.0 to 60.0) | 2 | 2.5 |" in capsys.readouterr().out
     run()
     assert len(trained) == 4
-    with pytest.raises(Refusal, match=r"another study: epochs is 30 there, 5 here. Name a new"):
+    with pytest.raises(Refusal, match=r"another study: epochs is 40 there, 5 here. Name a new"):
         run("--epochs", "5")
     with pytest.raises(Refusal, match=r"no net 'plian'. Did you mean plain"):
         run("--nets", "plian")
