@@ -41,11 +41,13 @@ def hard_layers(k) -> dict:
     return {"HardSigmoid": HardSigmoid, "HardSwish": HardSwish}
 
 
-def conv(k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True):
-    """Convolution; with `norm` batch norm, with `relu` ReLU behind it."""
+def conv(
+    k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True, dilation=1
+):
+    """Convolution; with `norm` batch norm, with `relu` ReLU behind it. kernel: side, or (h, w)."""
     x = k.layers.Conv2D(
-        out, kernel, stride, "same", groups=groups, use_bias=bias, name=name,
-        kernel_initializer="he_normal",
+        out, kernel, stride, "same", groups=groups, dilation_rate=dilation, use_bias=bias,
+        name=name, kernel_initializer="he_normal",
     )(x)  # fmt: skip
     return finish(k, x, name, norm, relu)
 
@@ -92,8 +94,8 @@ def concat(k, tensors, name):
     return k.layers.Concatenate(name=name)(tensors)
 
 
-def add(k, tensors, name):
-    return k.layers.Add(name=name)(tensors)
+def add(k, tensors, name, relu=False):
+    return finish(k, k.layers.Add(name=name)(tensors), name, False, relu)
 
 
 def multiply(k, tensors, name):
@@ -103,6 +105,11 @@ def multiply(k, tensors, name):
 def pool(k, x, name):
     """The mean over all pixels, (N, 1, 1, C)."""
     return k.layers.GlobalAveragePooling2D(keepdims=True, name=name)(x)
+
+
+def max_pool(k, x, name, kernel):
+    """The maximum over kernel x kernel pixels, stride 1."""
+    return k.layers.MaxPooling2D(kernel, 1, "same", name=name)(x)
 
 
 def hard_sigmoid(k, x, name):

@@ -20,6 +20,7 @@ class Conv(NamedTuple):
     kernel: int
     stride: int
     act: str = "relu"
+    dilation: int = 1
 
 
 class Sep(NamedTuple):
@@ -28,6 +29,8 @@ class Sep(NamedTuple):
     out: channels of the row's output. With crelu the pointwise makes half of them.
     mid: channels between the two; fewer than come in makes a grouped convolution of `mid` groups.
     norm: where the pointwise's batch norm stands: "before" CReLU's concat, or "behind" it.
+    asymmetric: a depthwise 1x3 and a 3x1 are added to the depthwise 3x3, and become one with it in
+    deployment (ACNet, Ding et al. 2019); not where `mid` groups.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Sep(NamedTuple):
     crelu: bool = False
     norm: str = "before"
     mid: int | None = None
+    asymmetric: bool = False
 
 
 class Inverted(NamedTuple):
@@ -53,6 +57,38 @@ class Inverted(NamedTuple):
     kernel: int = 3
     squeeze: int = 0
     act: str = "relu"
+
+
+class Step(NamedTuple):
+    """Convolution of a branch, batch norm, ReLU. kernel: (height, width)."""
+
+    out: int
+    kernel: tuple[int, int]
+    dilation: int = 1
+
+
+class MaxPool(NamedTuple):
+    """Maximum of a branch over kernel x kernel pixels, stride 1."""
+
+    kernel: int
+
+
+class Context(NamedTuple):
+    """Parallel branches on one input, joined; stride 1.
+
+    out: channels of the row's output. branches: each a tuple of `Step` and `MaxPool` in series; an
+    empty one hands the input on. join: "concat", or "sum": then the last step of each is linear and
+    ReLU stands behind the sum, as in ResNet.
+    """
+
+    name: str
+    out: int
+    branches: tuple
+    join: str = "concat"
+
+    @property
+    def stride(self) -> int:
+        return 1
 
 
 class Up(NamedTuple):
@@ -74,6 +110,14 @@ class Up(NamedTuple):
     crelu: bool
     norm: str
     join: str = "concat"
+
+
+class Head(NamedTuple):
+    """Convolution with bias to the logits: the decoder of an encoder that keeps every pixel."""
+
+    name: str
+    out: int
+    kernel: int
 
 
 class Preset(NamedTuple):
