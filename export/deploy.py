@@ -157,6 +157,19 @@ class Words:
         )
         return self.apply(layer, x, relu)
 
+    def asymmetric(self, k, x, name, stride=1, dilation=1):
+        """The sum of the three kernels, each laid where its own padding has it (ACNet, 2019)."""
+        y = self.depthwise(k, x, name, stride, dilation)
+        kernel, bias = self.weights[name]
+        middle = 1 if stride == 1 else 0  # with stride 2 "same" pads even sides behind only
+        for end, (height, width) in blocks.ASYMMETRIC.items():
+            scale, offset = self.norm(name + end, x.shape[-1])
+            top, left = (0 if side == 3 else middle for side in (height, width))
+            part = self.kernel(name + end) * scale[:, None]
+            kernel[top : top + height, left : left + width] += np.float32(part)
+            bias += np.float32(offset)
+        return y
+
     def crelu_conv(self, k, x, name, out, norm):
         if norm == "behind":  # each half has a norm of its own
             scale, offset = self.norm(f"{name}_crelu", out)

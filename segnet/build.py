@@ -33,7 +33,8 @@ def separable(k, x, row, words):
     if row.mid and row.mid != x.shape[-1]:
         x = words.conv(k, x, f"{row.name}_dw", row.mid, 3, row.stride, groups=row.mid)
     else:
-        x = words.depthwise(k, x, f"{row.name}_dw", row.stride, row.dilation)
+        depthwise = words.asymmetric if row.asymmetric else words.depthwise
+        x = depthwise(k, x, f"{row.name}_dw", row.stride, row.dilation)
     if row.crelu:
         return words.crelu_conv(k, x, f"{row.name}_pw", row.out, row.norm)
     return words.conv(k, x, f"{row.name}_pw", row.out)

@@ -2,7 +2,9 @@
 
 A multiply-accumulate is kernel area x Cin / groups x Cout per output pixel of a convolution and per
 input pixel of a deconvolution; norms and activations count none. Activation bytes are float32
-bytes of the tensors that convolutions, deconvolutions, poolings and joins write.
+bytes of the tensors that convolutions, deconvolutions, poolings and joins write. Parameters are
+those that training learns; asymmetric branches compute and write what the one kernel does that they
+are in deployment.
 """
 
 from typing import NamedTuple
@@ -64,6 +66,8 @@ def convolution(row, pixels: int, cin: int) -> Cost:
 def separable(row, pixels: int, cin: int) -> Cost:
     pixels, mid = pixels // row.stride**2, row.mid or cin
     depthwise = conv(pixels, cin, mid, 3, groups=mid, extra=2)
+    if row.asymmetric:
+        depthwise += Cost(2 * conv(pixels, cin, mid, (1, 3), groups=mid, extra=2).parameters, 0, 0)
     return depthwise + pointwise(pixels, mid, row.out, row.crelu, row.norm)
 
 

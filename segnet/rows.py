@@ -60,10 +60,10 @@ class Inverted(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Convolution of a branch, batch norm, ReLU. kernel: (height, width)."""
+    """Convolution of a branch, batch norm, ReLU. kernel: side, or (height, width)."""
 
     out: int
-    kernel: tuple[int, int]
+    kernel: int | tuple[int, int]
     dilation: int = 1
 
 
@@ -275,6 +275,18 @@ TINY = Preset((
     Up("deconv4",                     16, 2, "conv1",       0,    16, False, "bn"),
     Up("deconv5",                CLASSES, 2, None,          0,     0, False, "bias"),
 ), "for tests and make demo")
+
+# Every pixel is kept; dilations that double (Yu and Koltun 2016) see 1 + 2 * 63 = 127 pixels a side.
+DENSE_DILATED = Preset((   # out kernel stride act dilation
+    Conv("conv1",            16, 3, 1, "relu",  1),
+    Conv("conv2",            16, 3, 1, "relu",  2),
+    Conv("conv3",            16, 3, 1, "relu",  4),
+    Conv("conv4",            16, 3, 1, "relu",  8),
+    Conv("conv5",            16, 3, 1, "relu", 16),
+    Conv("conv6",            16, 3, 1, "relu", 32),
+), (
+    Head("logits",      CLASSES, 1),
+), "no down-sampling, after the article on dilation")
 # fmt: on
 
 PRESETS = {
@@ -285,8 +297,13 @@ PRESETS = {
     "mobileseg80_crelu": MOBILESEG80_CRELU,
     "mobileseg80_sum": MOBILESEG80_SUM,
     "mobileseg80_concat": MOBILESEG80_CONCAT,
+    "dense_dilated": DENSE_DILATED,
 }
 
 
 def preset(name: str) -> Preset:
-    return PRESETS[one_of(name, PRESETS, "preset")]
+    """A preset or a variant of that name. Raises Refusal."""
+    from segnet.variants import VARIANTS  # which are made of these rows
+
+    known = PRESETS | VARIANTS
+    return known[one_of(name, known, "preset")]
