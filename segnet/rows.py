@@ -276,7 +276,7 @@ TINY = Preset((
     Up("deconv5",                CLASSES, 2, None,          0,     0, False, "bias"),
 ), "for tests and make demo")
 
-# Every pixel is kept; dilations that double (Yu and Koltun 2016) see 1 + 2 * 63 = 127 pixels a side.
+# Every pixel is kept; dilations that double (Yu and Koltun 2016) see 1 + 2 * 63 = 127 a side.
 DENSE_DILATED = Preset((   # out kernel stride act dilation
     Conv("conv1",            16, 3, 1, "relu",  1),
     Conv("conv2",            16, 3, 1, "relu",  2),
