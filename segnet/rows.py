@@ -77,8 +77,9 @@ class Context(NamedTuple):
     """Parallel branches on one input, joined; stride 1.
 
     out: channels of the row's output. branches: each a tuple of `Step` and `MaxPool` in series; an
-    empty one hands the input on. join: "concat", or "sum": then the last step of each is linear and
-    ReLU stands behind the sum, as in ResNet.
+    empty one hands the input on. Five at most: XNNPACK leaves a CONCATENATION of six to others.
+    join: "concat", or "sum": then the last step of each is linear and ReLU stands behind the sum,
+    as in ResNet.
     """
 
     name: str

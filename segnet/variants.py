@@ -63,7 +63,8 @@ def narrowed(row: Context, times: int) -> Context:
 
 
 # On 512 channels. Widths of the Inceptions: GoogLeNet's 4c (Szegedy et al. 2015, table 1), which
-# has 512 channels on 14x14 pixels; factorised as in Szegedy et al. 2016, figures 5 to 7.
+# has 512 channels on 14x14 pixels; factorised as in Szegedy et al. 2016, figures 5 to 7 (of figure
+# 7 one 3x3 only, and each strip has a reduction of its own).
 # fmt: off
 CONTEXTS = {
     "inception_naive": (Context("context", 960, (
@@ -94,10 +95,9 @@ CONTEXTS = {
         (Step(128, 1),),
         (Step(128, 1), Step(128, (1, 3))),
         (Step(128, 1), Step(128, (3, 1))),
-        (Step(24, 1), Step(64, 3), Step(32, (1, 3))),
-        (Step(24, 1), Step(64, 3), Step(32, (3, 1))),
+        (Step(24, 1), Step(64, 3), Step(64, 3)),
         (MaxPool(3), Step(64, 1)),
-    )), "3x3 as 1x3 beside 3x1 (2016, figure 7; reductions not shared)"),
+    )), "3x3 as 1x3 beside 3x1 (after 2016, figure 7)"),
     "seven_series": (Context("context", 512, (
         (),
         (Step(128, 1), Step(128, (1, 7)), Step(128, (7, 1)), Step(512, 1)),

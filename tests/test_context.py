@@ -66,6 +66,7 @@ def parameters(model):
 @pytest.mark.parametrize("name", CONTEXTS)
 def test_context_is_what_its_row_says(name):
     row = narrowed(CONTEXTS[name][0], 8)
+    assert len(row.branches) <= 5  # XNNPACK concatenates no more
     model, noise = trained(small(row))
     assert model.get_layer("deconv1").input.shape[-1] == row.out
     assert cost.total(cost.stages(small(row), SIZE, 3)).parameters == parameters(model)
