@@ -303,8 +303,8 @@ PRESETS = {
 
 
 def preset(name: str) -> Preset:
-    """A preset or a variant of that name. Raises Refusal."""
+    """A preset, or the variant of `base` of that name. Raises Refusal."""
     from segnet.variants import VARIANTS  # which are made of these rows
 
-    known = PRESETS | VARIANTS
+    known = VARIANTS if name.startswith("base_") else PRESETS
     return known[one_of(name, known, "preset")]

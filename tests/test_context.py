@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import spread_norms
 
+from cli import Refusal
 from export import equalise
 from export.convert import to_tflite
 from export.deploy import Lowering, deploy
@@ -243,7 +244,9 @@ def test_command_lists_the_family_first():
     family, variants = end.stdout.split("\n\nvariants of base")
     assert [line.split()[0] for line in family.splitlines()] == list(rows.PRESETS)
     assert [line.split()[0] for line in variants.splitlines()[1:]] == list(VARIANTS)
-    assert not set(rows.PRESETS) & set(VARIANTS)
+    assert all(name.startswith("base_") for name in VARIANTS)
+    with pytest.raises(Refusal, match="Did you mean base_pyramid"):
+        rows.preset("base_piramid")
 
 
 @pytest.mark.slow
