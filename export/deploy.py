@@ -14,7 +14,7 @@ import numpy as np
 from cli import Refusal, one_of
 from segnet import blocks
 from segnet.build import build
-from segnet.rows import Preset, Sep
+from segnet.rows import Preset, Sep, Up
 
 # Forms of the same function; which is faster differs by width, type and runtime (docs/results.md).
 CRELU = ("signs", "mirrored", "depthwise")
@@ -51,9 +51,8 @@ DEFAULT = Lowering()
 def has_crelu(preset: Preset) -> bool:
     """Whether the three forms of CReLU differ: behind the concat its norms demand "mirrored"."""
     encoder = [row for row in preset.encoder if isinstance(row, Sep)]
-    return any(r.crelu and r.norm == "before" for r in encoder) or any(
-        r.crelu for r in preset.decoder
-    )
+    decoder = [row for row in preset.decoder if isinstance(row, Up)]
+    return any(r.crelu and r.norm == "before" for r in encoder) or any(r.crelu for r in decoder)
 
 
 @cache
@@ -129,15 +128,17 @@ class Words:
     def store(self, name, kernel, bias):
         self.weights[name] = [np.float32(kernel), np.float32(bias)]
 
-    def conv(self, k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True):
+    def conv(
+        self, k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True,
+        dilation=1,
+    ):  # fmt: skip
         scale, offset = self.norm(name, out)
         self.store(name, self.kernel(name) * scale, offset)
-        return self.apply(
-            k.layers.Conv2D(
-                out, kernel, stride, "same", groups=groups, activation=act(relu), name=name
-            ),
-            x, relu,
+        layer = k.layers.Conv2D(
+            out, kernel, stride, "same", groups=groups, dilation_rate=dilation,
+            activation=act(relu), name=name,
         )  # fmt: skip
+        return self.apply(layer, x, relu)
 
     def apply(self, layer, x, relu):
         """layer(x), noted as >= 0 if `relu`."""
@@ -155,6 +156,19 @@ class Words:
             kernel, stride, "same", dilation_rate=dilation, activation=act(relu), name=name
         )
         return self.apply(layer, x, relu)
+
+    def asymmetric(self, k, x, name, stride=1, dilation=1):
+        """The sum of the three kernels, each laid where its own padding has it (ACNet, 2019)."""
+        y = self.depthwise(k, x, name, stride, dilation)
+        kernel, bias = self.weights[name]
+        middle = 1 if stride == 1 else 0  # with stride 2 "same" pads even sides behind only
+        for end, (height, width) in blocks.ASYMMETRIC.items():
+            scale, offset = self.norm(name + end, x.shape[-1])
+            top, left = (0 if side == 3 else middle for side in (height, width))
+            part = self.kernel(name + end) * scale[:, None]
+            kernel[top : top + height, left : left + width] += np.float32(part)
+            bias += np.float32(offset)
+        return y
 
     def crelu_conv(self, k, x, name, out, norm):
         if norm == "behind":  # each half has a norm of its own
@@ -224,6 +238,8 @@ class Words:
     def concat(self, k, tensors, name):
         x = k.layers.Concatenate(name=name)(tensors)
         if not any(id(tensor) in self.pending for tensor in tensors):
+            if all(id(tensor) in self.positive for tensor in tensors):
+                self.positive[id(x)] = x
             return x
         biases = []
         for tensor in tensors:  # relu(concat(a, b)) is concat(relu(a), b) only where b >= 0
@@ -234,10 +250,15 @@ class Words:
         self.weights[f"{name}_relu"] = [np.float32(np.concatenate(biases))]
         return self.apply(tiny_layers(k)["LateBias"](name=f"{name}_relu"), x, True)
 
-    def add(self, k, tensors, name):
+    def add(self, k, tensors, name, relu=False):
         if any(id(tensor) in self.pending for tensor in tensors):
             raise misfit(f"{name} adds")
-        return k.layers.Add(name=name)(tensors)
+        x = k.layers.Add(name=name)(tensors)
+        return self.apply(k.layers.ReLU(name=f"{name}_relu"), x, True) if relu else x
+
+    def max_pool(self, k, x, name, kernel):
+        layer = k.layers.MaxPooling2D(kernel, 1, "same", name=name)
+        return self.apply(layer, x, id(x) in self.positive)
 
     # What has no batch norm to fold and no other form.
     multiply = staticmethod(blocks.multiply)

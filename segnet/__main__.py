@@ -23,9 +23,16 @@ def main() -> None:
 
 def presets() -> None:
     from segnet.rows import PRESETS
+    from segnet.variants import VARIANTS
 
-    for name, preset in PRESETS.items():
-        print(f"{name:20}stride {preset.stride:3}  {preset.source}")
+    show_presets(PRESETS)
+    print("\nvariants of base, with the articles' blocks")
+    show_presets(VARIANTS)
+
+
+def show_presets(table: dict) -> None:
+    for name, preset in table.items():
+        print(f"{name:34}stride {preset.stride:3}  {preset.source}")
 
 
 def show_cost(words) -> None:

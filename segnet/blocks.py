@@ -7,6 +7,8 @@ from functools import cache
 
 NORM_EPSILON = 1e-3  # as in keras.applications' MobileNet, whose weights we take
 NORM_MOMENTUM = 0.95  # 0.99 lags for hundreds of steps on small sets (LOG.md)
+# What an asymmetric block adds to its 3x3: kernels, by what their layers' names end in.
+ASYMMETRIC = {"_1x3": (1, 3), "_3x1": (3, 1)}
 
 
 @cache
@@ -41,22 +43,35 @@ def hard_layers(k) -> dict:
     return {"HardSigmoid": HardSigmoid, "HardSwish": HardSwish}
 
 
-def conv(k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True):
-    """Convolution; with `norm` batch norm, with `relu` ReLU behind it."""
+def conv(
+    k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True, dilation=1
+):
+    """Convolution; with `norm` batch norm, with `relu` ReLU behind it. kernel: side, or (h, w)."""
     x = k.layers.Conv2D(
-        out, kernel, stride, "same", groups=groups, use_bias=bias, name=name,
-        kernel_initializer="he_normal",
+        out, kernel, stride, "same", groups=groups, dilation_rate=dilation, use_bias=bias,
+        name=name, kernel_initializer="he_normal",
     )(x)  # fmt: skip
     return finish(k, x, name, norm, relu)
 
 
-def depthwise(k, x, name, stride=1, dilation=1, kernel=3, relu=True):
+def depthwise(k, x, name, stride=1, dilation=1, kernel=3, relu=True, gamma="ones"):
     """Depthwise convolution, batch norm, ReLU."""
     x = k.layers.DepthwiseConv2D(
         kernel, stride, "same", dilation_rate=dilation, use_bias=False, name=name,
         depthwise_initializer="he_normal",
     )(x)  # fmt: skip
-    return finish(k, x, name, True, relu)
+    return finish(k, x, name, True, relu, gamma)
+
+
+def asymmetric(k, x, name, stride=1, dilation=1):
+    """Depthwise 3x3 + 1x3 + 3x1, each with batch norm, then ReLU.
+
+    The last two start at nothing, so that pretrained 3x3 filters begin as what they are.
+    """
+    parts = [depthwise(k, x, name, stride, dilation, relu=False)]
+    for end, kernel in ASYMMETRIC.items():
+        parts.append(depthwise(k, x, name + end, stride, dilation, kernel, False, "zeros"))
+    return add(k, parts, f"{name}_sum", relu=True)
 
 
 def deconv(k, x, name, out, kernel, bias=False, norm=True, relu=True):
@@ -67,11 +82,12 @@ def deconv(k, x, name, out, kernel, bias=False, norm=True, relu=True):
     return finish(k, x, name, norm, relu)
 
 
-def finish(k, x, name, norm, relu):
+def finish(k, x, name, norm, relu, gamma="ones"):
     if norm:
         x = k.layers.BatchNormalization(
-            epsilon=NORM_EPSILON, momentum=NORM_MOMENTUM, name=f"{name}_bn"
-        )(x)
+            epsilon=NORM_EPSILON, momentum=NORM_MOMENTUM, gamma_initializer=gamma,
+            name=f"{name}_bn",
+        )(x)  # fmt: skip
     return k.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
@@ -92,8 +108,8 @@ def concat(k, tensors, name):
     return k.layers.Concatenate(name=name)(tensors)
 
 
-def add(k, tensors, name):
-    return k.layers.Add(name=name)(tensors)
+def add(k, tensors, name, relu=False):
+    return finish(k, k.layers.Add(name=name)(tensors), name, False, relu)
 
 
 def multiply(k, tensors, name):
@@ -103,6 +119,11 @@ def multiply(k, tensors, name):
 def pool(k, x, name):
     """The mean over all pixels, (N, 1, 1, C)."""
     return k.layers.GlobalAveragePooling2D(keepdims=True, name=name)(x)
+
+
+def max_pool(k, x, name, kernel):
+    """The maximum over kernel x kernel pixels, stride 1."""
+    return k.layers.MaxPooling2D(kernel, 1, "same", name=name)(x)
 
 
 def hard_sigmoid(k, x, name):

@@ -2,7 +2,7 @@
 
 from cli import Refusal
 from segnet import blocks
-from segnet.rows import CLASSES, Conv, Inverted, Preset, Sep
+from segnet.rows import CLASSES, Context, Conv, Head, Inverted, MaxPool, Preset, Sep, Up
 
 
 def build(k, preset: Preset, size: tuple[int, int], classes: int, words=blocks, batch=None):
@@ -17,20 +17,24 @@ def build(k, preset: Preset, size: tuple[int, int], classes: int, words=blocks, 
     for row in preset.encoder:
         x = outputs[row.name] = SPELT[type(row)](k, x, row, words)
     for row in preset.decoder:
-        x = up(k, x, row, outputs, classes, words)
+        x = DECODED[type(row)](k, x, row, outputs, classes, words)
     return k.Model(picture, x, name="segnet")
 
 
 def convolution(k, x, row, words):
-    x = words.conv(k, x, row.name, row.out, row.kernel, row.stride, relu=row.act == "relu")
-    return words.hard_swish(k, x, f"{row.name}_swish") if row.act == "hard_swish" else x
+    relu = row.act == "relu"
+    x = words.conv(
+        k, x, row.name, row.out, row.kernel, row.stride, relu=relu, dilation=row.dilation
+    )
+    return x if relu else words.hard_swish(k, x, f"{row.name}_swish")
 
 
 def separable(k, x, row, words):
     if row.mid and row.mid != x.shape[-1]:
         x = words.conv(k, x, f"{row.name}_dw", row.mid, 3, row.stride, groups=row.mid)
     else:
-        x = words.depthwise(k, x, f"{row.name}_dw", row.stride, row.dilation)
+        depthwise = words.asymmetric if row.asymmetric else words.depthwise
+        x = depthwise(k, x, f"{row.name}_dw", row.stride, row.dilation)
     if row.crelu:
         return words.crelu_conv(k, x, f"{row.name}_pw", row.out, row.norm)
     return words.conv(k, x, f"{row.name}_pw", row.out)
@@ -63,7 +67,30 @@ def squeeze_excite(k, x, name, squeeze, words):
     return words.multiply(k, [x, words.hard_sigmoid(k, y, f"{name}_gate")], f"{name}_scale")
 
 
-SPELT = {Conv: convolution, Sep: separable, Inverted: inverted}
+def context(k, x, row, words):
+    linear = row.join == "sum"
+    ends = [
+        branch(k, x, f"{row.name}_{number}", steps, linear, words)
+        for number, steps in enumerate(row.branches, 1)
+    ]
+    if linear:
+        return words.add(k, ends, f"{row.name}_sum", relu=True)
+    return words.concat(k, ends, f"{row.name}_concat")
+
+
+def branch(k, x, name, steps, linear, words):
+    """One branch of a context; `linear`: without a ReLU at its end."""
+    for number, step in enumerate(steps, 1):
+        here = f"{name}_{number}"
+        if isinstance(step, MaxPool):
+            x = words.max_pool(k, x, here, step.kernel)
+        else:
+            relu = number < len(steps) or not linear
+            x = words.conv(k, x, here, step.out, step.kernel, relu=relu, dilation=step.dilation)
+    return x
+
+
+SPELT = {Conv: convolution, Sep: separable, Inverted: inverted, Context: context}
 
 
 def up(k, x, row, outputs, classes, words):
@@ -86,6 +113,14 @@ def up(k, x, row, outputs, classes, words):
             else words.conv(k, x, name, row.refine)
         )
     return x
+
+
+def head(k, x, row, outputs, classes, words):
+    out = classes if row.out == CLASSES else row.out
+    return words.conv(k, x, row.name, out, row.kernel, bias=True, norm=False, relu=False)
+
+
+DECODED = {Up: up, Head: head}
 
 
 def check(preset: Preset, size: tuple[int, int], classes: int) -> None:

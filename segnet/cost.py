@@ -2,13 +2,15 @@
 
 A multiply-accumulate is kernel area x Cin / groups x Cout per output pixel of a convolution and per
 input pixel of a deconvolution; norms and activations count none. Activation bytes are float32
-bytes of the tensors that convolutions, deconvolutions and joins write.
+bytes of the tensors that convolutions, deconvolutions, poolings and joins write. Parameters are
+those that training learns; asymmetric branches compute and write what the one kernel does that they
+are in deployment.
 """
 
 from typing import NamedTuple
 
 from segnet.build import check
-from segnet.rows import CLASSES, Conv, Inverted, Preset, Sep
+from segnet.rows import CLASSES, Context, Conv, Head, Inverted, MaxPool, Preset, Sep, Up
 
 FLOAT_BYTES = 4
 
@@ -25,11 +27,13 @@ class Cost(NamedTuple):
 NOTHING = Cost(0, 0, 0)
 
 
-def conv(
-    pixels: int, cin: int, cout: int, kernel: int = 1, groups: int = 1, extra: int = 0
-) -> Cost:
-    """pixels: H x W of the output. extra: learnable numbers a channel (batch norm 2, bias 1)."""
-    weights = kernel * kernel * (cin // groups) * cout
+def conv(pixels: int, cin: int, cout: int, kernel=1, groups: int = 1, extra: int = 0) -> Cost:
+    """pixels: H x W of the output. kernel: side, or (h, w).
+
+    extra: learnable numbers a channel (batch norm 2, bias 1).
+    """
+    height, width = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    weights = height * width * (cin // groups) * cout
     return Cost(weights + extra * cout, weights * pixels, pixels * cout * FLOAT_BYTES)
 
 
@@ -62,6 +66,8 @@ def convolution(row, pixels: int, cin: int) -> Cost:
 def separable(row, pixels: int, cin: int) -> Cost:
     pixels, mid = pixels // row.stride**2, row.mid or cin
     depthwise = conv(pixels, cin, mid, 3, groups=mid, extra=2)
+    if row.asymmetric:
+        depthwise += Cost(2 * conv(pixels, cin, mid, (1, 3), groups=mid, extra=2).parameters, 0, 0)
     return depthwise + pointwise(pixels, mid, row.out, row.crelu, row.norm)
 
 
@@ -76,7 +82,50 @@ def inverted(row, pixels: int, cin: int) -> Cost:
     return cost + joined(pixels, row.out) if row.stride == 1 and row.out == cin else cost
 
 
-COUNTED = {Conv: convolution, Sep: separable, Inverted: inverted}
+def context(row, pixels: int, cin: int) -> Cost:
+    return sum((branch(steps, pixels, cin) for steps in row.branches), joined(pixels, row.out))
+
+
+def branch(steps: tuple, pixels: int, cin: int) -> Cost:
+    cost = NOTHING
+    for step in steps:
+        if isinstance(step, MaxPool):
+            cost += joined(pixels, cin)
+        else:
+            cost += conv(pixels, cin, step.out, step.kernel, extra=2)
+            cin = step.out
+    return cost
+
+
+COUNTED = {Conv: convolution, Sep: separable, Inverted: inverted, Context: context}
+
+
+# A decoder row's cost, and pixels and channels of what it makes. channels: of each encoder row.
+
+
+def up(row, pixels: int, cin: int, channels: dict) -> tuple[Cost, int, int]:
+    extra = {"bn": 2, "bias": 1, "linear": 0}[row.norm]
+    cost = deconv(pixels, cin, row.out, row.kernel, extra)
+    pixels, cin = pixels * 4, row.out
+    if row.skip:
+        skip = channels[row.skip]
+        if row.project:
+            cost += conv(pixels, skip, row.project, extra=2 if row.norm == "bn" else 0)
+            skip = row.project
+        cin = row.out + skip if row.join == "concat" else row.out
+        cost += joined(pixels, cin)
+    if row.refine:
+        cost += conv(pixels, cin, cin, 3, groups=cin, extra=2)
+        cost += pointwise(pixels, cin, row.refine, row.crelu)
+        cin = row.refine
+    return cost, pixels, cin
+
+
+def head(row, pixels: int, cin: int, channels: dict) -> tuple[Cost, int, int]:
+    return conv(pixels, cin, row.out, row.kernel, extra=1), pixels, row.out
+
+
+DECODED = {Up: up, Head: head}
 
 
 def stages(preset: Preset, size: tuple[int, int], classes: int) -> dict[str, Cost]:
@@ -89,22 +138,8 @@ def stages(preset: Preset, size: tuple[int, int], classes: int) -> dict[str, Cos
         pixels //= row.stride**2
         channels[row.name] = cin = row.out
     for row in preset.decoder:
-        out = classes if row.out == CLASSES else row.out
-        extra = {"bn": 2, "bias": 1, "linear": 0}[row.norm]
-        cost = deconv(pixels, cin, out, row.kernel, extra)
-        pixels, cin = pixels * 4, out
-        if row.skip:
-            skip = channels[row.skip]
-            if row.project:
-                cost += conv(pixels, skip, row.project, extra=2 if row.norm == "bn" else 0)
-                skip = row.project
-            cin = out + skip if row.join == "concat" else out
-            cost += joined(pixels, cin)
-        if row.refine:
-            cost += conv(pixels, cin, cin, 3, groups=cin, extra=2)
-            cost += pointwise(pixels, cin, row.refine, row.crelu)
-            cin = row.refine
-        costs[row.name] = cost
+        row = row._replace(out=classes if row.out == CLASSES else row.out)
+        costs[row.name], pixels, cin = DECODED[type(row)](row, pixels, cin, channels)
     return costs
 
 

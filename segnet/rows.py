@@ -20,6 +20,7 @@ class Conv(NamedTuple):
     kernel: int
     stride: int
     act: str = "relu"
+    dilation: int = 1
 
 
 class Sep(NamedTuple):
@@ -28,6 +29,8 @@ class Sep(NamedTuple):
     out: channels of the row's output. With crelu the pointwise makes half of them.
     mid: channels between the two; fewer than come in makes a grouped convolution of `mid` groups.
     norm: where the pointwise's batch norm stands: "before" CReLU's concat, or "behind" it.
+    asymmetric: a depthwise 1x3 and a 3x1 are added to the depthwise 3x3, and become one with it in
+    deployment (ACNet, Ding et al. 2019); not where `mid` groups.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Sep(NamedTuple):
     crelu: bool = False
     norm: str = "before"
     mid: int | None = None
+    asymmetric: bool = False
 
 
 class Inverted(NamedTuple):
@@ -53,6 +57,39 @@ class Inverted(NamedTuple):
     kernel: int = 3
     squeeze: int = 0
     act: str = "relu"
+
+
+class Step(NamedTuple):
+    """Convolution of a branch, batch norm, ReLU. kernel: side, or (height, width)."""
+
+    out: int
+    kernel: int | tuple[int, int]
+    dilation: int = 1
+
+
+class MaxPool(NamedTuple):
+    """Maximum of a branch over kernel x kernel pixels, stride 1."""
+
+    kernel: int
+
+
+class Context(NamedTuple):
+    """Parallel branches on one input, joined; stride 1.
+
+    out: channels of the row's output. branches: each a tuple of `Step` and `MaxPool` in series; an
+    empty one hands the input on. Five at most: XNNPACK leaves a CONCATENATION of six to others.
+    join: "concat", or "sum": then the last step of each is linear and ReLU stands behind the sum,
+    as in ResNet.
+    """
+
+    name: str
+    out: int
+    branches: tuple
+    join: str = "concat"
+
+    @property
+    def stride(self) -> int:
+        return 1
 
 
 class Up(NamedTuple):
@@ -74,6 +111,14 @@ class Up(NamedTuple):
     crelu: bool
     norm: str
     join: str = "concat"
+
+
+class Head(NamedTuple):
+    """Convolution with bias to the logits: the decoder of an encoder that keeps every pixel."""
+
+    name: str
+    out: int
+    kernel: int
 
 
 class Preset(NamedTuple):
@@ -231,6 +276,18 @@ TINY = Preset((
     Up("deconv4",                     16, 2, "conv1",       0,    16, False, "bn"),
     Up("deconv5",                CLASSES, 2, None,          0,     0, False, "bias"),
 ), "for tests and make demo")
+
+# Every pixel is kept; dilations that double (Yu and Koltun 2016) see 1 + 2 * 63 = 127 a side.
+DENSE_DILATED = Preset((   # out kernel stride act dilation
+    Conv("conv1",            16, 3, 1, "relu",  1),
+    Conv("conv2",            16, 3, 1, "relu",  2),
+    Conv("conv3",            16, 3, 1, "relu",  4),
+    Conv("conv4",            16, 3, 1, "relu",  8),
+    Conv("conv5",            16, 3, 1, "relu", 16),
+    Conv("conv6",            16, 3, 1, "relu", 32),
+), (
+    Head("logits",      CLASSES, 1),
+), "no down-sampling, after the article on dilation")
 # fmt: on
 
 PRESETS = {
@@ -241,8 +298,13 @@ PRESETS = {
     "mobileseg80_crelu": MOBILESEG80_CRELU,
     "mobileseg80_sum": MOBILESEG80_SUM,
     "mobileseg80_concat": MOBILESEG80_CONCAT,
+    "dense_dilated": DENSE_DILATED,
 }
 
 
 def preset(name: str) -> Preset:
-    return PRESETS[one_of(name, PRESETS, "preset")]
+    """A preset, or the variant of `base` of that name. Raises Refusal."""
+    from segnet.variants import VARIANTS  # which are made of these rows
+
+    known = VARIANTS if name.startswith("base_") else PRESETS
+    return known[one_of(name, known, "preset")]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from segnet.rows import Conv, Preset, Sep
+from segnet.rows import Context, Conv, Preset, Sep
 
 
 def load_encoder(model, preset: Preset, source: str) -> str:
@@ -93,6 +93,11 @@ def copy_encoder(model, preset: Preset, source: dict, name: str) -> str:
             if row.mid or f"conv_pw_{number}" not in source:
                 break
             order = copy_separable(model, row, source, number, order, name)
+        elif isinstance(row, Context):  # none is published; what stands behind it may still fit
+            if row.out != len(order):
+                break
+            order = np.arange(row.out)
+            continue
         else:
             for layer in layers_of(model, row):
                 copy_layer(model, layer, source, name)

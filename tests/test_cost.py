@@ -58,25 +58,45 @@ def test_separable_against_5x5():
     assert round(100 * separable.macs / plain.macs, 2) == 4.39
 
 
+def branches(cin, *chains):
+    """Multiply-accumulates a pixel of a context row; each chain of (channels, kernel) pairs."""
+    steps = tuple(tuple(rows.Step(*step) for step in chain) for chain in chains)
+    out = sum(chain[-1].out for chain in steps)
+    return cost.context(rows.Context("context", out, steps), 1, cin).macs
+
+
 def test_googlenet_3a():
     """Inception 3a without its pool projection: 387,072 weights against 157,184 with reductions."""
-    plain = [(192, 64, 1), (192, 128, 3), (192, 32, 5)]
-    reduced = [(192, 64, 1), (192, 96, 1), (96, 128, 3), (192, 16, 1), (16, 32, 5)]
-    counts = [sum(cost.conv(1, *branch).parameters for branch in net) for net in (plain, reduced)]
-    assert counts == [387_072, 157_184]
+    assert branches(192, [(64, 1)], [(128, 3)], [(32, 5)]) == 387_072
+    reduced = [(64, 1)], [(96, 1), (128, 3)], [(16, 1), (32, 5)]
+    assert branches(192, *reduced) == 157_184
 
 
 def test_resnet_bottleneck():
     """3x3 on 256 channels, 589,824 a pixel, against 256-64-64-256: 69,632, 8.47 times."""
-    plain = cost.conv(1, 256, 256, 3).macs
-    bottleneck = (cost.conv(1, 256, 64) + cost.conv(1, 64, 64, 3) + cost.conv(1, 64, 256)).macs
+    plain, bottleneck = branches(256, [(256, 3)]), branches(256, [(64, 1), (64, 3), (256, 1)])
     assert (plain, bottleneck) == (589_824, 69_632)
     assert round(plain / bottleneck, 2) == 8.47
 
 
-def test_two_3x3_for_a_5x5():
-    two = cost.conv(100, 7, 7, 3) + cost.conv(100, 7, 7, 3)
-    assert Fraction(two.macs, cost.conv(100, 7, 7, 5).macs) == Fraction(18, 25)
+def test_factorised_kernels():
+    """Of n to n channels: 5x5 against 3x3 is 25/9, two 3x3 18/25 of it; 7x7 49, 1x7 + 7x1 14."""
+    plain = {side: branches(7, [(7, side)]) for side in (3, 5, 7)}
+    assert Fraction(plain[5], plain[3]) == Fraction(25, 9)
+    assert Fraction(branches(7, [(7, 3), (7, 3)]), plain[5]) == Fraction(18, 25)
+    assert Fraction(branches(7, [(7, 3)] * 3), plain[7]) == Fraction(27, 49)
+    assert Fraction(branches(7, [(7, (1, 7)), (7, (7, 1))]), plain[7]) == Fraction(14, 49)
+
+
+@pytest.mark.parametrize(("channels", "counts", "ratio"), [
+    (1, (10, 8), 1.25), (100, (90_100, 60_200), 1.497),
+])  # fmt: skip
+def test_asymmetric_kernels(channels, counts, ratio):
+    """Parameters with bias: 3x3, n (9 n + 1), against 1x3 and 3x1, 2 n (3 n + 1)."""
+    square = cost.conv(1, channels, channels, 3, extra=1)
+    strips = [cost.conv(1, channels, channels, kernel, extra=1) for kernel in ((1, 3), (3, 1))]
+    assert (square.parameters, sum(strip.parameters for strip in strips)) == counts
+    assert round(counts[0] / counts[1], 3) == ratio
 
 
 @pytest.mark.parametrize(("out", "kernel"), [(64, 3), (256, 3), (128, 5)])

@@ -1,0 +1,139 @@
+"""The articles' blocks in `base`: rows, functions from table to table, and the variants they make.
+
+They are kept with what they cost and reach (docs/results.md); `base` has what pays. Every context
+stands in two places: late, in place of the rows of stride 32 (stride 16, 512 channels: 10 to 20
+pixels a side for inputs of 160 to 320), and early, behind conv3_1 (stride 4, a quarter of the
+channels, so that the multiply-accumulates are the same). `base_short` has nothing there.
+"""
+
+from segnet.rows import BASE, MIDDLE, TRUNK, Context, MaxPool, Preset, Sep, Step
+
+SHORT = TRUNK + MIDDLE
+
+
+def refit(encoder: tuple, source: str, preset: Preset = BASE) -> Preset:
+    """`preset` with another encoder, and of its decoder as many stages as that needs."""
+    fitted = preset._replace(encoder=encoder, source=source)
+    stages = fitted.stride.bit_length() - 1  # each doubles
+    return fitted._replace(decoder=preset.decoder[len(preset.decoder) - stages :])
+
+
+def dilated(preset: Preset, stride: int, source: str) -> Preset:
+    """Down-samples to `stride` only; rows behind are dilated, and their filters see what they saw.
+
+    As DeepLab (Chen et al. 2017) does it. For rows that have a dilation.
+    """
+    rows, reached, dilation = [], 1, 1
+    for row in preset.encoder:
+        if reached * row.stride <= stride:
+            reached *= row.stride
+            rows.append(row._replace(dilation=dilation))
+        else:
+            rows.append(row._replace(dilation=dilation, stride=1))
+            dilation *= row.stride
+    return refit(tuple(rows), source, preset)
+
+
+def behind(preset: Preset, name: str, row: Context, source: str) -> Preset:
+    """`row` behind the encoder's row `name`; skips are taken where they were."""
+    at = [other.name for other in preset.encoder].index(name) + 1
+    encoder = (*preset.encoder[:at], row, *preset.encoder[at:])
+    return preset._replace(encoder=encoder, source=source)
+
+
+def asymmetric(preset: Preset, source: str) -> Preset:
+    """1x3 and 3x1 beside the depthwise 3x3 of every row of stride 1.
+
+    With stride 2 "same" would lay them on the kernel's border, not on its middle.
+    """
+    encoder = tuple(
+        row._replace(asymmetric=True) if isinstance(row, Sep) and row.stride == 1 else row
+        for row in preset.encoder
+    )
+    return preset._replace(encoder=encoder, source=source)
+
+
+def narrowed(row: Context, times: int) -> Context:
+    """A context of 1 / times of the channels."""
+    branches = tuple(
+        tuple(s._replace(out=s.out // times) if isinstance(s, Step) else s for s in steps)
+        for steps in row.branches
+    )
+    return row._replace(out=row.out // times, branches=branches)
+
+
+# On 512 channels. Widths of the Inceptions: GoogLeNet's 4c (Szegedy et al. 2015, table 1), which
+# has 512 channels on 14x14 pixels; factorised as in Szegedy et al. 2016, figures 5 to 7 (of figure
+# 7 one 3x3 only, and each strip has a reduction of its own).
+# fmt: off
+CONTEXTS = {
+    "inception_naive": (Context("context", 960, (
+        (Step(128, 1),),
+        (Step(256, 3),),
+        (Step(64, 5),),
+        (MaxPool(3),),
+    )), "parallel 1x1, 3x3, 5x5, pool (Szegedy et al. 2015, figure 2a)"),
+    "inception_v1": (Context("context", 512, (
+        (Step(128, 1),),
+        (Step(128, 1), Step(256, 3)),
+        (Step(24, 1), Step(64, 5)),
+        (MaxPool(3), Step(64, 1)),
+    )), "with 1x1 reductions (2015, figure 2b)"),
+    "inception_v2": (Context("context", 512, (
+        (Step(128, 1),),
+        (Step(128, 1), Step(256, 3)),
+        (Step(24, 1), Step(64, 3), Step(64, 3)),
+        (MaxPool(3), Step(64, 1)),
+    )), "5x5 as two 3x3 (Szegedy et al. 2016, figure 5)"),
+    "inception_v3_series": (Context("context", 512, (
+        (Step(128, 1),),
+        (Step(128, 1), Step(256, (1, 3)), Step(256, (3, 1))),
+        (Step(24, 1), Step(64, (1, 3)), Step(64, (3, 1)), Step(64, (1, 3)), Step(64, (3, 1))),
+        (MaxPool(3), Step(64, 1)),
+    )), "3x3 as 1x3 and 3x1 in series (2016, figure 6)"),
+    "inception_v3_parallel": (Context("context", 512, (
+        (Step(128, 1),),
+        (Step(128, 1), Step(128, (1, 3))),
+        (Step(128, 1), Step(128, (3, 1))),
+        (Step(24, 1), Step(64, 3), Step(64, 3)),
+        (MaxPool(3), Step(64, 1)),
+    )), "3x3 as 1x3 beside 3x1 (after 2016, figure 7)"),
+    "seven_series": (Context("context", 512, (
+        (),
+        (Step(128, 1), Step(128, (1, 7)), Step(128, (7, 1)), Step(512, 1)),
+    ), "sum"), "7x7 as 1x7 and 7x1, in a bottleneck"),
+    "seven_threes": (Context("context", 512, (
+        (),
+        (Step(128, 1), Step(128, 3), Step(128, 3), Step(128, 3), Step(512, 1)),
+    ), "sum"), "7x7 as three 3x3, in a bottleneck"),
+    "bottleneck": (Context("context", 512, (
+        (),
+        (Step(128, 1), Step(128, 3), Step(512, 1)),
+    ), "sum"), "512-128-128-512 and the input (He et al. 2016, table 1, conv3_x)"),
+    "pyramid": (Context("context", 512, (
+        (Step(128, 1), Step(128, 3, 1)),
+        (Step(128, 1), Step(128, 3, 2)),
+        (Step(128, 1), Step(128, 3, 4)),
+        (Step(128, 1), Step(128, 3, 8)),
+    )), "dilations 1, 2, 4, 8 side by side (after Chen et al. 2017)"),
+}
+# fmt: on
+DILATIONS = (1, 1, 2, 4, 8)
+
+LATE = {f"base_{name}": refit((*SHORT, row), said) for name, (row, said) in CONTEXTS.items()}
+EARLY = {
+    f"base_early_{name}": behind(BASE, "conv3_1", narrowed(row, 4), said)
+    for name, (row, said) in CONTEXTS.items()
+}
+VARIANTS = {
+    "base_short": refit(SHORT, "base without its rows of stride 32"),
+    "base_dilated1248": refit(
+        TRUNK + tuple(row._replace(dilation=d) for row, d in zip(MIDDLE, DILATIONS, strict=True)),
+        "dilations 1, 2, 4, 8 for the rows of stride 32",
+    ),
+    "base_dilated16": dilated(BASE, 16, "dilation 2 for the last down-sampling"),
+    "base_dilated8": dilated(BASE, 8, "dilations 2 and 4 for the last two down-samplings"),
+    "base_asymmetric": asymmetric(BASE, "1x3 and 3x1 beside the 3x3 (Ding et al. 2019)"),
+    **LATE,
+    **EARLY,
+}
