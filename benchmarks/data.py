@@ -11,6 +11,8 @@ from pathlib import Path
 
 import cli
 
+PARALLEL = 4  # calls of tf.data, where it was fastest on two cores
+
 
 def main() -> None:
     parser = cli.parser("python -m benchmarks.data", "Training pictures per second, by source.")
@@ -47,7 +49,7 @@ def theirs(dataset, size, batch, batches):
     import tensorflow as tf
 
     from data.augment import augment
-    from data.batches import AHEAD, THREADS
+    from data.batches import AHEAD
     from data.labels import VOID
 
     pairs = [[str(path) for path in pair] for pair in dataset.pairs("train")]
@@ -67,7 +69,7 @@ def theirs(dataset, size, batch, batches):
         return tf.cast(pictures, tf.float32) / 127.5 - 1, masks
 
     stream = tf.data.Dataset.from_tensor_slices(pairs).shuffle(len(pairs), seed=0).repeat()
-    stream = stream.enumerate().map(read, num_parallel_calls=THREADS)
+    stream = stream.enumerate().map(read, num_parallel_calls=PARALLEL)
     stream = stream.batch(batch).map(scale).prefetch(max(1, AHEAD // batch)).take(batches)
     return iter(stream.as_numpy_iterator())
 

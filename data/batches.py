@@ -1,6 +1,7 @@
 """Batches through Grain: shuffled, decoded and augmented in threads, the same for the same seed."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -13,7 +14,7 @@ from data.dataset import Dataset
 from data.pictures import read_pair, resize
 
 MEAN = STD = 127.5  # byte to [-1, 1]
-THREADS = 4
+THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 ENDLESS = 2**40  # pictures
 AHEAD = 32  # decoded pairs that wait, or a batch a thread: the memory that any dataset takes
 

@@ -136,7 +136,8 @@ def copy_separable(model, row, source, number, order, name) -> np.ndarray:
     if depth.shape[2] != len(order) or point.shape[-1] != row.out:
         raise Refusal(
             f"weights {name} do not fit: conv_pw_{number} has {point.shape[-1]} filters, "
-            f"{row.name} needs {row.out}. Take a MobileNet v1 of the preset's width"
+            f"{row.name} needs {row.out}. "
+            "Take a MobileNet of the preset's version and width"
         )
     depth_norm = [values[order] for values in source[f"conv_dw_{number}_bn"]]
     put(model, f"{row.name}_dw", depth[:, :, order], depth_norm)

@@ -124,13 +124,13 @@ def test_each_does_something(name):
 
 
 def test_chances_and_strength_one():
-    """At 1 no second picture is read and nothing but today's and the camera's own happens."""
+    """At 1 no second picture is read and nothing happens but what was measured to help."""
     by_name = {row.name: row for row in AUGMENTATIONS}
-    assert chance(by_name["flip"], 1.0) == 0.5 and chance(by_name["JPEG"], 0.5) == 0.05
+    assert chance(by_name["flip"], 1.0) == 0.5 and chance(by_name["JPEG"], 1.5) == 0.1
     assert chance(by_name["CutMix"], 1.5) == 0.1
     assert all(chance(row, 0.0) == 0 for row in AUGMENTATIONS)
-    never = {row.name for row in AUGMENTATIONS if chance(row, 1.0) == 0}
-    assert never == {"perspective", "rare class crop", "CutMix", "ClassMix"}
+    happens = {row.name for row in AUGMENTATIONS if chance(row, 1.0) > 0}
+    assert happens == {"flip", "rotation", "scale and crop", "colour"}
 
 
 def test_happening_as_often_as_its_chance():

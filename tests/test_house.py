@@ -47,6 +47,7 @@ def test_imports_go_one_way(path):
         ["-m", "benchmarks.lowering"],
         ["-m", "benchmarks.data"],
         ["-m", "benchmarks.size"],
+        ["-m", "benchmarks.receptive_field"],
         ["train.py"],
     ],
 )

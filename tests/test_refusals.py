@@ -194,7 +194,7 @@ def test_weights_of_another_width(finished, tmp_path):
     end = train(finished / "shapes", tmp_path / "run", *weights)
     refused(
         end, r"narrow\.h5 do not fit: conv1 of shape \(3, 3, 3, 8\), needed \(3, 3, 3, 32\)",
-        "Take a MobileNet v1 of the preset's width",
+        "Take a MobileNet of the preset's version and width",
     )  # fmt: skip
     assert not (tmp_path / "run").exists()
 
