@@ -14,7 +14,10 @@ from typing import NamedTuple
 
 import cli
 
-DEFAULT_WEIGHTS = "mobilenet_v1_1.0_no_top.h5"  # of a preset that names none
+FILES = {  # keras.applications' name: how its weights files begin in --weights-folder
+    "MobileNet": "mobilenet_v1", "MobileNetV2": "mobilenet_v2",
+    "MobileNetV3Small": "mobilenet_v3_small",
+}  # fmt: skip
 RECIPES = ("float32", "int8")
 LOWERINGS = ("signs+depth_to_space", "signs+transpose_conv")
 PLOT = (52, 470, 14, 216)  # left, right, top, bottom of the frame in 620 x 260
@@ -109,7 +112,7 @@ def weights_file(net, folder: Path | None) -> str:
 
     Raises Refusal when it is not in the folder, before anything has been trained.
     """
-    name = getattr(net, "weights", DEFAULT_WEIGHTS)
+    name = net.weights if hasattr(net, "weights") else published(net)
     if not (folder and name):
         return "none"
     if not (folder / name).is_file():
@@ -118,6 +121,14 @@ def weights_file(net, folder: Path | None) -> str:
             "without it all nets start from random weights"
         )
     return str(folder / name)
+
+
+def published(preset) -> str:
+    """The file's name of the weights that a preset takes, "" for none."""
+    if preset.pretrained is None:
+        return ""
+    name, width = preset.pretrained
+    return f"{FILES[name]}_{width}_no_top.h5"
 
 
 def train_once(plan, folder: Path) -> None:

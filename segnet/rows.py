@@ -125,7 +125,8 @@ class Preset(NamedTuple):
     encoder: tuple
     decoder: tuple
     source: str
-    pretrained: tuple = ("MobileNet", 1.0)  # what --encoder-weights imagenet takes: name and width
+    # Name and width of keras.applications that --encoder-weights imagenet takes, None for none.
+    pretrained: tuple[str, float] | None = ("MobileNet", 1.0)
 
     @property
     def stride(self) -> int:
@@ -275,7 +276,7 @@ TINY = Preset((
     Up("deconv3",                     16, 2, "conv2",       0,    16, True,  "bn"),
     Up("deconv4",                     16, 2, "conv1",       0,    16, False, "bn"),
     Up("deconv5",                CLASSES, 2, None,          0,     0, False, "bias"),
-), "for tests and make demo")
+), "for tests and make demo", pretrained=None)
 
 # Every pixel is kept; dilations that double (Yu and Koltun 2016) see 1 + 2 * 63 = 127 a side.
 DENSE_DILATED = Preset((   # out kernel stride act dilation
@@ -287,7 +288,7 @@ DENSE_DILATED = Preset((   # out kernel stride act dilation
     Conv("conv6",            16, 3, 1, "relu", 32),
 ), (
     Head("logits",      CLASSES, 1),
-), "no down-sampling, after the article on dilation")
+), "no down-sampling, after the article on dilation", pretrained=None)
 # fmt: on
 
 PRESETS = {

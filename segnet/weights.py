@@ -33,6 +33,11 @@ def load_encoder(model, preset: Preset, source: str) -> str:
 def imagenet(preset: Preset) -> dict[str, list[np.ndarray]]:
     from segnet.backend import start
 
+    if preset.pretrained is None:
+        raise Refusal(
+            "no published weights fit this preset, which has an encoder of its own. "
+            "Type --encoder-weights none"
+        )
     name, width = preset.pretrained
     build, kind = getattr(start().applications, name), {}
     if name.startswith("MobileNetV3"):

@@ -1,0 +1,97 @@
+"""Encoders of MobileNet v2 and v3: equal in training, in deployment and in tf_keras."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+from cli import Refusal
+from export.convert import to_tflite
+from export.deploy import DEFAULT, deploy
+from export.recipes import BY_NAME
+from export.runtime import Runtime
+from segnet import cost
+from segnet.build import build
+from segnet.rows import CLASSES, V3_SMALL, Preset, Up, mobilenet_v2
+from segnet.twin import twin
+from segnet.weights import load_encoder
+
+SIZE, CLASS_COUNT = (32, 64), 3
+LAST = (
+    Up("deconv1", 8, 2, None, 0, 8, True, "bn"),
+    Up("deconv2", CLASSES, 2, None, 0, 0, False, "bias"),
+)
+# An expansion, a sum, kernel 5, squeeze-and-excite and both activations.
+NETS = {
+    "v2": Preset(mobilenet_v2(0.35)[:4], LAST, "test"),
+    "v3": Preset(V3_SMALL[:3] + V3_SMALL[5:6], LAST, "test"),
+}
+PICTURES = np.random.default_rng(0).uniform(-1, 1, (4, *SIZE, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=NETS)
+def net(request):
+    """(name, rows, a model whose norms are not the identity)."""
+    preset, rng = NETS[request.param], np.random.default_rng(0)
+    keras.utils.set_random_seed(0)
+    model = build(keras, preset, SIZE, CLASS_COUNT)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    return request.param, preset, model
+
+
+def test_cost_counts_what_keras_has(net):
+    _, preset, model = net
+    counted = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    assert cost.total(cost.stages(preset, SIZE, CLASS_COUNT)).parameters == counted
+
+
+def test_bottleneck_by_hand():
+    """Sandler et al. 2018, table 1: h w d t (d + 9 + d), 24 channels, 6 times."""
+    row = mobilenet_v2(1.0)[3]
+    assert (row.mid, row.out, row.stride) == (144, 24, 1)
+    assert cost.inverted(row, 56 * 56, 24).macs == 56 * 56 * 24 * 6 * (24 + 9 + 24)
+
+
+def test_deployed_and_twin_are_equal(net):
+    _, preset, model = net
+    wanted = np.asarray(model(PICTURES[:1], training=False))
+    graph = deploy(model, preset, SIZE, CLASS_COUNT)
+    assert np.abs(np.asarray(graph(PICTURES[:1])) - wanted).max() < 1e-5 * np.abs(wanted).max()
+    twin(model, preset, SIZE, CLASS_COUNT)  # raises where it differs
+
+
+def test_files_on_the_phone(net):
+    """v3 is whole in float32 alone: XNNPACK takes no int8 hard swish."""
+    name, preset, model = net
+    graph = deploy(model, preset, SIZE, CLASS_COUNT, DEFAULT)
+    whole = {
+        recipe: Runtime(to_tflite(graph, BY_NAME[recipe], calibration)).anatomy()["partitions"] == 1
+        for recipe, calibration in (("float32", None), ("int8", PICTURES))
+    }
+    assert whole == {"float32": True, "int8": name == "v2"}
+
+
+def test_qat8_refuses_v3_by_layer(net):
+    import tf_keras
+
+    from segnet.compress import quantised
+
+    name, preset, model = net
+    graph = deploy(model, preset, SIZE, CLASS_COUNT, DEFAULT, tf_keras, None)
+    if name == "v2":
+        assert quantised(graph, None).output_shape == (None, *SIZE, CLASS_COUNT)
+        return
+    with pytest.raises(Refusal, match=r"layer conv_swish \(HardSwish, linear\) cannot be trained"):
+        quantised(graph, None)
+
+
+def test_no_published_weights():
+    preset = NETS["v2"]._replace(pretrained=None)
+    model = build(keras, preset, SIZE, CLASS_COUNT)
+    with pytest.raises(Refusal, match="no published weights fit this preset"):
+        load_encoder(model, preset, "imagenet")
