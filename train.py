@@ -1,6 +1,7 @@
 """python train.py --data DIR --run runs/NAME: a folder of pictures and masks to a trained model."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import cli
@@ -49,7 +50,7 @@ def fit(model, dataset, plan, folder: Path, load):
     from data.batches import training_batches
     from data.pictures import count_pixels
     from segnet.loop import Loop, compile_model
-    from segnet.losses import class_weights
+    from segnet.losses import class_weights, distillation_loss, segmentation_loss, taught
     from segnet.run import has_checkpoint, open_run
 
     if not has_checkpoint(folder):
@@ -58,13 +59,16 @@ def fit(model, dataset, plan, folder: Path, load):
     open_run(folder, plan, {**described, "fingerprint": dataset.fingerprint()})
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
     weights = class_weights(plan.class_weights, lambda: count_pixels(dataset, "train"))
-    compile_model(model, plan, plan.epochs * steps, weights)
+    teacher = teacher_of(plan, dataset)
+    loss = distillation_loss if teacher else segmentation_loss
+    compile_model(model, plan, plan.epochs * steps, weights, loss)
     loop = Loop(
         model, plan, folder, steps,
         lambda start: training_batches(
             dataset, plan.size, plan.batch, plan.seed, start, plan.augment
         ),
         lambda: evaluate(model, dataset, plan), Notes(model, dataset, plan, folder),
+        **({"target": partial(taught, teacher)} if teacher else {}),
     )  # fmt: skip
     if loop.restore():
         said = f"continues at step {loop.step} of {loop.steps}"
@@ -73,6 +77,22 @@ def fit(model, dataset, plan, folder: Path, load):
     if not finished:
         loop.run()
     return loop, finished
+
+
+def teacher_of(plan, dataset):
+    """The model of `plan.teacher` at the plan's size, None where there is none. Raises Refusal."""
+    if not plan.teacher:
+        return None
+    from segnet.run import load_run
+
+    teacher, _, manifest = load_run(plan.teacher, plan.size)
+    theirs = manifest["dataset"]["classes"]
+    if theirs != list(dataset.classes):
+        raise cli.Refusal(
+            f"{plan.teacher} knows the classes {', '.join(theirs)}; needed: "
+            f"{', '.join(dataset.classes)}. Name a --teacher that was trained on these"
+        )
+    return teacher
 
 
 def probe(dataset) -> None:

@@ -18,7 +18,7 @@ WIDE_GAP = 0.15  # of pixel accuracy, between training mode and inference mode o
 PATIENCE = 3  # evaluations without a single pixel of a class, before it is said
 
 
-def compile_model(model, plan: Plan, steps: int, weights=None) -> None:
+def compile_model(model, plan: Plan, steps: int, weights=None, loss=segmentation_loss) -> None:
     """AdamW with warm-up and cosine over `steps`; kernels decay, norms and biases do not.
 
     weights: of the classes in the cross entropy, (C,), or None.
@@ -37,7 +37,7 @@ def compile_model(model, plan: Plan, steps: int, weights=None) -> None:
     classes = model.output_shape[-1]
     # XLA on a CPU makes a step 13 times slower (LOG.md).
     jit = False if keras.backend.backend() == "tensorflow" and not has_gpu() else "auto"
-    model.compile(optimizer, segmentation_loss(keras, classes, weights), jit_compile=jit)
+    model.compile(optimizer, loss(keras, classes, weights), jit_compile=jit)
     optimizer.build(model.trainable_variables)
 
 
@@ -52,7 +52,8 @@ class Loop:
     `segnet.metrics.scores` on the validation set; after_epoch(epoch, history) is called with the
     rows so far, once an epoch's files are written; keep(model, folder, name) saves the "best"
     epoch, by mIoU, of those from `first_epoch` on, and the "last". diverged: what to do when the
-    loss is no number. `model` is of Keras or of tf_keras.
+    loss is no number. target(pictures, masks): what the model's loss takes as truth. `model` is of
+    Keras or of tf_keras.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Loop:
         batches: Callable[[int], Iterator], evaluate: Callable[[], dict],
         after_epoch: Callable[[int, list], None], keep: Callable = keep_weights,
         first_epoch: int = 1, diverged: str | None = None,
+        target: Callable = lambda pictures, masks: masks,
     ):  # fmt: skip
+        self.target = target
         self.model, self.plan, self.folder = model, plan, folder
         self.steps_per_epoch, self.first_epoch = steps_per_epoch, first_epoch
         self.batches, self.evaluate, self.after_epoch = batches, evaluate, after_epoch
@@ -102,7 +105,7 @@ class Loop:
             while self.step < self.steps:
                 pictures, masks = next(stream)
                 self.model.reset_metrics()
-                loss = float(self.model.train_on_batch(pictures, masks))
+                loss = float(self.model.train_on_batch(pictures, self.target(pictures, masks)))
                 if not math.isfinite(loss):
                     slower = f"--learning-rate {self.plan.learning_rate / 4:g}"
                     way = self.diverged or f"Name a new --run with {slower}"

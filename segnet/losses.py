@@ -61,3 +61,27 @@ def segmentation_loss(k, classes, weights=None):
         return cross_entropy(k, hot, counts, logits, weights) + dice(k, hot, counts, logits)
 
     return loss
+
+
+def distillation_loss(k, classes, weights=None):
+    """`segmentation_loss` plus the cross entropy with a teacher's shares (Hinton et al. 2015).
+
+    Takes truth as `taught` makes it. Where truth is void the teacher is not heard either.
+    """
+    hard = segmentation_loss(k, classes, weights)
+
+    def loss(lesson, logits):
+        truth, shares = lesson[..., 0], lesson[..., 1:]
+        _, counts = one_hot(k, truth, classes)
+        soft = cross_entropy(k, shares * counts[..., None], counts, logits)
+        return hard(truth, logits) + soft
+
+    return loss
+
+
+def taught(teacher, pictures, masks):
+    """(N, H, W, 1 + C) float32: class ids, then the shares that `teacher` gives the classes."""
+    logits = np.asarray(teacher.predict_on_batch(pictures), np.float32)
+    shares = np.exp(logits - logits.max(-1, keepdims=True))
+    shares /= shares.sum(-1, keepdims=True)
+    return np.concatenate([np.asarray(masks, np.float32)[..., None], shares], -1)

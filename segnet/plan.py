@@ -22,6 +22,9 @@ class Plan:
         metavar="SOURCE",
         help="imagenet, none, a keras.applications .h5 file or runs/OTHER",
     )
+    teacher: str = option(
+        "", metavar="runs/BIG", help="a finished run whose answers are learnt too (distillation)"
+    )
     learning_rate: float = option(2e-3, type=float, help="highest, after warm-up")
     weight_decay: float = option(1e-2, type=float, help="of AdamW, on kernels only")
     warmup_steps: int = option(200, type=int, help="steps until the highest learning rate")

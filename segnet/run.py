@@ -81,8 +81,8 @@ def read_run(folder: Path) -> tuple[Plan, dict]:
     return Plan(**read_json(folder / "plan.json")), read_json(folder / MANIFEST)
 
 
-def load_run(folder: Path):
-    """(model with the best weights, plan, manifest) of a run."""
+def load_run(folder: Path, size: tuple[int, int] | None = None):
+    """(model with the best weights, plan, manifest) of a run. size: if not its own."""
     plan, manifest = read_run(folder)
     best = Path(folder) / "best.weights.h5"
     if not best.exists():
@@ -91,7 +91,9 @@ def load_run(folder: Path):
     from segnet.build import build
     from segnet.rows import preset
 
-    model = build(start(), preset(plan.preset), plan.size, len(manifest["dataset"]["classes"]))
+    model = build(
+        start(), preset(plan.preset), size or plan.size, len(manifest["dataset"]["classes"])
+    )
     try:
         model.load_weights(best)
     except (OSError, ValueError, KeyError) as error:

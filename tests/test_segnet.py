@@ -12,7 +12,7 @@ from cli import Refusal
 from segnet import rows as rows_module
 from segnet.build import build
 from segnet.loop import Loop, remarks
-from segnet.losses import balanced_weights, segmentation_loss
+from segnet.losses import balanced_weights, distillation_loss, segmentation_loss, taught
 from segnet.metrics import confusion, scores
 from segnet.rows import PRESETS, preset
 from segnet.run import read_checkpoint, save_checkpoint
@@ -180,6 +180,22 @@ def test_without_network_imagenet_is_refused(monkeypatch):
     model = build(keras, preset("base"), (64, 64), 3)
     with pytest.raises(Refusal, match=r"cannot be downloaded. Type --encoder-weights none, or"):
         load_encoder(model, preset("base"), "imagenet")
+
+
+def test_distillation_by_hand():
+    """Two pixels, the second void. The teacher gives 0.75 and 0.25, the student halves: 0.693."""
+    masks = np.array([[[0, 255]]], np.uint8)
+    logits = np.log(np.array([[[[0.75, 0.25], [0.5, 0.5]]]], np.float32))
+
+    class Teacher:
+        predict_on_batch = staticmethod(lambda pictures: logits)
+
+    lesson = taught(Teacher, None, masks)
+    assert lesson == pytest.approx(np.array([[[[0, 0.75, 0.25], [255, 0.5, 0.5]]]]))
+    for student, soft in (([0.0, 0.0], np.log(2)), ([0.0, 1.0], 0.75 * 1.3133 + 0.25 * 0.3133)):
+        guess = np.float32([[[student, [9.0, -9.0]]]])
+        hard = float(segmentation_loss(keras, 2)(masks, guess))
+        assert float(distillation_loss(keras, 2)(lesson, guess)) - hard == pytest.approx(soft, 1e-3)
 
 
 ENCODERS = [("MobileNet", 0.5), ("MobileNetV2", 0.35), ("MobileNetV3Small", 1.0)]
