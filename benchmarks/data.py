@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cli
 
-PARALLEL = 4  # calls of tf.data; on two cores 2 were no faster (LOG.md)
+PARALLEL = 4  # calls of tf.data; 2 were no faster (LOG.md)
 
 
 def main() -> None:

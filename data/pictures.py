@@ -135,8 +135,8 @@ def read_mask(path: Path, dataset: Dataset) -> np.ndarray:
 def grey_png(raw: bytes) -> np.ndarray | None:
     """The usual mask, a PNG of one channel of 8 bits, (H, W) uint8; None for all else.
 
-    Without Pillow, whose header costs more than it tells here; OpenCV refuses all that Pillow refuses
-    here, and more.
+    Without Pillow, whose header costs more than it tells here; OpenCV refuses all that Pillow
+    refuses here, and more.
     """
     if raw[:16] != PNG_START or raw[24:26] != EIGHT_BITS_GREY:
         return None
