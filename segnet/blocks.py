@@ -5,6 +5,8 @@
 
 from functools import cache
 
+import numpy as np
+
 NORM_EPSILON = 1e-3  # as in keras.applications' MobileNet, whose weights we take
 NORM_MOMENTUM = 0.95  # 0.99 lags for hundreds of steps on small sets (LOG.md)
 # What an asymmetric block adds to its 3x3: kernels, by what their layers' names end in.
@@ -77,9 +79,25 @@ def asymmetric(k, x, name, stride=1, dilation=1):
 def deconv(k, x, name, out, kernel, bias=False, norm=True, relu=True):
     """Deconvolution with stride 2."""
     x = k.layers.Conv2DTranspose(
-        out, kernel, 2, "same", use_bias=bias, name=name, kernel_initializer="he_normal"
+        out, kernel, 2, "same", use_bias=bias, name=name, kernel_initializer=smooth_taps(k)
     )(x)
     return finish(k, x, name, norm, relu)
+
+
+def smooth_taps(k):
+    """Initialises a deconvolution of stride 2 as a 1x1 convolution, then enlarging.
+
+    By nearest neighbour for kernel 2, bilinearly for kernel 4: no checkerboard before training
+    (Aitken et al. 2017, arXiv:1707.02937).
+    """
+
+    def initialise(shape, dtype=None, **_):
+        side, _, out, cin = shape
+        taps = np.float32({2: [1, 1], 4: [0.25, 0.75, 0.75, 0.25]}[side])
+        weights = np.asarray(k.initializers.HeNormal()((1, 1, cin, out), dtype))[0, 0].T
+        return np.multiply.outer(taps, taps)[..., None, None] * weights
+
+    return initialise
 
 
 def finish(k, x, name, norm, relu, gamma="ones"):
