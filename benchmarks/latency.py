@@ -168,10 +168,11 @@ def encoder_name(alpha: float) -> str:
 
 
 def width(name: str) -> float:
-    """A preset's share of MobileNet v1's channels, by its first row (32 there)."""
+    """A preset's width multiplier; without one its share of MobileNet v1's first channels."""
     from segnet.rows import preset
 
-    return preset(name).encoder[0].out / 32
+    rows = preset(name)
+    return rows.pretrained[1] if rows.pretrained else rows.encoder[0].out / 32
 
 
 # Measurement

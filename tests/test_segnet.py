@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cli import Refusal
+from segnet import blocks
 from segnet import rows as rows_module
 from segnet.build import build
 from segnet.loop import Loop, remarks
@@ -45,6 +46,22 @@ def test_cross_entropy_and_dice_by_hand():
     wanted = np.log(2) + 1 - (2 / 2.5 + 1 / 1.5) / 2
     found = float(loss(np.zeros((1, 1, 1)), np.zeros((1, 1, 1, 2), np.float32)))
     assert found == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("kernel", [2, 4])
+def test_deconvolution_begins_without_a_checkerboard(kernel):
+    """On a constant picture all four phases agree: each is He's 1x1 convolution of it."""
+    keras.utils.set_random_seed(0)
+    picture = keras.Input((6, 6, 64))
+    net = keras.Model(picture, blocks.deconv(keras, picture, "deconv", 32, kernel, norm=False))
+    constant = np.ones((1, 6, 6, 64), np.float32)
+    found = np.asarray(net(constant))[0, 2:-2, 2:-2]
+    assert found.max() > 0.1
+    np.testing.assert_allclose(found, np.broadcast_to(found[0, 0], found.shape), atol=1e-5)
+    slope = np.arange(6, dtype=np.float32)[None, None, :, None] * constant  # rises to the right
+    rising = np.diff(np.asarray(net(slope))[0, 5, 2:-2, :], axis=0)
+    steps = {2: [0, 1] * 3 + [0], 4: [0.5] * 7}[kernel]  # nearest holds, bilinear rises evenly
+    np.testing.assert_allclose(rising, np.multiply.outer(steps, found[0, 0]), atol=1e-5)
 
 
 def test_opposite_pairs():
