@@ -254,15 +254,41 @@ COURSE160 = Preset(TRUNK + tuple(
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
 ), "the course's article: five deconvolutions, concat skips, CReLU (derived)")
 
-# CReLU stands where it pays: in the widest rows. Earlier it costs pretrained filters (LOG.md). The
-# last deconvolution has kernel 4: with 2 its four phases disagree and edges get teeth.
-BASE = Preset(TRUNK + MIDDLE + tuple(row._replace(crelu=True) for row in END), (
-    Up("deconv1",                     96, 2, "conv5_5",    64,    96, False, "bn"),
-    Up("deconv2",                     64, 2, "conv4_1",    32,    64, False, "bn"),
-    Up("deconv3",                     32, 2, "conv3_1",    32,    32, False, "bn"),
-    Up("deconv4",                     16, 2, "conv2_1",    16,    16, False, "bn"),
+# Ours. Features are wide where pixels are few; from a quarter of the picture's sides on the decoder
+# enlarges logits, which costs little and keeps rare classes alive (docs/results.md). CReLU stands in
+# the last rows: earlier it costs pretrained filters. The last deconvolution has kernel 4: with 2 its
+# four phases disagree and edges get teeth.
+LOGITS = (
+    Up("deconv4",                CLASSES, 2, None,          0,     0, False, "bias"),
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "bias"),
-), "our first default")
+)
+NANO = Preset(mobilenet_v1(0.25), (
+    Up("deconv1",                     64, 2, "conv5_5",     0,    64, False, "bn"),
+    Up("deconv2",                     48, 2, "conv4_1",     0,    48, False, "bn"),
+    Up("deconv3",                     32, 2, "conv3_1",     0,    32, False, "bn"),
+    *LOGITS,
+), "ours", ("MobileNet", 0.25))
+
+SMALL = Preset(mobilenet_v2(0.35), (
+    Up("deconv1",                    128, 2, "block_12",    0,     0, False, "bn"),
+    Up("deconv2",                     96, 2, "block_5",     0,     0, False, "bn"),
+    Up("deconv3",                     64, 2, "block_2",     0,     0, False, "bn"),
+    *LOGITS,
+), "ours", ("MobileNetV2", 0.35))
+
+BASE = Preset(mobilenet_v1(0.5, ("conv5_5", "conv5_6"))[:-1], (
+    Up("deconv1",                     64, 2, "conv5_5",    64,     0, False, "bn"),
+    Up("deconv2",                     48, 2, "conv4_1",    32,     0, False, "bn"),
+    Up("deconv3",                     32, 2, "conv3_1",     0,     0, False, "bn"),
+    *LOGITS,
+), "ours, the default", ("MobileNet", 0.5))
+
+LARGE = Preset(mobilenet_v2(1.0), (
+    Up("deconv1",                    128, 2, "block_12",    0,   128, False, "bn"),
+    Up("deconv2",                     96, 2, "block_5",     0,    96, False, "bn"),
+    Up("deconv3",                     64, 2, "block_2",     0,    64, False, "bn"),
+    *LOGITS,
+), "ours", ("MobileNetV2", 1.0))
 
 TINY = Preset((
     Conv("conv1",                 16, 3, 2),
@@ -291,8 +317,9 @@ DENSE_DILATED = Preset((   # out kernel stride act dilation
 ), "no down-sampling, after the article on dilation", pretrained=None)
 # fmt: on
 
+FAMILY = {"nano": NANO, "small": SMALL, "base": BASE, "large": LARGE}
 PRESETS = {
-    "base": BASE,
+    **FAMILY,
     "tiny": TINY,
     "course160": COURSE160,
     "mobileseg160": MOBILESEG160,

@@ -1,14 +1,15 @@
 """The articles' blocks in `base`: rows, functions from table to table, and the variants they make.
 
 They are kept with what they cost and reach (docs/results.md); `base` has what pays. Every context
-stands in two places: late, in place of the rows of stride 32 (stride 16, 512 channels: 10 to 20
+stands in two places: late, in place of the row of stride 32 (stride 16, 256 channels: 10 to 20
 pixels a side for inputs of 160 to 320), and early, behind conv3_1 (stride 4, a quarter of the
 channels, so that the multiply-accumulates are the same). `base_short` has nothing there.
 """
 
-from segnet.rows import BASE, MIDDLE, TRUNK, Context, MaxPool, Preset, Sep, Step
+from segnet.rows import BASE, Context, MaxPool, Preset, Sep, Step
 
-SHORT = TRUNK + MIDDLE
+SHORT = BASE.encoder[:-1]
+DILATIONS = {"conv5_3": 2, "conv5_4": 4, "conv5_5": 8}
 
 
 def refit(encoder: tuple, source: str, preset: Preset = BASE) -> Preset:
@@ -62,7 +63,7 @@ def narrowed(row: Context, times: int) -> Context:
     return row._replace(out=row.out // times, branches=branches)
 
 
-# On 512 channels. Widths of the Inceptions: GoogLeNet's 4c (Szegedy et al. 2015, table 1), which
+# For 512 channels; `base` has 256 and takes half. Widths of the Inceptions: GoogLeNet's 4c (Szegedy et al. 2015, table 1), which
 # has 512 channels on 14x14 pixels; factorised as in Szegedy et al. 2016, figures 5 to 7 (of figure
 # 7 one 3x3 only, and each strip has a reduction of its own).
 # fmt: off
@@ -118,18 +119,23 @@ CONTEXTS = {
     )), "dilations 1, 2, 4, 8 side by side (after Chen et al. 2017)"),
 }
 # fmt: on
-DILATIONS = (1, 1, 2, 4, 8)
 
-LATE = {f"base_{name}": refit((*SHORT, row), said) for name, (row, said) in CONTEXTS.items()}
+LATE = {
+    f"base_{name}": refit((*SHORT, narrowed(row, 2)), said)
+    for name, (row, said) in CONTEXTS.items()
+}
 EARLY = {
-    f"base_early_{name}": behind(BASE, "conv3_1", narrowed(row, 4), said)
+    f"base_early_{name}": behind(BASE, "conv3_1", narrowed(row, 8), said)
     for name, (row, said) in CONTEXTS.items()
 }
 VARIANTS = {
-    "base_short": refit(SHORT, "base without its rows of stride 32"),
+    "base_short": refit(SHORT, "base without its row of stride 32"),
     "base_dilated1248": refit(
-        TRUNK + tuple(row._replace(dilation=d) for row, d in zip(MIDDLE, DILATIONS, strict=True)),
-        "dilations 1, 2, 4, 8 for the rows of stride 32",
+        tuple(
+            row._replace(dilation=DILATIONS[row.name]) if row.name in DILATIONS else row
+            for row in SHORT
+        ),
+        "dilations 1, 2, 4, 8 for the row of stride 32",
     ),
     "base_dilated16": dilated(BASE, 16, "dilation 2 for the last down-sampling"),
     "base_dilated8": dilated(BASE, 8, "dilations 2 and 4 for the last two down-samplings"),
