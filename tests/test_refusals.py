@@ -184,13 +184,13 @@ def test_missing_weights(finished, tmp_path):
 
 
 def test_weights_of_another_width(finished, tmp_path):
-    """A first convolution of 8 filters, as MobileNet v1 0.25 has, for base's 32."""
+    """A first convolution of 8 filters, as MobileNet v1 0.25 has, for course160's 32."""
     with h5py.File(tmp_path / "narrow.h5", "w") as file:
         file.attrs["layer_names"] = ["conv1"]
         group = file.create_group("conv1")
         group.attrs["weight_names"] = ["conv1/kernel:0"]
         group["conv1/kernel:0"] = np.zeros((3, 3, 3, 8), np.float32)
-    weights = ["--encoder-weights", str(tmp_path / "narrow.h5"), "--preset", "base"]
+    weights = ["--encoder-weights", str(tmp_path / "narrow.h5"), "--preset", "course160"]
     end = train(finished / "shapes", tmp_path / "run", *weights)
     refused(
         end, r"narrow\.h5 do not fit: conv1 of shape \(3, 3, 3, 8\), needed \(3, 3, 3, 32\)",

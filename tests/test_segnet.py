@@ -15,10 +15,10 @@ from segnet.build import build
 from segnet.loop import Loop, remarks
 from segnet.losses import balanced_weights, distillation_loss, segmentation_loss, taught
 from segnet.metrics import confusion, scores
-from segnet.rows import PRESETS, preset
+from segnet.rows import PRESETS, mobilenet_v1, preset
 from segnet.run import read_checkpoint, save_checkpoint
 from segnet.twin import twin
-from segnet.weights import load_encoder, opposite_pairs
+from segnet.weights import copy_encoder, load_encoder, opposite_pairs
 
 
 def test_iou_by_hand():
@@ -70,10 +70,14 @@ def test_opposite_pairs():
     assert kept.tolist() == [2, 3] and opposite.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["base", "course160"])
-def test_pairs_keep_the_pretrained_function(name):
+@pytest.mark.parametrize("norm_stands", ["before", "behind"])
+def test_pairs_keep_the_pretrained_function(norm_stands):
     """With filters in exactly opposite pairs, CReLU halves lose nothing."""
-    plain = build(keras, preset("mobileseg160"), (64, 64), 3)
+    whole = preset("mobileseg160")
+    halved = whole._replace(encoder=mobilenet_v1(1.0, ("conv5_5", "conv6")))
+    if norm_stands == "behind":
+        halved = preset("course160")
+    plain = build(keras, whole, (64, 64), 3)
     rng, source = np.random.default_rng(0), {}
     for number in range(14):
         ours = "conv1" if not number else plain_name(plain, number)
@@ -88,11 +92,9 @@ def test_pairs_keep_the_pretrained_function(name):
         source[theirs] = [kernel]
         source[theirs + "_bn"] = norm(rng, 2 * half, mirrored=bool(number))
     models = []
-    for which in ("mobileseg160", name):
-        from segnet.weights import copy_encoder
-
-        model = build(keras, preset(which), (64, 64), 3)
-        assert "14 of 14" in copy_encoder(model, preset(which), source, "test")
+    for network in (whole, halved):
+        model = build(keras, network, (64, 64), 3)
+        assert "14 of 14" in copy_encoder(model, network, source, "test")
         last = [layer for layer in model.layers if layer.name.startswith("conv6_pw")][-1]
         models.append(keras.Model(model.input, last.output))
     picture = rng.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
