@@ -20,6 +20,7 @@ FILES = {  # keras.applications' name: how its weights files begin in --weights-
 }  # fmt: skip
 RECIPES = ("float32", "int8")
 LOWERINGS = ("signs+depth_to_space", "signs+transpose_conv")
+OURS, ANCESTOR, PEER = "#0a7d4b", "#777", "#c2571a"
 PLOT = (52, 470, 14, 216)  # left, right, top, bottom of the frame in 620 x 260
 SVG = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 620 260" font-family="sans-serif"
@@ -36,8 +37,7 @@ SVG = """\
 <text x="{{ (left + right) / 2 }}" y="252" text-anchor="middle">
 mIoU in % over latency in ms, one thread; filled float32, open int8</text>
 {% for net in nets %}
-{% set colour = "#0a7d4b" if net.ours else "#c2571a" %}
-<g fill="{{ colour }}" stroke="{{ colour }}">
+<g fill="{{ net.colour }}" stroke="{{ net.colour }}">
 <path d="M{{ net.int8 | join(" ") }}L{{ net.float32 | join(" ") }}"/>
 <path d="M{{ net.float32 | join(" ") }}L{{ right + 8 }} {{ net.line }}" stroke-width="0.4"/>
 <circle cx="{{ net.float32[0] }}" cy="{{ net.float32[1] }}" r="4.5"/>
@@ -322,7 +322,6 @@ def plot(rows: list[Row]) -> str:
     from jinja2 import Environment
 
     from export.report import labelled, place, spread, ticks
-    from segnet.rows import PRESETS
 
     left, right, top, bottom = PLOT
     marks = [
@@ -338,7 +337,7 @@ def plot(rows: list[Row]) -> str:
         for ms, value in marks
     ]
     nets = [
-        {"name": row.name, "ours": row.name in PRESETS, "float32": one, "int8": other}
+        {"name": row.name, "colour": colour(row.name), "float32": one, "int8": other}
         for row, one, other in zip(rows, places[::2], places[1::2], strict=True)
     ]
     nets.sort(key=lambda net: net["float32"][::-1])
@@ -352,6 +351,13 @@ def plot(rows: list[Row]) -> str:
         nets=nets, across=ground, up=labelled(up, bottom, top), left=left, right=right, top=top,
         bottom=bottom,
     )  # fmt: skip
+
+
+def colour(name: str) -> str:
+    """Ours green, the published ancestors grey, peers brown."""
+    from segnet.rows import FAMILY, PRESETS
+
+    return OURS if name in FAMILY else ANCESTOR if name in PRESETS else PEER
 
 
 def powers(least: float, most: float) -> list[float]:

@@ -255,9 +255,9 @@ COURSE160 = Preset(TRUNK + tuple(
 ), "the course's article: five deconvolutions, concat skips, CReLU (derived)")
 
 # Ours. Features are wide where pixels are few; from a quarter of the picture's sides on the decoder
-# enlarges logits, which costs little and keeps rare classes alive (docs/results.md). CReLU stands in
-# the last rows: earlier it costs pretrained filters. The last deconvolution has kernel 4: with 2 its
-# four phases disagree and edges get teeth.
+# enlarges logits, which costs little and keeps rare classes alive (docs/results.md). CReLU stands
+# in the last rows: earlier it costs pretrained filters. The last deconvolution has kernel 4: with 2
+# its four phases disagree and edges get teeth.
 LOGITS = (
     Up("deconv4",                CLASSES, 2, None,          0,     0, False, "bias"),
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "bias"),

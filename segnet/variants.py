@@ -63,9 +63,9 @@ def narrowed(row: Context, times: int) -> Context:
     return row._replace(out=row.out // times, branches=branches)
 
 
-# For 512 channels; `base` has 256 and takes half. Widths of the Inceptions: GoogLeNet's 4c (Szegedy et al. 2015, table 1), which
-# has 512 channels on 14x14 pixels; factorised as in Szegedy et al. 2016, figures 5 to 7 (of figure
-# 7 one 3x3 only, and each strip has a reduction of its own).
+# For 512 channels; `base` has 256 and takes half. Widths of the Inceptions: GoogLeNet's 4c (Szegedy
+# et al. 2015, table 1), which has 512 channels on 14x14 pixels; factorised as in Szegedy et al.
+# 2016, figures 5 to 7 (of figure 7 one 3x3 only, and each strip has a reduction of its own).
 # fmt: off
 CONTEXTS = {
     "inception_naive": (Context("context", 960, (

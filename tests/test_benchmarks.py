@@ -218,6 +218,9 @@ def test_plot():
     # Ticks from 60 to 75: 71 % is 11/15 up.
     assert places[0][1] == pytest.approx(bottom - 11 / 15 * (bottom - top), abs=0.1)
     assert places[2][1] == places[3][1] == bottom
+    colours = [accuracy.colour(name) for name in ("nano", "course160", "unet_mnv2")]
+    assert colours == [accuracy.OURS, accuracy.ANCESTOR, accuracy.PEER]
+    assert re.findall(r'<g fill="([^"]+)"', text) == [accuracy.OURS, accuracy.PEER]
     assert accuracy.powers(3, 5) == [2, 4, 8] and accuracy.powers(4, 4) == [4, 8]
 
 
