@@ -37,7 +37,13 @@ class Work(NamedTuple):
 def of_file(content: bytes) -> list[Work]:
     """In the order in which they run; what only unpacks weights is left out. Raises Refusal."""
     steps = operators(content)
-    return [of_operator(step) for step in steps if step.outputs[0].role != "constant"]
+    return [of_operator(steps[i]) for i in running(content)]
+
+
+def running(content: bytes) -> list[int]:
+    """Places of the operators that run; the others unpack weights when the file is loaded."""
+    steps = operators(content)
+    return [i for i, step in enumerate(steps) if step.outputs[0].role != "constant"]
 
 
 def of_operator(step: Operator) -> Work:
