@@ -6,7 +6,6 @@ graph in its default lowering, so that a thousand networks are weighed in a seco
 
 import math
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from export.anatomy import Operator, operators, size
@@ -92,10 +91,10 @@ class Words:
 
     works: list[Work] = field(default_factory=list)
 
-    def Input(self, shape, batch_size, name):  # noqa: N802 - Keras' name
+    def Input(self, shape, batch_size, name):
         return Shape(shape)
 
-    def Model(self, first, last, name):  # noqa: N802 - Keras' name
+    def Model(self, first, last, name):
         return None
 
     def note(self, name, kind, inputs, shape, taps=0):
