@@ -4,7 +4,8 @@ Which of the networks within the budget is best is not measured: that needs a tr
 are ordered by balance. The side of the input and the width of the network should grow together
 (Tan and Le 2019, "EfficientNet", section 3: either alone soon stops paying; best by factors of 1.15
 and 1.1). So of each the share of the most is taken: of the side, of the pictures' own; of the
-width, as the root of multiply-accumulates a pixel, of the largest network. The first is the one whose smaller share is largest; of equals, the one with more of both.
+width, as the root of multiply-accumulates a pixel, of the largest network. The first is the one
+whose smaller share is largest; of equals, the one with more of both.
 """
 
 import math

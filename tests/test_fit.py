@@ -1,5 +1,6 @@
 """A latency budget, what operators cost, and other widths of a preset."""
 
+import dataclasses
 import json
 import math
 import os
@@ -17,12 +18,14 @@ from conftest import train
 
 import cli
 from cli import Refusal, Verdict
+from data.shapes import write_shapes
 from export import costs, fit
 from export.convert import to_tflite
 from export.deploy import deploy
 from export.recipes import BY_NAME
 from export.work import Work, of_file, of_rows, running
 from segnet.build import build
+from segnet.cost import stages, total
 from segnet.plan import Plan
 from segnet.rows import (
     FAMILIES,
@@ -35,6 +38,7 @@ from segnet.rows import (
     mobilenet_v2,
     preset,
 )  # fmt: skip
+from segnet.run import compare
 from segnet.weights import copy_encoder
 
 SIDE = 64
@@ -57,19 +61,28 @@ def file_of(rows, size, classes, recipe="float32"):
     return to_tflite(graph, BY_NAME[recipe], noise if recipe == "int8" else None)
 
 
+SMALL = costs.Probe(preset("tiny").encoder, (8, 8, 8, 8), 2, "concat", (SIDE, SIDE), 3)
+
+
 @pytest.fixture(scope="module")
-def tiny():
-    """Recipe to file."""
-    return {r: file_of(preset("tiny"), (SIDE, SIDE), 3, r) for r in costs.RECIPES}
+def beginnings():
+    """(recipe, how many operators, file) of a small probe."""
+    return list(costs.probe_files(SMALL))
+
+
+@pytest.fixture(scope="module")
+def small(beginnings):
+    """Recipe to whole file."""
+    return {recipe: content for recipe, _, content in beginnings}
 
 
 # What a network does
 
 
 @pytest.mark.parametrize("recipe", costs.RECIPES)
-def test_rows_tell_what_the_file_does(tiny, recipe):
-    told = of_rows(preset("tiny"), (SIDE, SIDE), 3, recipe)
-    assert [work[1:] for work in told] == [work[1:] for work in of_file(tiny[recipe])]
+def test_rows_tell_what_the_file_does(small, recipe):
+    told = of_rows(costs.network(SMALL), SMALL.size, SMALL.classes, recipe)
+    assert [work[1:] for work in told] == [work[1:] for work in of_file(small[recipe])]
 
 
 def test_work_by_hand():
@@ -136,12 +149,12 @@ def test_probes_can_be_built_and_have_what_presets_do():
         assert {w.kind for w in of_rows(rows, (64, 64), 2, "int8")} <= known
 
 
-def test_log_of_a_phone(tiny, tmp_path, monkeypatch):
+def test_log_of_a_phone(small, tmp_path, monkeypatch):
     """The second file failed: it has no time. Long times are printed with an exponent."""
     monkeypatch.setattr(costs, "FEWEST", 2)
     names = ["float32-01-004.tflite", "float32-01-008.tflite", "float32-02-004.tflite"]
     for name in names:
-        (tmp_path / name).write_bytes(tiny["float32"])
+        (tmp_path / name).write_bytes(small["float32"])
     good, failed, long = (
         LOG.format(name=name, us=us)
         for name, us in zip(names, ("63743.2", "1", "1.23457e+06"), strict=True)
@@ -152,15 +165,15 @@ def test_log_of_a_phone(tiny, tmp_path, monkeypatch):
     samples = costs.read_log(log, tmp_path)
     assert [*samples] == ["float32"]
     assert [ms for _, ms in samples["float32"]] == pytest.approx([63.7432, 1234.57])
-    assert samples["float32"][0][0] == of_file(tiny["float32"])
+    assert samples["float32"][0][0] == of_file(small["float32"])
     log.write_text(good + failed)
     with pytest.raises(Refusal, match=r"times of 1 files .* needed: 2 or more"):
         costs.read_log(log, tmp_path)
 
 
-def test_this_machine_is_measured_once(tiny, monkeypatch):
+def test_this_machine_is_measured_once(small, monkeypatch):
     asked = []
-    sample = (of_file(tiny["float32"]), 2.0)
+    sample = (of_file(small["float32"]), 2.0)
     monkeypatch.setattr(costs, "measured", lambda: asked.append(1) or {"float32": [sample]})
     first, second = costs.of_this_machine(), costs.of_this_machine()
     assert first == second and len(asked) == 1
@@ -168,15 +181,28 @@ def test_this_machine_is_measured_once(tiny, monkeypatch):
     assert sum(predicted) == pytest.approx(2.0)
 
 
-def test_a_probe_is_cut_at_its_end_and_before(monkeypatch):
-    monkeypatch.setattr(costs, "EVERY", 30)
-    small = costs.Probe(preset("tiny").encoder, (8, 8, 8, 8), 2, "concat", (64, 64), 2)
-    files = list(costs.probe_files(small))
+def test_a_probe_is_cut_at_its_end_and_before(beginnings):
     for recipe in costs.RECIPES:
-        counts = [count for name, count, _ in files if name == recipe]
-        whole = len(of_rows(costs.network(small), (64, 64), 2, recipe))
-        assert counts == [*range(whole % 30 or 30, whole + 1, 30)]
-    assert all(len(running(content)) == count for _, count, content in files)
+        whole = len(of_rows(costs.network(SMALL), SMALL.size, SMALL.classes, recipe))
+        counts = [count for name, count, _ in beginnings if name == recipe]
+        assert counts == [*range(whole % costs.EVERY or costs.EVERY, whole + 1, costs.EVERY)]
+    assert all(len(running(content)) == count for _, count, content in beginnings)
+
+
+def test_probes_to_a_phone_and_its_log_to_a_table(beginnings, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(costs, "FEWEST", 2)
+    monkeypatch.setattr(costs, "PROBES", (SMALL,))
+    monkeypatch.setattr(costs, "probe_files", lambda probe: beginnings)
+    probes, log, out = tmp_path / "probes", tmp_path / "log.txt", tmp_path / "costs.json"
+    command(monkeypatch, "costs", "--probes", probes)
+    names = [f"{recipe}-01-{count:03}.tflite" for recipe, count, _ in beginnings]
+    assert {path.name for path in probes.iterdir()} == {*names}
+    log.write_text("".join(LOG.format(name=name, us=1500) for name in names))
+    capsys.readouterr()
+    command(monkeypatch, "costs", "--probes", probes, "--log", log, "--machine", "A", "--out", out)
+    assert f"float32: {len(names) // 2} files, fitted within" in capsys.readouterr().out
+    table = costs.read_table(out)
+    assert table["machine"] == "A" and [*table["recipes"]] == ["float32", "int8"]
 
 
 # The proposal
@@ -224,6 +250,13 @@ def test_networks_are_ours_with_published_weights():
         assert rows == preset(name, width)
 
 
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fit") / "shapes"
+    write_shapes(folder, train=3, val=1)
+    return folder
+
+
 @pytest.fixture
 def table(tmp_path):
     """A millisecond each 10 Mmac, nothing else costs; float32 alone."""
@@ -240,8 +273,8 @@ def command(monkeypatch, *words):
     import_module("export.__main__").main()
 
 
-def test_fit_command(finished, table, monkeypatch, capsys):
-    words = ("fit", "--data", finished / "shapes", "--costs", table, "--latency-ms", 5)
+def test_fit_command(shapes, table, monkeypatch, capsys):
+    words = ("fit", "--data", shapes, "--costs", table, "--latency-ms", 5)
     command(monkeypatch, *words, "--json")
     first, *others = json.loads(capsys.readouterr().out)
     assert first["ms"] == pytest.approx(first["macs"] / 1e7) and first["ms"] <= 5
@@ -251,12 +284,12 @@ def test_fit_command(finished, table, monkeypatch, capsys):
     assert len(others) <= fit.SHOWN - 1
     command(monkeypatch, *words)
     out = capsys.readouterr().out
-    assert f"python train.py --data {finished / 'shapes'} --run runs/NAME {first['flags']}\n" in out
+    assert f"python train.py --data {shapes} --run runs/NAME {first['flags']}\n" in out
     assert "float32 on Phone, one thread" in out
 
 
-def test_fit_refusals(finished, table, monkeypatch):
-    words = ["fit", "--data", finished / "shapes", "--costs", table, "--latency-ms"]
+def test_fit_refusals(shapes, table, monkeypatch):
+    words = ["fit", "--data", shapes, "--costs", table, "--latency-ms"]
     with pytest.raises(Verdict, match="no network takes 1e-06 ms"):
         command(monkeypatch, *words, 1e-6)
     with pytest.raises(Refusal, match=r"nothing of int8, which qat8 is as fast as; .* float32"):
@@ -339,6 +372,18 @@ def test_weights_of_the_width_fit():
     assert copy_encoder(model, rows, source, "keras") == "weights: 14 of 14 encoder rows from keras"
 
 
+def test_cost_of_another_width(monkeypatch, capsys):
+    words = "segnet cost --preset base --size 64 64 --classes 2 --json".split()
+    told = []
+    for more in ([], ["--width", "0.25"]):
+        monkeypatch.setattr(sys, "argv", [*words, *more])
+        import_module("segnet.__main__").main()
+        told.append(json.loads(capsys.readouterr().out)["parameters"])
+    rows = [preset("base"), preset("base", 0.25)]
+    assert told == [total(stages(each, (64, 64), 2)).parameters for each in rows]
+    assert told[1] < told[0] / 4
+
+
 def test_no_other_width():
     with pytest.raises(Refusal, match="tiny has no other widths: its row conv1 is of no MobileNet"):
         Plan("DIR", "tiny", width=0.5).rows()
@@ -348,17 +393,14 @@ def test_no_other_width():
         Plan("DIR", width=-1)
 
 
-def test_a_run_of_before_there_were_widths_goes_on(finished, tmp_path):
-    from segnet.run import compare
-
-    plan = json.loads((finished / "run/plan.json").read_text())
-    dataset = json.loads((finished / "run/manifest.json").read_text())["dataset"]
-    (tmp_path / "manifest.json").write_text(json.dumps({"dataset": dataset}))
+def test_a_run_of_before_there_were_widths_goes_on(tmp_path):
+    plan = json.loads(json.dumps(dataclasses.asdict(Plan("DIR"))))
+    (tmp_path / "manifest.json").write_text('{"dataset": {}}')
     old = {name: value for name, value in plan.items() if name != "width"}
     (tmp_path / "plan.json").write_text(json.dumps(old))
-    compare(tmp_path, plan, dataset)
-    with pytest.raises(Refusal, match=r"width is 0\.0 there, 0.5 here"):
-        compare(tmp_path, plan | {"width": 0.5}, dataset)
+    compare(tmp_path, plan, {})
+    with pytest.raises(Refusal, match=r"width is 0\.0 there, 0\.5 here"):
+        compare(tmp_path, plan | {"width": 0.5}, {})
 
 
 @pytest.mark.slow
