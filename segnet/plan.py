@@ -17,9 +17,6 @@ class Plan:
     )
     epochs: int = option(60, type=int, help="passes over the training set")
     batch: int = option(16, type=int, help="pictures a step")
-    width: float = option(
-        0.0, type=float, help="of the encoder, 1 as published; 0: the preset's own"
-    )
     encoder_weights: str = option(
         "imagenet",
         metavar="SOURCE",
@@ -27,6 +24,9 @@ class Plan:
     )
     teacher: str = option(
         "", metavar="runs/BIG", help="a finished run whose answers are learnt too (distillation)"
+    )
+    width: float = option(
+        0.0, type=float, help="of the encoder, 1 as published; 0: the preset's own"
     )
     learning_rate: float = option(2e-3, type=float, help="highest, after warm-up")
     weight_decay: float = option(1e-2, type=float, help="of AdamW, on kernels only")
