@@ -24,11 +24,10 @@ def train(plan, folder: Path) -> None:
     from data.dataset import read_dataset
     from segnet import backend
     from segnet.build import build, check
-    from segnet.rows import preset
     from segnet.weights import load_encoder
 
     dataset = read_dataset(plan.data, plan.damaged)
-    network, classes = preset(plan.preset), len(dataset.classes)
+    network, classes = plan.rows(), len(dataset.classes)
     check(network, plan.size, classes)
     probe(dataset)
     backend.seed_everything(plan.seed)

@@ -14,12 +14,14 @@ python -m export runs/NAME --recipe all    every recipe, and runs/NAME/export/re
 python -m export recipes              what recipes there are
 python -m export verify KIT           checks a kit on this machine
 python -m export score MODEL          how good a run or a .tflite is on a split of a dataset
-python -m export suspects runs/NAME   which masks of the dataset are likely wrong"""
+python -m export suspects runs/NAME   which masks of the dataset are likely wrong
+python -m export fit --data DIR --latency-ms X    which network and size to train for a budget
+python -m export costs --out FILE     what operators cost here, or on a phone, for fit"""
 
 
 def main() -> None:
     verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify,
-             "suspects": show_suspects}  # fmt: skip
+             "suspects": show_suspects, "fit": show_fit, "costs": show_costs}  # fmt: skip
     words = sys.argv[1:]
     if words and words[0] in verbs:
         verbs[words[0]](words[1:])
@@ -187,6 +189,75 @@ def show_suspects(words: list[str]) -> None:
     for one in found:
         print(f"{one.score:.3f}  {one.pair[1]}  {one.said()}")
     print(page)
+
+
+def show_fit(words: list[str]) -> None:
+    parser = cli.parser(
+        "python -m export fit", "Which preset, encoder width and input size a budget allows."
+    )
+    parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument(
+        "--latency-ms", type=float, required=True, metavar="X",
+        help="of the network alone, on one thread",
+    )  # fmt: skip
+    parser.add_argument(
+        "--size", type=int, nargs=2, metavar=("H", "W"),
+        help="pixels (default: what fits, in the pictures' ratio)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--recipe", default="float32", metavar="R", help="of the file (default float32)"
+    )
+    parser.add_argument(
+        "--costs", metavar="FILE",
+        help="a phone's, by python -m export costs (default: this machine's, measured once)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="for a machine")
+    words = parser.parse_args(words)
+    from data.dataset import read_dataset
+    from export import costs, fit
+    from export.recipes import BY_NAME
+
+    cli.one_of(words.recipe, BY_NAME, "recipe")
+    dataset = read_dataset(words.data)
+    table = costs.read_table(words.costs) if words.costs else costs.of_this_machine()
+    best, left_out = fit.propose(dataset, words.latency_ms, words.recipe, table, words.size)
+    for name, why in left_out.items():
+        cli.say(f"{name} is left out: {why}")
+    if words.json:
+        print(json.dumps([fit.plain(each) for each in best]))
+    else:
+        print(fit.shown(best, words.data, words.recipe, table["machine"]))
+
+
+def show_costs(words: list[str]) -> None:
+    parser = cli.parser(
+        "python -m export costs",
+        "What operators cost: measured here; or --probes alone writes files for a phone's "
+        "benchmark_model, and --probes with --log reads what it printed.",
+    )
+    parser.add_argument("--out", metavar="FILE", help="the table, JSON")
+    parser.add_argument("--probes", metavar="DIR", help="folder of the probe files")
+    parser.add_argument("--log", metavar="FILE", help="what benchmark_model printed")
+    parser.add_argument("--machine", default="phone", metavar="NAME", help="of the log")
+    words = parser.parse_args(words)
+    from export import costs
+    from export.runtime import machine
+
+    if words.log and not words.probes:
+        raise Refusal("--log needs --probes DIR, the files that were timed")
+    if words.probes and not words.log:
+        print(f"{words.probes}: {costs.write_probes(words.probes)} files")
+        return
+    if not words.out:
+        raise Refusal("where to? Type --out FILE, or --probes DIR for files to time on a phone")
+    here = words.machine if words.log else machine()
+    samples = costs.read_log(words.log, words.probes) if words.log else costs.measured()
+    table = costs.table(here, samples)
+    cli.write_json(words.out, table)
+    for recipe, off in table["errors"].items():
+        print(f"{recipe}: {len(samples[recipe])} files, fitted within {off['median']:.1%} in the "
+              f"median, {off['worst']:.1%} at worst")  # fmt: skip
+    print(words.out)
 
 
 if __name__ == "__main__":

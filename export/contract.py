@@ -47,7 +47,7 @@ def make_contract(content: bytes, recipe: str, lowering: str, targets, trained) 
         "resize": RESIZE_TEXT,
         "labels": trained.dataset.classes,
         "colours": trained.dataset.colours,
-        "preset": trained.plan.preset,
+        "preset": trained.plan.network,
         "weights": trained.weights,
         "lowering": lowering,
         "targets": list(targets),

@@ -25,7 +25,6 @@ from export.report import write as write_report
 from export.runtime import Runtime
 from export.score import keras_function, score_function
 from export.targets import TARGETS
-from segnet.rows import preset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Trained:
 
     @property
     def rows(self):
-        return preset(self.plan.preset)
+        return self.plan.rows()
 
     @cached_property
     def weights(self) -> str:

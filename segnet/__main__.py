@@ -10,6 +10,7 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     cost = verbs.add_parser("cost", help="parameters, multiply-accumulates, activation bytes")
     cost.add_argument("--preset", default="base", help="name of a preset (default base)")
+    cost.add_argument("--width", type=float, default=0.0, metavar="X", help="of the encoder")
     cost.add_argument("--size", type=int, nargs=2, required=True, metavar=("H", "W"), help="pixels")
     cost.add_argument("--classes", type=int, required=True, help="number of classes, 2 or more")
     cost.add_argument("--json", action="store_true", help="for a machine")
@@ -38,7 +39,8 @@ def show_presets(table: dict) -> None:
 def show_cost(words) -> None:
     from segnet import cost, rows
 
-    costs = cost.stages(rows.preset(words.preset), tuple(words.size), words.classes)
+    network = rows.preset(words.preset, words.width)
+    costs = cost.stages(network, tuple(words.size), words.classes)
     whole = cost.total(costs)
     if words.json:
         stages = [{"name": name, **stage._asdict()} for name, stage in costs.items()]

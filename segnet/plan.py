@@ -25,6 +25,9 @@ class Plan:
     teacher: str = option(
         "", metavar="runs/BIG", help="a finished run whose answers are learnt too (distillation)"
     )
+    width: float = option(
+        0.0, type=float, help="of the encoder, 1 as published; 0: the preset's own"
+    )
     learning_rate: float = option(2e-3, type=float, help="highest, after warm-up")
     weight_decay: float = option(1e-2, type=float, help="of AdamW, on kernels only")
     warmup_steps: int = option(200, type=int, help="steps until the highest learning rate")
@@ -43,6 +46,8 @@ class Plan:
         object.__setattr__(self, "size", tuple(self.size))
         one_of(self.class_weights, CLASS_WEIGHTS, "class weights")
         one_of(self.damaged, DAMAGED, "way with damaged records")
+        if self.width < 0:
+            raise Refusal(f"--width is {self.width:g}; needed: above 0, or 0 for the preset's own")
         for name in ("epochs", "batch", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise Refusal(
@@ -50,3 +55,14 @@ class Plan:
                 )
         if not 0 <= self.augment <= 2:
             raise Refusal(f"--augment is {self.augment:g}; needed: 0 to 2")
+
+    def rows(self):
+        """The network, a `segnet.rows.Preset`. Raises Refusal for a name or width there is not."""
+        from segnet.rows import preset
+
+        return preset(self.preset, self.width)
+
+    @property
+    def network(self) -> str:
+        """The network in words: base, or base at width 0.5."""
+        return f"{self.preset} at width {self.width:g}" if self.width else self.preset

@@ -7,7 +7,7 @@ layer names; a decoder row names the encoder row whose output it takes as its sk
 
 from typing import NamedTuple
 
-from cli import one_of
+from cli import Refusal, one_of
 
 CLASSES = 0
 
@@ -330,9 +330,42 @@ PRESETS = {
 }
 
 
-def preset(name: str) -> Preset:
-    """A preset, or the variant of `base` of that name. Raises Refusal."""
+# Widths of the families whose weights keras.applications publishes, by its names.
+FAMILIES = {
+    "MobileNet": (mobilenet_v1, (0.25, 0.5, 0.75, 1.0)),
+    "MobileNetV2": (mobilenet_v2, (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
+}
+
+
+def preset(name: str, width: float = 0.0) -> Preset:
+    """A preset, or the variant of `base` of that name; `width`: of its encoder, if not its own.
+
+    Raises Refusal.
+    """
     from segnet.variants import VARIANTS  # which are made of these rows
 
     known = VARIANTS if name.startswith("base_") else PRESETS
-    return known[one_of(name, known, "preset")]
+    found = known[one_of(name, known, "preset")]
+    return at_width(found, width, name) if width else found
+
+
+def at_width(preset: Preset, width: float, name: str) -> Preset:
+    """`preset` with the rows of its encoder at another width of their family; the decoder stays.
+
+    CReLU and strides stay too. Raises Refusal for an encoder that is not a family's, row by row.
+    """
+    family, own = preset.pretrained or ("", 0.0)
+    make, published = FAMILIES.get(family, (lambda width: (), ()))
+    own_rows, new_rows = ({row.name: row for row in make(w)} for w in (own, width))
+    encoder = []
+    for row in preset.encoder:
+        theirs, sizes = own_rows.get(row.name), ("mid", "out")
+        if not theirs or any(getattr(row, s, None) != getattr(theirs, s, None) for s in sizes):
+            raise Refusal(
+                f"{name} has no other widths: its row {row.name} is of no MobileNet v1 or v2. "
+                "Leave out --width, or take another preset"
+            )
+        changed = {size: getattr(new_rows[row.name], size, None) for size in sizes}
+        encoder.append(row._replace(**{s: c for s, c in changed.items() if hasattr(row, s)}))
+    pretrained = (family, width) if width in published else None
+    return preset._replace(encoder=tuple(encoder), pretrained=pretrained)

@@ -60,7 +60,8 @@ def checkpoint_file(folder: Path, name: str = "last") -> Path:
 
 def compare(folder: Path, wanted: dict, dataset: dict) -> None:
     """Raises Refusal when the run in `folder` is of another plan or other data."""
-    other = differences(read_json(folder / "plan.json"), wanted)
+    # A run of before there were widths has none, and goes on.
+    other = differences({"width": 0.0, **read_json(folder / "plan.json")}, wanted)
     if other:
         raise Refusal(f"{folder} is a run of another plan: {other}. Name a new --run")
     if read_json(folder / MANIFEST)["dataset"] != dataset:
@@ -89,11 +90,8 @@ def load_run(folder: Path, size: tuple[int, int] | None = None):
         raise Refusal(f"{best} is missing: the run has no finished epoch yet; train it first")
     from segnet.backend import start
     from segnet.build import build
-    from segnet.rows import preset
 
-    model = build(
-        start(), preset(plan.preset), size or plan.size, len(manifest["dataset"]["classes"])
-    )
+    model = build(start(), plan.rows(), size or plan.size, len(manifest["dataset"]["classes"]))
     try:
         model.load_weights(best)
     except (OSError, ValueError, KeyError) as error:
