@@ -15,7 +15,7 @@ from typing import NamedTuple
 from cli import Refusal, Verdict
 from export.costs import predict
 from export.work import Work, of_rows
-from segnet.rows import FAMILIES, PRESETS, Preset, preset
+from segnet.rows import FAMILIES, FAMILY, Preset, preset
 
 STEP = 32  # pixels; the stride of the deepest encoders
 SIDES = range(2 * STEP, 513, STEP)  # of the shorter side; more only by --size
@@ -59,14 +59,9 @@ class Candidate(NamedTuple):
 
 
 def networks() -> dict[tuple[str, float], Preset]:
-    """(preset, width) to network: all that begin with published weights.
-
-    Left out are the ancestors, whose decoders are as published, without a norm.
-    """
+    """(preset, width) to network: ours, at all widths that have published weights."""
     found = {}
-    for name, own in PRESETS.items():
-        if not own.pretrained or all(getattr(row, "norm", "") != "bn" for row in own.decoder):
-            continue
+    for name, own in FAMILY.items():
         found[name, 0.0] = own
         family, width = own.pretrained
         others = FAMILIES[family][1] if family in FAMILIES else ()
