@@ -20,7 +20,7 @@ FILES = {  # keras.applications' name: how its weights files begin in --weights-
 }  # fmt: skip
 RECIPES = ("float32", "int8")
 LOWERINGS = ("signs+depth_to_space", "signs+transpose_conv")
-OURS, ANCESTOR, PEER = "#0a7d4b", "#777", "#c2571a"
+OURS, OTHER, PEER = "#0a7d4b", "#777", "#c2571a"
 PLOT = (52, 470, 14, 216)  # left, right, top, bottom of the frame in 620 x 260
 SVG = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 620 260" font-family="sans-serif"
@@ -70,7 +70,9 @@ def main() -> None:
     parser = cli.parser("python -m benchmarks.accuracy", "Ours and the peers under one recipe.")
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="runs and results")
-    parser.add_argument("--nets", nargs="+", metavar="NAME", help="presets, peers (default all)")
+    parser.add_argument(
+        "--nets", nargs="+", metavar="NAME", help="presets, variants, peers (default: ours, peers)"
+    )
     parser.add_argument("--size", nargs=2, type=int, default=default["size"], metavar=("H", "W"))
     parser.add_argument("--epochs", type=int, default=default["epochs"], metavar="N")
     parser.add_argument(
@@ -92,10 +94,11 @@ def plans(words) -> dict[Path, object]:
     """Run folder to plan, every net with every seed. Raises Refusal for a name that nobody has."""
     from benchmarks.peers import PEERS
     from segnet.plan import Plan
-    from segnet.rows import PRESETS
+    from segnet.rows import FAMILY, PRESETS
+    from segnet.variants import VARIANTS
 
-    known = {**PRESETS, **PEERS}
-    asked = words.nets or [name for name in known if name != "tiny"]  # it is for tests
+    known = {**PRESETS, **VARIANTS, **PEERS}
+    asked = words.nets or [*FAMILY, *(name for name in PEERS if not PEERS[name].encoder)]
     nets = [cli.one_of(name, known, "net") for name in asked]
     return {
         words.out / f"{net}-seed{seed}": Plan(
@@ -136,7 +139,6 @@ def train_once(plan, folder: Path) -> None:
     from benchmarks import peers
     from data.dataset import read_dataset
     from segnet import backend
-    from segnet.rows import PRESETS
     from segnet.weights import load_encoder
     from train import fit, probe
 
@@ -150,9 +152,10 @@ def train_once(plan, folder: Path) -> None:
     model = network(plan, len(dataset.classes))
 
     def load():
-        if plan.preset in PRESETS or plan.encoder_weights == "none":
-            return load_encoder(model, PRESETS.get(plan.preset), plan.encoder_weights)
-        return peers.load(model, Path(plan.encoder_weights))
+        if plan.preset in peers.PEERS and plan.encoder_weights != "none":
+            return peers.load(model, Path(plan.encoder_weights))
+        rows = None if plan.preset in peers.PEERS else plan.rows()
+        return load_encoder(model, rows, plan.encoder_weights)
 
     fit(model, dataset, plan, folder, load)
 
@@ -162,11 +165,10 @@ def network(plan, classes: int, batch: int | None = None):
     from benchmarks import peers
     from segnet.backend import start
     from segnet.build import build
-    from segnet.rows import PRESETS
 
-    if plan.preset in PRESETS:
-        return build(start(), PRESETS[plan.preset], plan.size, classes, batch=batch)
-    return peers.build(plan.preset, plan.size, classes, batch)
+    if plan.preset in peers.PEERS:
+        return peers.build(plan.preset, plan.size, classes, batch)
+    return build(start(), plan.rows(), plan.size, classes, batch=batch)
 
 
 def finished(plan, folder: Path) -> bool:
@@ -242,15 +244,15 @@ def measure_once(plan, folder: Path) -> None:
 
 def files(trained) -> list[bytes]:
     """The float32 and the int8 file: ours in the faster lowering, a peer's as Keras converts it."""
+    from benchmarks.peers import PEERS
     from export.choose import compare
     from export.convert import to_tflite
     from export.deploy import lowering
     from export.make import Choices, Exporter
     from export.recipes import BY_NAME
-    from segnet.rows import PRESETS
 
     chosen = [BY_NAME[name] for name in RECIPES]
-    if trained.plan.preset in PRESETS:
+    if trained.plan.preset not in PEERS:
         exporter, forms = Exporter(trained, Choices()), [lowering(name) for name in LOWERINGS]
         return [
             exporter.content(recipe, compare(trained, recipe.kernels, ("xnnpack",), forms, {}))[0]
@@ -354,10 +356,11 @@ def plot(rows: list[Row]) -> str:
 
 
 def colour(name: str) -> str:
-    """Ours green, the published ancestors grey, peers brown."""
-    from segnet.rows import FAMILY, PRESETS
+    """Ours green, ancestors and variants grey, peers brown."""
+    from benchmarks.peers import PEERS
+    from segnet.rows import FAMILY
 
-    return OURS if name in FAMILY else ANCESTOR if name in PRESETS else PEER
+    return OURS if name in FAMILY else PEER if name in PEERS else OTHER
 
 
 def powers(least: float, most: float) -> list[float]:

@@ -10,22 +10,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from cli import Refusal, one_of
 from segnet import blocks
 from segnet.backend import start
-from segnet.weights import read_h5
+from segnet.build import build as build_preset
+from segnet.rows import preset
+from segnet.weights import load_encoder, read_h5
 
 STRIDE = 32  # pixels of input per pixel of the coarsest features, a side
 POOLS = (1, 2, 3, 6)  # bins a side of Fast-SCNN's pyramid
 
 
 class Peer(NamedTuple):
-    """weights: the encoder's file in a weights folder, "" for a network trained from scratch."""
+    """weights: the encoder's file in a weights folder, "" for a network trained from scratch.
+
+    encoder: the preset whose encoder it has, "" for one of keras.applications.
+    """
 
     name: str
     build: Callable
     weights: str
     source: str
+    encoder: str = ""
 
 
 def lraspp(size: tuple[int, int], classes: int, batch: int | None = None):
@@ -102,6 +110,30 @@ def unet(size: tuple[int, int], classes: int, batch: int | None = None):
         for number in (1, 2):
             x = blocks.conv(k, x, f"refine{stage}_{number}", out, 3)
     return k.Model(net.inputs[0], logits(k, x, classes, kernel=3), name="unet")
+
+
+def one_step(size: tuple[int, int], classes: int, batch: int | None = None):
+    """base's encoder, scores at stride 32, one deconvolution of kernel 64 that begins bilinear."""
+    k, picture, x = scores(size, classes, batch)
+    taps = 1 - np.abs(np.arange(64) - 31.5) / 32
+    kernel = np.multiply.outer(np.multiply.outer(taps, taps), np.eye(classes))
+    x = k.layers.Conv2DTranspose(
+        classes, 64, 32, "same", kernel_initializer=k.initializers.Constant(kernel), name="deconv"
+    )(x)
+    return k.Model(picture, x, name="one_step")
+
+
+def bilinear(size: tuple[int, int], classes: int, batch: int | None = None):
+    """base's encoder, scores at stride 32, enlarged bilinearly."""
+    k, picture, x = scores(size, classes, batch)
+    return k.Model(picture, resize(k, x, size), name="bilinear")
+
+
+def scores(size, classes, batch):
+    """(keras, picture, scores of the classes from the last features of base's encoder)."""
+    k = start()
+    net = build_preset(k, preset("base"), size, classes, batch=batch)
+    return k, net.inputs[0], logits(k, net.get_layer("deconv1").input, classes)
 
 
 def encoder(maker, size, batch, unstrided: str = "", dilated: tuple[str, ...] = (), **options):
@@ -184,6 +216,9 @@ def resize(k, x, size):
 
 def load(model, path: Path) -> str:
     """Puts a keras.applications weights file into a peer's encoder; says in a line what it did."""
+    peer = next((peer for peer in PEERS.values() if peer.name == model.name and peer.encoder), None)
+    if peer:
+        return load_encoder(model, preset(peer.encoder), str(path))
     source = read_h5(path)
     layers = [layer for layer in model.layers if layer.name in source]
     if not layers:
@@ -208,6 +243,10 @@ PEERS = {
              "Sandler et al. 2018, MobileNetV2, section 6.3, table 7"),
         Peer("unet_mnv2",    unet,     "mobilenet_v2_1.0_no_top.h5",
              "Ronneberger et al. 2015, U-Net; decoder of segmentation_models"),
+        Peer("one_step",     one_step, "mobilenet_v1_0.5_no_top.h5",
+             "Long et al. 2015, FCN-32s: the claim that steps of 2 are better", "base"),
+        Peer("bilinear",     bilinear, "mobilenet_v1_0.5_no_top.h5",
+             "no deconvolution at all", "base"),
     )
 }
 # fmt: on

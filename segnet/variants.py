@@ -128,7 +128,11 @@ EARLY = {
     f"base_early_{name}": behind(BASE, "conv3_1", narrowed(row, 8), said)
     for name, (row, said) in CONTEXTS.items()
 }
+LINEAR = tuple(row._replace(norm="bias") for row in BASE.decoder)
+ALONE = tuple(row._replace(skip=None, project=0) for row in BASE.decoder)
 VARIANTS = {
+    "base_linear": BASE._replace(decoder=LINEAR, source="no norm, no ReLU between deconvolutions"),
+    "base_alone": BASE._replace(decoder=ALONE, source="five deconvolutions without skips"),
     "base_short": refit(SHORT, "base without its row of stride 32"),
     "base_dilated1248": refit(
         tuple(

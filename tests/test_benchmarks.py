@@ -219,7 +219,7 @@ def test_plot():
     assert places[0][1] == pytest.approx(bottom - 11 / 15 * (bottom - top), abs=0.1)
     assert places[2][1] == places[3][1] == bottom
     colours = [accuracy.colour(name) for name in ("nano", "course160", "unet_mnv2")]
-    assert colours == [accuracy.OURS, accuracy.ANCESTOR, accuracy.PEER]
+    assert colours == [accuracy.OURS, accuracy.OTHER, accuracy.PEER]
     assert re.findall(r'<g fill="([^"]+)"', text) == [accuracy.OURS, accuracy.PEER]
     assert accuracy.powers(3, 5) == [2, 4, 8] and accuracy.powers(4, 4) == [4, 8]
 

@@ -148,6 +148,24 @@ def test_encoder_weights_as_keras_loads_them(name, maker, at):
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def test_one_step_begins_bilinear():
+    """Until it is trained it enlarges scores as `bilinear` does, but for the borders."""
+    one, other = small("one_step"), small("bilinear")
+    for layer in other.layers:
+        if layer.weights:
+            one.get_layer(layer.name).set_weights(layer.get_weights())
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
+    inside = np.s_[:, 16:-16, 16:-16]
+    found, wanted = (np.asarray(net(picture))[inside] for net in (one, other))
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+@needs_weights
+def test_a_peer_on_our_encoder_takes_its_weights():
+    model, file = small("bilinear"), WEIGHTS / peers.PEERS["bilinear"].weights
+    assert peers.load(model, file) == f"weights: 13 of 13 encoder rows from {file}"
+
+
 @needs_weights
 def test_weights_of_another_encoder():
     model = small("deeplab_mnv2")
