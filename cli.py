@@ -30,12 +30,16 @@ def run(main: Callable[[], None]) -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         main()
+        sys.stdout.flush()
     except (Refusal, Verdict) as end:
         print(f"error: {end}" if isinstance(end, Refusal) else str(end), file=sys.stderr)
         sys.exit(end.exit_code)
     except KeyboardInterrupt:
         print("stopped; the same command again continues", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # a reader such as head has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails
+        sys.exit(141)
 
 
 def one_of(word: str, known: Iterable[str], what: str) -> str:

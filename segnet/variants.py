@@ -54,6 +54,15 @@ def asymmetric(preset: Preset, source: str) -> Preset:
     return preset._replace(encoder=encoder, source=source)
 
 
+def halved(preset: Preset, names: tuple, source: str) -> Preset:
+    """CReLU in the encoder's rows `names`, and in no other."""
+    encoder = tuple(
+        row._replace(crelu=row.name in names) if isinstance(row, Sep) else row
+        for row in preset.encoder
+    )
+    return preset._replace(encoder=encoder, source=source)
+
+
 def narrowed(row: Context, times: int) -> Context:
     """A context of 1 / times of the channels."""
     branches = tuple(
@@ -130,7 +139,10 @@ EARLY = {
 }
 LINEAR = tuple(row._replace(norm="bias") for row in BASE.decoder)
 ALONE = tuple(row._replace(skip=None, project=0) for row in BASE.decoder)
+MIDDLE = tuple(f"conv5_{i}" for i in range(1, 7))
 VARIANTS = {
+    "base_crelu_none": halved(BASE, (), "without CReLU"),
+    "base_crelu_all": halved(BASE, MIDDLE, "CReLU in all rows of stride 16 and 32"),
     "base_linear": BASE._replace(decoder=LINEAR, source="no norm, no ReLU between deconvolutions"),
     "base_alone": BASE._replace(decoder=ALONE, source="five deconvolutions without skips"),
     "base_short": refit(SHORT, "base without its row of stride 32"),

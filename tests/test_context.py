@@ -249,6 +249,12 @@ def test_command_lists_the_family_first():
         rows.preset("base_piramid")
 
 
+def test_a_reader_that_has_enough_is_no_bug():
+    command = f"{sys.executable} -m segnet presets | true; exit ${{PIPESTATUS[0]}}"
+    end = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (end.returncode, end.stderr) in ((141, ""), (0, ""))  # 0: written before true ended
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variant(name):
