@@ -2,7 +2,7 @@
 
 from cli import Refusal
 from segnet import blocks
-from segnet.rows import CLASSES, Context, Conv, Head, Inverted, MaxPool, Preset, Sep, Up
+from segnet.rows import Context, Conv, Head, Inverted, MaxPool, Preset, Sep, Up, fitted
 
 
 def build(k, preset: Preset, size: tuple[int, int], classes: int, words=blocks, batch=None):
@@ -16,8 +16,8 @@ def build(k, preset: Preset, size: tuple[int, int], classes: int, words=blocks, 
     outputs = {}
     for row in preset.encoder:
         x = outputs[row.name] = SPELT[type(row)](k, x, row, words)
-    for row in preset.decoder:
-        x = DECODED[type(row)](k, x, row, outputs, classes, words)
+    for row in (fitted(row, classes) for row in preset.decoder):
+        x = DECODED[type(row)](k, x, row, outputs, words)
     return k.Model(picture, x, name="segnet")
 
 
@@ -93,10 +93,9 @@ def branch(k, x, name, steps, linear, words):
 SPELT = {Conv: convolution, Sep: separable, Inverted: inverted, Context: context}
 
 
-def up(k, x, row, outputs, classes, words):
+def up(k, x, row, outputs, words):
     normed = row.norm == "bn"
-    out = classes if row.out == CLASSES else row.out
-    x = words.deconv(k, x, row.name, out, row.kernel, row.norm == "bias", normed, normed)
+    x = words.deconv(k, x, row.name, row.out, row.kernel, row.norm == "bias", normed, normed)
     if row.skip:
         skip = outputs[row.skip]
         if row.project:
@@ -115,9 +114,8 @@ def up(k, x, row, outputs, classes, words):
     return x
 
 
-def head(k, x, row, outputs, classes, words):
-    out = classes if row.out == CLASSES else row.out
-    return words.conv(k, x, row.name, out, row.kernel, bias=True, norm=False, relu=False)
+def head(k, x, row, outputs, words):
+    return words.conv(k, x, row.name, row.out, row.kernel, bias=True, norm=False, relu=False)
 
 
 DECODED = {Up: up, Head: head}

@@ -10,7 +10,7 @@ are in deployment.
 from typing import NamedTuple
 
 from segnet.build import check
-from segnet.rows import CLASSES, Context, Conv, Head, Inverted, MaxPool, Preset, Sep, Up
+from segnet.rows import Context, Conv, Head, Inverted, MaxPool, Preset, Sep, Up, fitted
 
 FLOAT_BYTES = 4
 
@@ -137,8 +137,7 @@ def stages(preset: Preset, size: tuple[int, int], classes: int) -> dict[str, Cos
         costs[row.name] = COUNTED[type(row)](row, pixels, cin)
         pixels //= row.stride**2
         channels[row.name] = cin = row.out
-    for row in preset.decoder:
-        row = row._replace(out=classes if row.out == CLASSES else row.out)
+    for row in (fitted(row, classes) for row in preset.decoder):
         costs[row.name], pixels, cin = DECODED[type(row)](row, pixels, cin, channels)
     return costs
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from cli import Refusal, one_of
 
 CLASSES = 0
+FEW = 16
 
 
 class Conv(NamedTuple):
@@ -100,6 +101,8 @@ class Up(NamedTuple):
     refine: channels of the separable refinement, 0 for none.
     norm: "bn" (batch norm, ReLU), "bias" (bias, linear), "linear" (neither; the published form).
     join: "concat" or "sum".
+    many: kernel for more than FEW classes, None for the same: from logits to logits a deconvolution
+    costs with the square of the classes.
     """
 
     name: str
@@ -111,6 +114,7 @@ class Up(NamedTuple):
     crelu: bool
     norm: str
     join: str = "concat"
+    many: int | None = None
 
 
 class Head(NamedTuple):
@@ -119,6 +123,14 @@ class Head(NamedTuple):
     name: str
     out: int
     kernel: int
+
+
+def fitted(row: Up | Head, classes: int) -> Up | Head:
+    """A decoder row for so many classes."""
+    if row.out != CLASSES:
+        return row
+    many = isinstance(row, Up) and classes > FEW and row.many
+    return row._replace(out=classes, **({"kernel": row.many} if many else {}))
 
 
 class Preset(NamedTuple):
@@ -260,7 +272,7 @@ COURSE160 = Preset(TRUNK + tuple(
 # its four phases disagree and edges get teeth.
 LOGITS = (
     Up("deconv4",                CLASSES, 2, None,          0,     0, False, "bias"),
-    Up("deconv5",                CLASSES, 4, None,          0,     0, False, "bias"),
+    Up("deconv5",                CLASSES, 4, None,          0,     0, False, "bias", many=2),
 )
 NANO = Preset(mobilenet_v1(0.25), (
     Up("deconv1",                     64, 2, "conv5_5",     0,    64, False, "bn"),

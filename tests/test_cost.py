@@ -49,6 +49,15 @@ def test_parameters_equal_keras(name):
     assert model.output_shape == (None, *size, 5)
 
 
+def test_many_classes_take_a_smaller_kernel():
+    """The last one reads 32x32 logits: 16 x 16^2 weights for 16 classes, 4 x 17^2 for 17."""
+    macs = [cost.stages(rows.preset("nano"), (64, 64), n)["deconv5"].macs for n in (16, 17)]
+    assert macs == [16 * 16 * 16 * 32 * 32, 4 * 17 * 17 * 32 * 32]
+    for classes, kernel in ((16, 4), (17, 2)):
+        assert rows.fitted(rows.BASE.decoder[-1], classes)[1:3] == (classes, kernel)
+    assert rows.fitted(rows.MOBILESEG160.decoder[-1], 17).kernel == 4  # to the letter
+
+
 def test_separable_against_5x5():
     """5x5x3x256 on 12x12 without padding, 8x8 out: 1,228,800 against 53,952 (4.39 %)."""
     plain = cost.conv(64, 3, 256, 5)

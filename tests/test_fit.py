@@ -349,7 +349,7 @@ def test_unseen_configurations():
 
 def test_other_width_of_mobilenet_v1():
     base, narrow = preset("base"), preset("base", 0.25)
-    assert [row.out for row in narrow.encoder] == [row.out for row in mobilenet_v1(0.25)]
+    assert [row.out for row in narrow.encoder] == [row.out for row in mobilenet_v1(0.25)[:-1]]
     flags = [[(r.name, r.stride, isinstance(r, Sep) and r.crelu) for r in p.encoder]
              for p in (base, narrow)]  # fmt: skip
     assert flags[0] == flags[1]
@@ -369,7 +369,7 @@ def test_weights_of_the_width_fit():
     net = keras.applications.MobileNet((64, 64, 3), 0.25, include_top=False, weights=None)
     source = {layer.name: layer.get_weights() for layer in net.layers if layer.weights}
     model = build(keras, rows, (64, 64), 2)
-    assert copy_encoder(model, rows, source, "keras") == "weights: 14 of 14 encoder rows from keras"
+    assert copy_encoder(model, rows, source, "keras") == "weights: 13 of 13 encoder rows from keras"
 
 
 def test_cost_of_another_width(monkeypatch, capsys):
@@ -381,7 +381,7 @@ def test_cost_of_another_width(monkeypatch, capsys):
         told.append(json.loads(capsys.readouterr().out)["parameters"])
     rows = [preset("base"), preset("base", 0.25)]
     assert told == [total(stages(each, (64, 64), 2)).parameters for each in rows]
-    assert told[1] < told[0] / 4
+    assert told[1] < told[0] / 2
 
 
 def test_no_other_width():
