@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks import patches as patching
 from benchmarks import receptive_field as study
 from benchmarks.receptive_field import NETS, Layer, Net
 from cli import Refusal
@@ -149,17 +150,17 @@ def test_at_most_two_weights_a_kernel(tf_keras):
 def test_balanced():
     """Of 30: class 7 has 4, so classes 3 and 5 share 26; class 9 was not asked for."""
     labels = np.repeat([3, 5, 7, 9], [40, 20, 4, 40])
-    places = study.balanced(labels, [3, 5, 7], 30, np.random.default_rng(0))
+    places = patching.balanced(labels, [3, 5, 7], 30, np.random.default_rng(0))
     assert np.bincount(labels[places], minlength=10).tolist() == [0, 0, 0, 13, 0, 13, 0, 4, 0, 0]
     assert len(set(places)) == 30
-    places = study.balanced(labels, [3, 5, 7], 3000, np.random.default_rng(0))
+    places = patching.balanced(labels, [3, 5, 7], 3000, np.random.default_rng(0))
     assert places.tolist() == [*range(64)]
 
 
 def test_most_frequent():
     counts = np.array([5, 9, 0, 7, 1, 8, 8, 8, 8, 8, 8, 8])
-    assert study.most_frequent(counts).tolist() == [0, 1, 3, 5, 6, 7, 8, 9, 10, 11]
-    assert study.most_frequent(np.array([0, 3, 0, 2])).tolist() == [1, 3]
+    assert patching.most_frequent(counts).tolist() == [0, 1, 3, 5, 6, 7, 8, 9, 10, 11]
+    assert patching.most_frequent(np.array([0, 3, 0, 2])).tolist() == [1, 3]
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def folder(tmp_path):
 
 
 def test_a_patch_has_the_class_of_its_centre(folder):
-    patches, classes = study.read_patches(folder)
+    patches, classes = patching.read_patches(folder)
     assert classes == 5
     for pictures, labels in patches.values():
         assert pictures.shape[1:] == (32, 32, 3) and pictures.dtype == np.uint8
@@ -188,13 +189,13 @@ def test_a_patch_has_the_class_of_its_centre(folder):
         assert (pictures[..., 2] == 9).all()
         # 9 x 19 places a picture fit a patch, all are asked for.
         assert len(labels) == 2 * 9 * 19 and (labels == 3).sum() == 2 * 3
-    again, _ = study.read_patches(folder)
+    again, _ = patching.read_patches(folder)
     assert study.digest(again) == study.digest(patches)
 
 
 def test_patches_lie_in_the_picture_at_their_pixel(folder):
     dataset = read_dataset(folder)
-    spots = study.centres(dataset, "train", [0, 3], 4, np.random.default_rng(0))
+    spots = patching.centres(dataset, "train", [0, 3], 4, np.random.default_rng(0))
     masks = [read_mask(pair[1], dataset) for pair in dataset.pairs("train")]
     assert np.bincount(spots[:, 3]).tolist() == [8, 0, 0, 6]  # at most 2 x 4 / 2 a picture
     for number, y, x, class_ in spots:
@@ -208,7 +209,7 @@ def test_pictures_too_small_for_a_patch(folder):
             write_picture(folder / split / "images" / f"{name}.png", np.zeros((31, 60, 3), "u1"))
             write_picture(folder / split / "masks" / f"{name}.png", np.zeros((31, 60), "u1"))
     with pytest.raises(Refusal, match="set/train has no 32x32 patches of two classes"):
-        study.read_patches(folder)
+        patching.read_patches(folder)
 
 
 def record(*labels):
@@ -231,22 +232,22 @@ def test_cifar_10(tmp_path):
         content = record(number % 2) + record(2) + record(3)
         (tmp_path / f"data_batch_{number}.bin").write_bytes(content)
     (tmp_path / "test_batch.bin").write_bytes(record(1) + record(3) + record(0))
-    patches, classes = study.read_patches(tmp_path)
+    patches, classes = patching.read_patches(tmp_path)
     assert classes == 4
     check_cifar(patches, (15, 3))
     (tmp_path / "data_batch_3.bin").write_bytes(content[:-1])
     with pytest.raises(Refusal, match=r"data_batch_3.bin has 9218 bytes; needed: a multiple of 30"):
-        study.read_patches(tmp_path)
+        patching.read_patches(tmp_path)
     (tmp_path / "data_batch_3.bin").unlink()
     with pytest.raises(Refusal, match=r"data_batch_3.bin cannot be read"):
-        study.read_patches(tmp_path)
+        patching.read_patches(tmp_path)
 
 
 def test_cifar_100(tmp_path):
     """Coarse and fine label; the fine one counts."""
     (tmp_path / "train.bin").write_bytes(record(9, 0) + record(8, 1) + record(7, 2))
     (tmp_path / "test.bin").write_bytes(record(7, 2) + record(9, 0))
-    patches, classes = study.read_patches(tmp_path)
+    patches, classes = patching.read_patches(tmp_path)
     assert classes == 3
     check_cifar(patches, (3, 2))
 
@@ -255,7 +256,7 @@ def test_cifar_100(tmp_path):
 def test_pickles_are_refused(tmp_path, name):
     (tmp_path / name).write_bytes(b"cos\nsystem\n")
     with pytest.raises(Refusal, match="Fetch the binary version"):
-        study.read_patches(tmp_path)
+        patching.read_patches(tmp_path)
 
 
 # The study
