@@ -151,8 +151,8 @@ def encoder(maker, size, batch, unstrided: str = "", dilated: tuple[str, ...] = 
     def change(layer):
         config = layer.get_config()
         if isinstance(layer, k.layers.BatchNormalization):
-            config["momentum"] = blocks.NORM_MOMENTUM
-        elif layer.name == f"{unstrided}_pad" or layer.name == f"{unstrided}_depthwise_pad":
+            return blocks.norm_layer(k).from_config(config | {"momentum": blocks.NORM_MOMENTUM})
+        if layer.name == f"{unstrided}_pad" or layer.name == f"{unstrided}_depthwise_pad":
             config["padding"] = ((0, 0), (0, 0))
         elif layer.name == f"{unstrided}_depthwise":
             config |= {"strides": (1, 1), "padding": "same"}

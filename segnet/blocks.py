@@ -25,6 +25,37 @@ def negate_layer(k) -> type:
 
 
 @cache
+def norm_layer(k) -> type:
+    """Batch norm as a class of `k`, for TensorFlow by its own kernel.
+
+    Keras 3 writes it in a dozen operators, which take four times as long on a CPU (LOG.md).
+    """
+    keras_norm = k.layers.BatchNormalization
+    if not hasattr(k, "ops") or k.backend.backend() != "tensorflow":
+        return keras_norm
+    from tensorflow.raw_ops import FusedBatchNormV3 as fused
+
+    class BatchNormalization(keras_norm):
+        """On (N, H, W, C); the same function and statistics as Keras'."""
+
+        def call(self, x, training=None, mask=None):
+            training = bool(training and self.trainable)
+            given = ([], []) if training else (self.moving_mean, self.moving_variance)
+            y, mean, variance, *_ = fused(
+                x=x, scale=self.gamma, offset=self.beta, mean=given[0], variance=given[1],
+                epsilon=self.epsilon, is_training=training,
+            )  # fmt: skip
+            if training:
+                count = k.ops.cast(k.ops.size(x) / x.shape[-1], "float32")
+                biased = variance * (count - 1) / count  # the kernel's is of a sample
+                for moving, now in ((self.moving_mean, mean), (self.moving_variance, biased)):
+                    moving.assign(moving * self.momentum + now * (1 - self.momentum))
+            return y
+
+    return BatchNormalization
+
+
+@cache
 def hard_layers(k) -> dict:
     """MobileNet v3's two activations as classes of `k`, in the operators that phones know.
 
@@ -102,7 +133,7 @@ def smooth_taps(k):
 
 def finish(k, x, name, norm, relu, gamma="ones"):
     if norm:
-        x = k.layers.BatchNormalization(
+        x = norm_layer(k)(
             epsilon=NORM_EPSILON, momentum=NORM_MOMENTUM, gamma_initializer=gamma,
             name=f"{name}_bn",
         )(x)  # fmt: skip

@@ -17,20 +17,23 @@ def one_hot(k, truth, classes):
     return hot * counts[..., None], counts
 
 
-def cross_entropy(k, hot, counts, logits, weights=None):
-    """Mean over the pixels that count; `weights` (C,) multiplies each pixel by its class's."""
+def cross_entropy(k, hot, counts, logs, weights=None):
+    """Mean over the pixels that count; `weights` (C,) multiplies each pixel by its class's.
+
+    logs: of the shares that the network gives the classes, (N, H, W, C).
+    """
     if weights is not None:
         hot = hot * k.ops.convert_to_tensor(weights, "float32")
-    losses = -k.ops.sum(hot * k.ops.log_softmax(logits), axis=-1)
+    losses = -k.ops.sum(hot * logs, axis=-1)
     return k.ops.sum(losses) / k.ops.maximum(k.ops.sum(counts), 1.0)
 
 
-def dice(k, hot, counts, logits):
+def dice(k, hot, counts, logs):
     """1 - the mean over classes of 2 |A and B| / (|A| + |B|), soft, over the whole batch.
 
     A class that neither truth nor prediction has counts as found.
     """
-    share = k.ops.softmax(logits) * counts[..., None]
+    share = k.ops.exp(logs) * counts[..., None]
     axes = (0, 1, 2)
     both = k.ops.sum(share * hot, axis=axes)
     all_ = k.ops.sum(share, axis=axes) + k.ops.sum(hot, axis=axes)
@@ -58,7 +61,8 @@ def segmentation_loss(k, classes, weights=None):
 
     def loss(truth, logits):
         hot, counts = one_hot(k, truth, classes)
-        return cross_entropy(k, hot, counts, logits, weights) + dice(k, hot, counts, logits)
+        logs = k.ops.log_softmax(logits)
+        return cross_entropy(k, hot, counts, logs, weights) + dice(k, hot, counts, logs)
 
     return loss
 
@@ -73,7 +77,7 @@ def distillation_loss(k, classes, weights=None):
     def loss(lesson, logits):
         truth, shares = lesson[..., 0], lesson[..., 1:]
         _, counts = one_hot(k, truth, classes)
-        soft = cross_entropy(k, shares * counts[..., None], counts, logits)
+        soft = cross_entropy(k, shares * counts[..., None], counts, k.ops.log_softmax(logits))
         return hard(truth, logits) + soft
 
     return loss

@@ -64,6 +64,33 @@ def test_deconvolution_begins_without_a_checkerboard(kernel):
     np.testing.assert_allclose(rising, np.multiply.outer(steps, found[0, 0]), atol=1e-5)
 
 
+def test_norm_is_that_of_keras():
+    """Outputs, gradients, statistics and inference, on numbers far from standard."""
+    rng = np.random.default_rng(0)
+    picture = rng.normal(3, 2, (4, 6, 5, 8)).astype(np.float32)
+    told = []
+    for kind in (keras.layers.BatchNormalization, blocks.norm_layer(keras)):
+        norm = kind(epsilon=1e-3, momentum=0.9)
+        norm.build(picture.shape)
+        norm.set_weights(np.random.default_rng(1).uniform(0.5, 1.5, (4, 8)).astype(np.float32))
+        told.append([*gradients(norm, picture), *norm.get_weights(), np.asarray(norm(picture))])
+        assert type(norm).__name__ == "BatchNormalization"
+    for wanted, found in zip(*told, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def gradients(layer, picture):
+    """The output in training mode, and gradients of the sum of its cubes."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        x = tf.constant(picture)
+        tape.watch(x)
+        y = layer(x, training=True)
+        cubes = tf.reduce_sum(y**3)
+    return [np.asarray(each) for each in (y, *tape.gradient(cubes, [x, *layer.trainable_weights]))]
+
+
 def test_opposite_pairs():
     filters = np.array([[1.0, 0.0, -2.0, 0.1], [0.0, 1.0, 0.0, -1.0]])
     kept, opposite = opposite_pairs(filters)
