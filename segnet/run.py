@@ -94,7 +94,13 @@ def load_run(folder: Path, size: tuple[int, int] | None = None):
     model = build(start(), plan.rows(), size or plan.size, len(manifest["dataset"]["classes"]))
     try:
         model.load_weights(best)
-    except (OSError, ValueError, KeyError) as error:
+    except ValueError as error:
+        first = str(error).partition(".")[0]
+        raise Refusal(
+            f"{best} is not of {plan.network} as this version builds it ({first}). "
+            "Take the version that trained it, or train a new run"
+        ) from error
+    except (OSError, KeyError) as error:
         raise Refusal(f"{best} is damaged ({error}). Train a new run") from error
     return model, plan, manifest
 

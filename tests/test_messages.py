@@ -51,6 +51,14 @@ def test_damaged_runs(copy, name, content, words):
         load_run(copy / "run")
 
 
+def test_weights_of_another_network(copy):
+    """As where a preset has changed between versions."""
+    other = build(keras, preset("tiny"), (64, 64), 9)
+    other.save_weights(copy / "run/best.weights.h5")
+    with pytest.raises(Refusal, match=r"is not of tiny as this version builds it \([^.]*\)\. Take"):
+        load_run(copy / "run")
+
+
 def test_checkpoint_of_another_network(copy):
     """Its plan says the same, but the numbers in it have other shapes."""
     shutil.rmtree(copy / "run")
