@@ -8,9 +8,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import flatbuffers
 import pytest
+from conftest import show_all_classes
 
+from data.batches import evaluation_pairs
+from data.dataset import read_dataset
 from export import anatomy, convert, deploy, make, prove
 from export.make import Choices, export_run
+from segnet.run import load_run, save_weights
 
 FIXED = "signs+depth_to_space"
 DEPTHWISE = 4  # of the schema's BuiltinOperator
@@ -18,7 +22,13 @@ DEPTHWISE = 4  # of the schema's BuiltinOperator
 
 @pytest.fixture(scope="module")
 def trained_run(finished, tmp_path_factory):
-    return shutil.copytree(finished / "run", tmp_path_factory.mktemp("sabotage") / "run")
+    """Two steps of training show one class everywhere; here all of them occur."""
+    run = shutil.copytree(finished / "run", tmp_path_factory.mktemp("sabotage") / "run")
+    model, plan, _ = load_run(run)
+    pairs = evaluation_pairs(read_dataset(plan.data), "val", plan.size, 6)
+    show_all_classes(model, next(iter(pairs))[0])
+    save_weights(model, run / "best.weights.h5")
+    return run
 
 
 @pytest.fixture
