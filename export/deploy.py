@@ -244,7 +244,7 @@ class Words:
         biases = []
         for tensor in tensors:  # relu(concat(a, b)) is concat(relu(a), b) only where b >= 0
             if id(tensor) not in self.pending and id(tensor) not in self.positive:
-                raise misfit(f"{tensor.name} may be negative at {name}")
+                raise misfit(f"what {name} joins may be negative")
             _, bias = self.pending.get(id(tensor), (None, np.zeros(tensor.shape[-1])))
             biases.append(bias)
         self.weights[f"{name}_relu"] = [np.float32(np.concatenate(biases))]
