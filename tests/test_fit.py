@@ -319,7 +319,7 @@ STRANGE = {
 
 @pytest.mark.slow
 def test_unseen_configurations():
-    """Issue D: of 10, predicted by a table fitted to the probes and timed interleaved, the median
+    """Of 10, predicted by a table fitted to the probes and timed interleaved, the median
     error is within 15 %, the worst within 30 %; in float32 and in int8."""
     from export.runtime import Runtime, latency_ms
 
