@@ -229,9 +229,11 @@ def of_this_machine() -> dict:
 
     from data.cache import cache_folder, cached
     from export.runtime import machine
+    from export.work import of_rows
 
     here = machine()
-    known = repr((here, version("ai-edge-litert"), PROBES, EVERY, [*FEATURES]))
+    works = [of_rows(network(p), p.size, p.classes, recipe) for p in PROBES for recipe in RECIPES]
+    known = repr((here, version("ai-edge-litert"), works, EVERY, [*FEATURES]))
     known = hashlib.sha256(known.encode()).hexdigest()
     return cached(cache_folder(), "costs", known, lambda: table(here, measured()))
 

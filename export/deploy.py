@@ -26,7 +26,8 @@ class Lowering(NamedTuple):
 
     crelu: "signs", relu(concat(x, x) * signs); "mirrored", one convolution with the filters and
     their negatives; "depthwise", the signs as a depthwise 1x1 convolution.
-    deconv: "depth_to_space", a convolution to 4C and DEPTH_TO_SPACE; "transpose_conv"; "late_bias",
+    deconv: "depth_to_space", a convolution to 4C and DEPTH_TO_SPACE, for kernel 4 with a
+    border of padding that is cut off again; "transpose_conv"; "late_bias",
     the same with bias and ReLU in one ADD behind the concatenation. TRANSPOSE_CONV with a ReLU in
     it is version 4, which GPU delegates do not take, with a bias 3, which Core ML does not.
     """
@@ -197,16 +198,29 @@ class Words:
         weights = self.kernel(name) * scale[:, None]  # (kernel, kernel, out, in)
         if self.lowering.deconv == "depth_to_space":
             self.store(name, subpixel(weights), np.tile(offset, 4))
-            side = 1 if kernel == 2 else 3
-            # ReLU commutes with depth to space and fuses into the convolution.
-            layer = k.layers.Conv2D(4 * out, side, padding="same", activation=act(relu), name=name)
-            x = self.apply(layer, x, relu)
-            return self.apply(tiny_layers(k)["DepthToSpace"](name=f"{name}_space"), x, relu)
+            return self.subpixel(k, x, name, out, kernel // 2, relu)
         if self.lowering.deconv == "late_bias":
             return self.late(k, x, name, out, kernel, weights, offset, bias, relu)
         self.store(name, weights, offset)
         layer = k.layers.Conv2DTranspose(out, kernel, 2, "same", activation=act(relu), name=name)
         return self.apply(layer, x, relu)
+
+    def subpixel(self, k, x, name, out, side, relu):
+        """A convolution of that side to 4 * out channels, depth to space, and the border cut off.
+
+        The convolution sees each window of the picture with `side - 1` pixels of border once; a
+        window makes four pixels (`subpixel`).
+        """
+        border, positive = side - 1, id(x) in self.positive
+        if border:
+            x = self.apply(k.layers.ZeroPadding2D(border, name=f"{name}_pad"), x, positive)
+        # ReLU commutes with depth to space and fuses into the convolution.
+        layer = k.layers.Conv2D(4 * out, side, activation=act(relu), name=name)
+        x = self.apply(layer, x, relu)
+        x = self.apply(tiny_layers(k)["DepthToSpace"](name=f"{name}_space"), x, relu)
+        if border:
+            x = self.apply(k.layers.Cropping2D(border, name=f"{name}_crop"), x, relu)
+        return x
 
     def late(self, k, x, name, out, kernel, weights, offset, bias, relu):
         """A deconvolution without bias and ReLU; they come behind the next concatenation.
@@ -278,18 +292,12 @@ def act(relu: bool) -> str | None:
 def subpixel(weights):
     """A stride-2 deconvolution's weights as those of a convolution before depth to space.
 
-    (2, 2, out, in) gives (1, 1, in, 4 * out); (4, 4, out, in), padded by 1 on every side, gives
-    (3, 3, in, 4 * out). Output pixel 2y + dy of a kernel-4 deconvolution sums the input rows i with
-    tap 2y + dy + 1 - 2i in 0..3, which are rows y + dy - 1 and y + dy.
+    (2n, 2n, out, in) gives (n, n, in, 4 * out). Rows y to y + n - 1 of the padded input make output
+    rows 2y and 2y + 1 of what is cut to size afterwards: row 2y + d by tap d + 2 (n - 1 - i) of
+    input row y + i. So each tap is used once, where a convolution of the unpadded picture to the
+    four pixels over one of its own needs 2n - 1 rows, with zeros among them.
     """
     side, _, out, cin = weights.shape
-    if side == 2:
-        return weights.transpose(3, 0, 1, 2).reshape(1, 1, cin, 4 * out)
-    if side != 4:
-        raise ValueError(f"deconvolution kernel {side}: only 2 and 4 can be lowered")
-    kernel = np.zeros((3, 3, cin, 2, 2, out))
-    taps = [(dy, dy + near, dy + 3 - 2 * (dy + near)) for dy in (0, 1) for near in (0, 1)]
-    for dy, row, ty in taps:
-        for dx, col, tx in taps:
-            kernel[row, col, :, dy, dx] = weights[ty, tx].T
-    return kernel.reshape(3, 3, cin, 4 * out)
+    half = side // 2
+    taps = weights.reshape(half, 2, half, 2, out, cin)[::-1, :, ::-1]
+    return taps.transpose(0, 2, 5, 1, 3, 4).reshape(half, half, cin, 4 * out)

@@ -126,9 +126,20 @@ class Words:
         return self.note(f"{name}_crelu_relu", "MUL", [pair], pair.shape)
 
     def deconv(self, k, x, name, out, kernel, bias=False, norm=True, relu=True):
-        height, width, _ = x.shape
-        x = self.conv(k, x, name, 4 * out, kernel // 2 * 2 - 1)  # 2 as 1x1, 4 as 3x3
-        return self.note(f"{name}_space", "DEPTH_TO_SPACE", [x], (2 * height, 2 * width, out))
+        height, width, cin = x.shape
+        side = kernel // 2
+        border = side - 1
+        if border:
+            padded = (height + 2 * border, width + 2 * border, cin)
+            x = self.note(f"{name}_pad", "PAD", [x], padded)
+        shape = (height + border, width + border, 4 * out)
+        x = self.note(name, convolution_kind(cin, side**2), [x], shape, side**2 * cin)
+        large = (2 * shape[0], 2 * shape[1], out)
+        x = self.note(f"{name}_space", "DEPTH_TO_SPACE", [x], large)
+        if border:
+            large = (2 * height, 2 * width, out)
+            x = self.note(f"{name}_crop", "STRIDED_SLICE", [x], large)
+        return x
 
     def concat(self, k, tensors, name):
         channels = sum(x.shape[-1] for x in tensors)

@@ -261,7 +261,7 @@ def shapes(tmp_path_factory):
 def table(tmp_path):
     """A millisecond each 10 Mmac, nothing else costs; float32 alone."""
     kinds = ("stem", "pointwise", "convolution", "depthwise")
-    others = ("CONCATENATION", "DEPTH_TO_SPACE", "MUL", "ADD")
+    others = ("CONCATENATION", "DEPTH_TO_SPACE", "MUL", "ADD", "PAD", "STRIDED_SLICE")
     ms = {kind: {"Mmac": 0.1} for kind in kinds} | {kind: {} for kind in others}
     path = tmp_path / "costs.json"
     cli.write_json(path, {"schema": 1, "machine": "Phone", "recipes": {"float32": ms}})

@@ -34,11 +34,13 @@ def learnable(model, norms=True):
 
 
 def multiplications(model):
-    """Of one picture, in convolutions alone: weights without bias x pixels of the output."""
+    """Of one picture, in convolutions alone: weights without bias x pixels of the output, or of a
+    deconvolution's input."""
     total = 0
     for layer in model.layers:
         if "Conv" in type(layer).__name__:
-            _, height, width, _ = layer.output.shape
+            side = layer.input if "Transpose" in type(layer).__name__ else layer.output
+            _, height, width, _ = side.shape
             total += int(np.prod(layer.kernel.shape)) * height * width
     return total
 
@@ -198,7 +200,9 @@ def test_fast_scnn_runs_whole():
 @pytest.mark.parametrize("recipe", ["float32", "int8"])
 @pytest.mark.parametrize("name", peers.PEERS)
 def test_every_peer_runs(name, recipe):
-    """XNNPACK leaves HARD_SWISH and AVERAGE_POOL_2D of int8 out, and nothing else."""
+    """XNNPACK leaves HARD_SWISH, AVERAGE_POOL_2D and a RELU of its own (of the CReLU in our
+    encoder, which nobody lowers here) of int8 out, and nothing else."""
     outside = set(check_file(name, recipe)["outside"])
-    left = {"lraspp_mnv3s": {"HARD_SWISH"}, "fast_scnn": {"AVERAGE_POOL_2D"}}.get(name, set())
-    assert outside == ({"QUANTIZE"} | left if recipe == "int8" else set())
+    left = {"lraspp_mnv3s": "HARD_SWISH", "fast_scnn": "AVERAGE_POOL_2D", "one_step": "RELU",
+            "bilinear": "RELU"}  # fmt: skip
+    assert outside == ({"QUANTIZE", left.get(name, "QUANTIZE")} if recipe == "int8" else set())

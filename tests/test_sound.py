@@ -11,7 +11,7 @@ from data.shapes import write_shapes
 from export.make import export_run
 from export.recipes import RECIPES
 
-PRESETS = ("tiny", "base", "course160", "mobileseg160")
+PRESETS = ("tiny", "small", "base", "course160")
 UNTRAINED = tuple(recipe.name for recipe in RECIPES if not recipe.training)
 
 
