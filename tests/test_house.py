@@ -48,6 +48,7 @@ def test_imports_go_one_way(path):
         ["-m", "benchmarks.data"],
         ["-m", "benchmarks.size"],
         ["-m", "benchmarks.receptive_field"],
+        ["-m", "benchmarks.ideas"],
         ["-m", "benchmarks.opposite"],
         ["-m", "benchmarks.portrait"],
         ["train.py"],

@@ -1,0 +1,111 @@
+"""Other ways to train: the average by hand, the doubled loss by hand, the command end to end."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pytest
+
+from benchmarks import ideas
+from data.shapes import write_shapes
+from segnet import blocks, loop
+from segnet.build import build
+from segnet.losses import segmentation_loss
+from segnet.plan import Plan
+from segnet.rows import preset
+from segnet.run import load_run
+
+ROOT = Path(__file__).parent.parent
+
+
+class Counter:
+    """A model of one number, which is 1 after the first step, 2 after the second."""
+
+    def __init__(self):
+        self.variables = [keras.Variable(0.0)]
+
+    def train_on_batch(self):
+        self.variables[0].assign(self.variables[0] + 1)
+        return 0.5
+
+
+def test_an_average_of_the_steps():
+    """It keeps 1/10 of itself at the first step, 2/11 at the second, 3/12 at the third."""
+    model, seen = Counter(), []
+    with ideas.averaged():
+        going = loop.Loop(
+            model, None, None, 1, None, lambda: seen.append(float(model.variables[0])), None,
+            keep=lambda *_: None,
+        )  # fmt: skip
+    for going.step in range(3):
+        assert model.train_on_batch() == 0.5
+    one = 9 / 10 * 1
+    two = 2 / 11 * one + 9 / 11 * 2
+    three = 3 / 12 * two + 9 / 12 * 3
+    going.evaluate()
+    assert seen == [pytest.approx(three)] and float(model.variables[0]) == 3
+    assert loop.Loop.__name__ == "Loop"
+
+
+def test_random_deconvolutions_are_not_smooth():
+    def phases():
+        kernel = build(keras, preset("base"), (64, 64), 2).get_layer("deconv1").get_weights()[0]
+        return np.abs(kernel - kernel[:1, :1]).max()
+
+    assert phases() == 0
+    with ideas.random_deconvolutions():
+        assert phases() > 0.01
+    assert blocks.smooth_taps.__module__ == "segnet.blocks"
+
+
+def test_the_second_loss_by_hand(tmp_path):
+    """The whole loss is that of the logits and 0.4 times that of those at stride 16."""
+    model = build(keras, preset("base"), (64, 64), 3)
+    kept = []
+    with ideas.auxiliary():
+        plan = Plan("", "base", (64, 64))
+        loop.compile_model(model, plan, 10, None, segmentation_loss)
+        going = loop.Loop(
+            model, plan, tmp_path, 1, None, None, None, keep=lambda *words: kept.append(words)
+        )
+    rng = np.random.default_rng(0)
+    picture = rng.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
+    truth = rng.integers(0, 3, (1, 64, 64)).astype(np.uint8)
+    both = np.asarray(going.model(picture))
+    assert np.allclose(both[..., :3], np.asarray(model(picture)), atol=1e-6)
+    loss = segmentation_loss(keras, 3)
+    one, other = (float(loss(truth, part)) for part in (both[..., :3], both[..., 3:]))
+    assert float(going.model.compute_loss(None, truth, both)) == pytest.approx(one + 0.4 * other)
+    going.keep(going.model, tmp_path, "best")
+    assert kept == [(model, tmp_path, "best")]
+
+
+def test_table():
+    found = {"as-it-is": [0.6, 0.62], "average": [0.61, 0.63]}
+    assert ideas.table(found).splitlines()[2:] == [
+        "| the recipe | 0.6000, 0.6200 | 0.6100 |  |",
+        "| average of the weights (EMA) | 0.6100, 0.6300 | 0.6200 | +1.00 |",
+    ]
+
+
+@pytest.mark.slow
+def test_command(tmp_path):
+    """What is kept of a run with a second loss is `base`, and nothing else."""
+    write_shapes(tmp_path / "shapes", train=16, val=4)
+    words = ["--data", tmp_path / "shapes", "--out", tmp_path / "out", "--size", 64, 64,
+             "--epochs", 2, "--seeds", 0, "--ideas", "auxiliary", "growing"]  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.ideas", *map(str, words)]
+    ends = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True) for _ in range(2)]
+    assert [end.returncode for end in ends] == [0, 0], ends[0].stderr
+    assert len(ends[0].stdout.splitlines()) == 4 and ends[0].stdout == ends[1].stdout
+    assert "epoch 2" in ends[0].stderr and "epoch" not in ends[1].stderr
+    model, _, _ = load_run(tmp_path / "out" / "auxiliary-seed0")
+    assert "auxiliary" not in {layer.name for layer in model.layers}
+    _, grown, _ = load_run(tmp_path / "out" / "growing-seed0")
+    _, first, _ = load_run(tmp_path / "out" / "growing-seed0-first")
+    assert (first.size, grown.size, first.epochs, grown.epochs) == ((32, 32), (64, 64), 1, 1)
