@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from export.anatomy import operators, parse
+from export.pack import pack
 from export.runtime import Runtime, latency_ms
 
 ROUNDS = 15
@@ -36,8 +37,6 @@ def bill(content: bytes) -> list[dict]:
 
 def beginnings(content: bytes, ends: list[int]) -> Iterator[bytes]:
     """The file cut behind each of the operators `ends`, without the bytes of what is cut off."""
-    import flatbuffers
-
     tree = parse(content)
     (graph,) = tree.subgraphs
     steps, data = graph.operators, [buffer.data for buffer in tree.buffers]
@@ -51,9 +50,7 @@ def beginnings(content: bytes, ends: list[int]) -> Iterator[bytes]:
         used = {graph.tensors[t].buffer for t in inputs if t >= 0}
         for index, buffer in enumerate(tree.buffers):
             buffer.data = data[index] if index in used else None
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(tree.Pack(builder), b"TFL3")
-        yield bytes(builder.Output())
+        yield pack(tree)
 
 
 def monotone(values: np.ndarray) -> np.ndarray:

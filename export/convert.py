@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 
 from cli import Refusal, one_of, quiet
-from export.anatomy import operators
+from export.anatomy import operators, parse
+from export.pack import pack
 from export.recipes import BY_NAME, Recipe
 
 
@@ -25,7 +26,10 @@ def to_tflite(graph, recipe: Recipe = BY_NAME["float32"], calibration=None, keep
     nodes = nodes_of(graph, keep_float)
     with silence():
         content = partly_float(tf, converter, nodes) if nodes else converter.convert()
-    return float_depthwise(content) if recipe.kernels == "dynamic" else content
+    tree = parse(content)
+    if recipe.kernels == "dynamic":
+        float_depthwise(tree)
+    return pack(tree)
 
 
 @contextlib.contextmanager
@@ -88,15 +92,13 @@ def optimise(tf, converter, recipe, calibration) -> None:
         converter.representative_dataset = lambda: ([picture[None]] for picture in calibration)
 
 
-def float_depthwise(content: bytes) -> bytes:
+def float_depthwise(tree) -> None:
     """Depthwise weights back in float: XNNPACK does not take int8 ones with float activations.
 
     They are a hundredth of a network's weights; as int8 each of them would cut the graph in two.
     """
-    import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    tree = schema.ModelT.InitFromPackedBuf(content)
     (graph,) = tree.subgraphs
     for operator in graph.operators:
         code = tree.operatorCodes[operator.opcodeIndex]
@@ -106,8 +108,6 @@ def float_depthwise(content: bytes) -> bytes:
         if tensor.type == schema.TensorType.INT8:
             values = np.frombuffer(bytes(tree.buffers[tensor.buffer].data), np.int8)
             values = values.reshape(tensor.shape) * np.float32(tensor.quantization.scale)
-            tree.buffers[tensor.buffer].data = list(values.astype("<f4").tobytes())
+            packed = np.frombuffer(values.astype("<f4").tobytes(), np.uint8)
+            tree.buffers[tensor.buffer].data = packed
             tensor.type, tensor.quantization = schema.TensorType.FLOAT32, None
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    return bytes(builder.Output())

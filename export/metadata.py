@@ -13,6 +13,7 @@ from flatbuffers.table import Table
 
 from cli import Refusal
 from data.batches import MEAN, STD
+from export.pack import pack
 
 # Field numbers and enum values of metadata_schema.fbs.
 CONTENT_IMAGE = 2  # ContentProperties union: ImageProperties
@@ -34,9 +35,7 @@ def add_metadata(model: bytes, labels: list[str]) -> bytes:
     tree.buffers.append(buffer)
     tree.metadata = [*(tree.metadata or []), entry]
     tree.description = "segnet"
-    builder = flatbuffers.Builder(len(model))
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    packed = io.BytesIO(bytes(builder.Output()))
+    packed = io.BytesIO(pack(tree))
     with zipfile.ZipFile(packed, "a", zipfile.ZIP_STORED) as archive:
         # A fixed date, so that the same model gives the same bytes.
         archive.writestr(zipfile.ZipInfo("labels.txt"), "".join(f"{name}\n" for name in labels))

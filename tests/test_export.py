@@ -348,3 +348,29 @@ def test_layers_kept_in_float(run):
         export_run(run, "int8", Choices(lower=FIXED.lower, keep_float=("deconv55",)))
     with pytest.raises(Refusal, match=r"the first layer cannot stay in float"):
         export_run(run, "int8", Choices(lower=FIXED.lower, keep_float=("conv1",)))
+
+
+def test_equal_vectors_are_written_once():
+    """A graph of two tensors, each with zero points of its own; numbers and readers stay."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    from export.anatomy import parse
+    from export.pack import pack
+
+    tree = schema.ModelT()
+    graph, tree.buffers = schema.SubGraphT(), [schema.BufferT()]
+    tree.subgraphs, graph.tensors = [graph], []
+    for number in (1, 2):
+        tensor = schema.TensorT()
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = np.full(100, number, np.float32)
+        tensor.quantization.zeroPoint = np.zeros(100, np.int64)
+        graph.tensors.append(tensor)
+    builder = flatbuffers.Builder(64)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    packed = pack(tree)
+    assert len(bytes(builder.Output())) - len(packed) in range(800, 816)
+    for number, tensor in enumerate(parse(packed).subgraphs[0].tensors, 1):
+        assert (tensor.quantization.scale == number).all()
+        assert (tensor.quantization.zeroPoint == np.zeros(100)).all()
