@@ -15,13 +15,13 @@ def build(k, preset: Preset, size: tuple[int, int], classes: int, words=blocks, 
     x = picture = k.Input((*size, 3), batch_size=batch, name="image")
     outputs = {}
     for row in preset.encoder:
-        x = outputs[row.name] = SPELT[type(row)](k, x, row, words)
+        x = outputs[row.name] = SPELT[type(row)](k, x, row, words, outputs)
     for row in (fitted(row, classes) for row in preset.decoder):
         x = DECODED[type(row)](k, x, row, outputs, words)
     return k.Model(picture, x, name="segnet")
 
 
-def convolution(k, x, row, words):
+def convolution(k, x, row, words, outputs):
     relu = row.act == "relu"
     x = words.conv(
         k, x, row.name, row.out, row.kernel, row.stride, relu=relu, dilation=row.dilation
@@ -29,7 +29,7 @@ def convolution(k, x, row, words):
     return x if relu else words.hard_swish(k, x, f"{row.name}_swish")
 
 
-def separable(k, x, row, words):
+def separable(k, x, row, words, outputs):
     if row.mid and row.mid != x.shape[-1]:
         x = words.conv(k, x, f"{row.name}_dw", row.mid, 3, row.stride, groups=row.mid)
     else:
@@ -40,7 +40,7 @@ def separable(k, x, row, words):
     return words.conv(k, x, f"{row.name}_pw", row.out)
 
 
-def inverted(k, x, row, words):
+def inverted(k, x, row, words, outputs):
     first, relu = x, row.act == "relu"
 
     def active(x, name):
@@ -48,7 +48,7 @@ def inverted(k, x, row, words):
 
     if row.mid != x.shape[-1]:
         name = f"{row.name}_expand"
-        x = active(words.conv(k, x, name, row.mid, relu=relu), name)
+        x = outputs[name] = active(words.conv(k, x, name, row.mid, relu=relu), name)
     name = f"{row.name}_depthwise"
     x = words.depthwise(k, x, name, row.stride, kernel=row.kernel, relu=relu)
     x = active(x, name)
@@ -67,7 +67,7 @@ def squeeze_excite(k, x, name, squeeze, words):
     return words.multiply(k, [x, words.hard_sigmoid(k, y, f"{name}_gate")], f"{name}_scale")
 
 
-def context(k, x, row, words):
+def context(k, x, row, words, outputs):
     linear = row.join == "sum"
     ends = [
         branch(k, x, f"{row.name}_{number}", steps, linear, words)
@@ -90,6 +90,7 @@ def branch(k, x, name, steps, linear, words):
     return x
 
 
+# outputs: of the rows so far by name; a row may add what is inside it.
 SPELT = {Conv: convolution, Sep: separable, Inverted: inverted, Context: context}
 
 

@@ -135,6 +135,8 @@ def stages(preset: Preset, size: tuple[int, int], classes: int) -> dict[str, Cos
     pixels, cin = size[0] * size[1], 3
     for row in preset.encoder:
         costs[row.name] = COUNTED[type(row)](row, pixels, cin)
+        if isinstance(row, Inverted):
+            channels[f"{row.name}_expand"] = row.mid
         pixels //= row.stride**2
         channels[row.name] = cin = row.out
     for row in (fitted(row, classes) for row in preset.decoder):

@@ -96,7 +96,8 @@ class Context(NamedTuple):
 class Up(NamedTuple):
     """Deconvolution with stride 2, joined with a skip, then refined by a separable convolution.
 
-    skip: name of the encoder row of the same stride, or None.
+    skip: name of the encoder row of the same stride, NAME_expand for what is inside an inverted
+    residual before its stride, or None.
     project: channels of a 1x1 convolution on the skip, 0 for none.
     refine: channels of the separable refinement, 0 for none.
     norm: "bn" (batch norm, ReLU), "bias" (bias, linear), "linear" (neither; the published form).
@@ -282,9 +283,9 @@ NANO = Preset(mobilenet_v1(0.25), (
 ), "ours", ("MobileNet", 0.25))
 
 SMALL = Preset(mobilenet_v2(0.35), (
-    Up("deconv1",                    128, 2, "block_12",    0,     0, False, "bn"),
-    Up("deconv2",                     96, 2, "block_5",     0,     0, False, "bn"),
-    Up("deconv3",                     64, 2, "block_2",     0,     0, False, "bn"),
+    Up("deconv1",                    128, 2, "block_13_expand", 32, 0, False, "bn"),
+    Up("deconv2",                     96, 2, "block_6_expand", 24,  0, False, "bn"),
+    Up("deconv3",                     64, 2, "block_3_expand", 16,  0, False, "bn"),
     *LOGITS,
 ), "ours", ("MobileNetV2", 0.35))
 
@@ -296,9 +297,9 @@ BASE = Preset(mobilenet_v1(0.5, ("conv5_5", "conv5_6"))[:-1], (
 ), "ours, the default", ("MobileNet", 0.5))
 
 LARGE = Preset(mobilenet_v2(1.0), (
-    Up("deconv1",                    128, 2, "block_12",    0,   128, False, "bn"),
-    Up("deconv2",                     96, 2, "block_5",     0,    96, False, "bn"),
-    Up("deconv3",                     64, 2, "block_2",     0,    64, False, "bn"),
+    Up("deconv1",                    192, 2, "block_13_expand", 96, 192, False, "bn"),
+    Up("deconv2",                    128, 2, "block_6_expand", 64, 128, False, "bn"),
+    Up("deconv3",                     64, 2, "block_3_expand", 48,  64, False, "bn"),
     *LOGITS,
 ), "ours", ("MobileNetV2", 1.0))
 

@@ -15,7 +15,7 @@ from export.recipes import BY_NAME
 from export.runtime import Runtime
 from segnet import cost
 from segnet.build import build
-from segnet.rows import CLASSES, V3_SMALL, Preset, Up, mobilenet_v2
+from segnet.rows import CLASSES, V3_SMALL, Preset, Up, mobilenet_v2, preset
 from segnet.twin import twin
 from segnet.weights import load_encoder
 
@@ -95,3 +95,13 @@ def test_no_published_weights():
     model = build(keras, preset, SIZE, CLASS_COUNT)
     with pytest.raises(Refusal, match="no published weights fit this preset"):
         load_encoder(model, preset, "imagenet")
+
+
+def test_a_skip_from_inside_an_inverted_residual():
+    """v2 0.35 hands 32, 16 and 8 channels to the blocks that expand them sixfold and then stride;
+    so many the projections of the skips take, at strides of 16, 8 and 4."""
+    model = build(keras, preset("small"), (64, 96), 2)
+    kernels = [model.get_layer(f"deconv{n}_skip").get_weights()[0].shape for n in (1, 2, 3)]
+    assert kernels == [(1, 1, 6 * 32, 32), (1, 1, 6 * 16, 24), (1, 1, 6 * 8, 16)]
+    sides = [model.get_layer(f"deconv{n}_skip").output.shape[1:3] for n in (1, 2, 3)]
+    assert sides == [(4, 6), (8, 12), (16, 24)]
