@@ -268,7 +268,8 @@ COURSE160 = Preset(TRUNK + tuple(
 ), "the course's article: five deconvolutions, concat skips, CReLU (derived)")
 
 # Ours. Features are wide where pixels are few; from a quarter of the picture's sides on the decoder
-# enlarges logits, which costs little and keeps rare classes alive (docs/results.md). CReLU stands
+# enlarges logits, which costs little and keeps rare classes alive (docs/results.md); `large` can
+# afford features up to a half, with which it finds small things better. CReLU of `base` stands
 # in the last rows: earlier it costs pretrained filters. The last deconvolution has kernel 4: with 2
 # its four phases disagree and edges get teeth.
 LOGITS = (
@@ -300,7 +301,8 @@ LARGE = Preset(mobilenet_v2(1.0), (
     Up("deconv1",                    192, 2, "block_13_expand", 96, 192, False, "bn"),
     Up("deconv2",                    128, 2, "block_6_expand", 64, 128, False, "bn"),
     Up("deconv3",                     64, 2, "block_3_expand", 48,  64, False, "bn"),
-    *LOGITS,
+    Up("deconv4",                     32, 2, "block_1_expand", 16,  32, False, "bn"),
+    LOGITS[-1],
 ), "ours", ("MobileNetV2", 1.0))
 
 TINY = Preset((
