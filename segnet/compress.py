@@ -21,6 +21,7 @@ from segnet.run import checkpoint_file, differences, read_checkpoint, save_check
 
 LEVEL = 1 / 127.5  # of an input byte, over [-1, 1]
 # Our own layers and the Keras layer that is quantised as they are: its output, or nothing.
+MOVING = ("DepthToSpace", "Cropping2D")  # numbers go elsewhere and stay what they are
 QUANTISED_LIKE = {"Signs": "Add", "LateBias": "Add", "DepthToSpace": "Flatten"}
 ACTIVATIONS = ("linear", "relu")  # that fuse into the convolution in 8 bits
 WARM_STEPS, TIMED_STEPS = 2, 3
@@ -287,7 +288,7 @@ def quantised(graph, batch: int | None, offset: float = 0.0):
 
 
 def joined(graph) -> set[str]:
-    """Names of the layers that a concatenation alone reads, perhaps through depth to space.
+    """Names of the layers that a concatenation alone reads, perhaps through layers of `MOVING`.
 
     They have the concatenation's range. With one of their own the file would change scale between
     the two, which runtimes round differently: MediaPipe 1.2.2 was seen a level off.
@@ -300,7 +301,7 @@ def joined(graph) -> set[str]:
     def part(layer):
         (reader, *others) = readers.get(id(layer.output), [None])
         kind = type(reader).__name__
-        return not others and (kind == "Concatenate" or (kind == "DepthToSpace" and part(reader)))
+        return not others and (kind == "Concatenate" or (kind in MOVING and part(reader)))
 
     return {layer.name for layer in graph.layers[1:] if part(layer)}
 
