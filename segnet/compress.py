@@ -20,8 +20,8 @@ from segnet.loop import CLIP_NORM, Loop
 from segnet.run import checkpoint_file, differences, read_checkpoint, save_checkpoint, sweep
 
 LEVEL = 1 / 127.5  # of an input byte, over [-1, 1]
-# Our own layers and the Keras layer that is quantised as they are: its output, or nothing.
 MOVING = ("DepthToSpace", "Cropping2D")  # numbers go elsewhere and stay what they are
+# Our own layers and the Keras layer that is quantised as they are: its output, or nothing.
 QUANTISED_LIKE = {"Signs": "Add", "LateBias": "Add", "DepthToSpace": "Flatten"}
 ACTIVATIONS = ("linear", "relu")  # that fuse into the convolution in 8 bits
 WARM_STEPS, TIMED_STEPS = 2, 3
