@@ -8,7 +8,7 @@ where they stopped. mIoU is the best epoch's on the validation set.
 import csv
 import statistics
 from collections.abc import Callable
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -151,9 +151,10 @@ def auxiliary():
             keep = self.keep
             self.keep = lambda _, folder, name: keep(model, folder, name)
 
-    with ExitStack() as stack:
-        stack.enter_context(patch("segnet.loop.compile_model", compile_both))
-        stack.enter_context(patch("segnet.loop.Loop", Doubled))
+    with (
+        patch("segnet.loop.compile_model", compile_both),
+        patch("segnet.loop.Loop", Doubled),
+    ):
         yield
 
 

@@ -198,14 +198,14 @@ class Words:
         weights = self.kernel(name) * scale[:, None]  # (kernel, kernel, out, in)
         if self.lowering.deconv == "depth_to_space":
             self.store(name, subpixel(weights), np.tile(offset, 4))
-            return self.subpixel(k, x, name, out, kernel // 2, relu)
+            return self.windows(k, x, name, out, kernel // 2, relu)
         if self.lowering.deconv == "late_bias":
             return self.late(k, x, name, out, kernel, weights, offset, bias, relu)
         self.store(name, weights, offset)
         layer = k.layers.Conv2DTranspose(out, kernel, 2, "same", activation=act(relu), name=name)
         return self.apply(layer, x, relu)
 
-    def subpixel(self, k, x, name, out, side, relu):
+    def windows(self, k, x, name, out, side, relu):
         """A convolution of that side to 4 * out channels, depth to space, and the border cut off.
 
         The convolution sees each window of the picture with `side - 1` pixels of border once; a
