@@ -1,6 +1,9 @@
 """The tree of a flatbuffer back to bytes, with equal vectors written once."""
 
 import flatbuffers
+import numpy as np
+
+ALIGNED = 16  # bytes, of a tensor's data, as the schema demands; the generated code does not
 
 
 class Sharing(flatbuffers.Builder):
@@ -17,6 +20,8 @@ class Sharing(flatbuffers.Builder):
     def CreateNumpyVector(self, x):
         key = x.dtype.str, x.tobytes()
         if key not in self.written:
+            if x.dtype == np.uint8:
+                self.Prep(ALIGNED, x.nbytes)
             self.written[key] = super().CreateNumpyVector(x)
         return self.written[key]
 

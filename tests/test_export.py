@@ -374,3 +374,20 @@ def test_equal_vectors_are_written_once():
     for number, tensor in enumerate(parse(packed).subgraphs[0].tensors, 1):
         assert (tensor.quantization.scale == number).all()
         assert (tensor.quantization.zeroPoint == np.zeros(100)).all()
+
+
+def test_data_of_tensors_is_aligned():
+    """schema.fbs: Buffer.data has force_align 16. Offsets are those of a file mapped to memory."""
+    import keras
+    from ai_edge_litert import schema_py_generated as schema
+
+    from export.convert import to_tflite
+
+    x = keras.Input((8, 8, 3), batch_size=1)
+    y = keras.layers.Conv2D(5, 3, bias_initializer="normal")(x)
+    content = to_tflite(keras.Model(x, keras.layers.Conv2D(3, 3, bias_initializer="normal")(y)))
+    start = np.frombuffer(content, np.uint8).ctypes.data
+    model = schema.Model.GetRootAs(content, 0)
+    buffers = [model.Buffers(i) for i in range(model.BuffersLength())]
+    places = [b.DataAsNumpy().ctypes.data - start for b in buffers if not b.DataIsNone()]
+    assert len(places) >= 4 and all(place % 16 == 0 for place in places)
