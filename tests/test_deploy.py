@@ -23,8 +23,8 @@ from segnet.build import build
 LOWERINGS = [*(Lowering(deconv=d) for d in DECONV), *(Lowering(crelu=c) for c in CRELU[1:])]
 # What phones run whole (export/gate.py); anything else in a file is a slip of the converter.
 OPERATORS = {
-    "ADD", "CONCATENATION", "CONV_2D", "DEPTH_TO_SPACE", "DEPTHWISE_CONV_2D", "MUL",
-    "TRANSPOSE_CONV",
+    "ADD", "CONCATENATION", "CONV_2D", "DEPTH_TO_SPACE", "DEPTHWISE_CONV_2D", "MUL", "PAD",
+    "STRIDED_SLICE", "TRANSPOSE_CONV",
 }  # fmt: skip
 
 
@@ -45,6 +45,13 @@ FITTING = [
     for name in rows.PRESETS
     for lowering in LOWERINGS
 ]
+
+
+def windowed(preset, lowering):
+    """How many deconvolutions pad before, and crop behind, DEPTH_TO_SPACE: those of kernel 4."""
+    fitted = (rows.fitted(row, 3) for row in preset.decoder)
+    kernels = [row.kernel for row in fitted if isinstance(row, rows.Up)]
+    return kernels.count(4) if lowering.deconv == "depth_to_space" else 0
 
 
 @pytest.mark.parametrize(("name", "lowering"), FITTING)
@@ -71,6 +78,8 @@ def test_same_function_in_the_file(name, lowering):
     found = runtime.anatomy()
     assert found["partitions"] == 1 and found["outside"] == {}
     assert set(found["ops"]) <= OPERATORS
+    assert windowed(preset, lowering) == found["ops"].get("STRIDED_SLICE", 0)
+    assert windowed(preset, lowering) == found["ops"].get("PAD", 0)
     versions = {o.version for o in operators(content) if o.name == "TRANSPOSE_CONV"}
     if lowering.deconv == "late_bias":  # Core ML takes no other
         enlarges = any(isinstance(row, rows.Up) for row in preset.decoder)
