@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal, Verdict, quiet
-from data.checks import ERROR, Exam, Finding, advice, findings
+from data.checks import ERROR, Finding, advice, findings
+from data.checks.exam import Exam
 from data.checks.facts import Facts, look
 from data.checks.files import WHOLE, Pair, list_files
 from data.checks.readings import guessed_classes, habits, read

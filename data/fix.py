@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 
 from cli import Refusal, write_json
-from data.checks import DARK, Exam, misfit
+from data.checks.exam import Exam
 from data.checks.facts import Facts, decode_mask
 from data.checks.files import Pair
+from data.checks.find import DARK, misfit
 from data.checks.readings import STRAY, Reading
 from data.dataset import write_names
 from data.imports import file_names, link

@@ -7,7 +7,9 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
 from cli import Refusal, beside
-from data.checks import ERROR, Exam, Finding, Named, advice, hw
+from data.checks import ERROR, Finding, advice
+from data.checks.exam import Exam
+from data.checks.find import Named, hw
 from data.checks.readings import STRAY
 from data.drawing import overlay, uri
 from data.fix import as_ids
