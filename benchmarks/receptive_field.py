@@ -13,73 +13,18 @@ version. Finished rows are kept in OUT/results.json and skipped next time.
 """
 
 import time
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from statistics import mean, median
 from typing import NamedTuple
 
 import cli
-from benchmarks.patches import CENTRE, SIDE, read_patches
-from segnet import cost
+from benchmarks.patches import read_patches
+from benchmarks.receptive_nets import NETS, Net, build, nonzero, receptive_field, sparsified
 
 BATCH = 64
 LEARNING_RATE = 2e-3  # Adam's; it falls to 0 along a cosine
-MOMENTUM = 0.9  # of batch norm: 0.99 lags on small sets
 DENSE = 0.2  # of the epochs, before weights are taken away
 WARM_STEPS, TIMED_STEPS = 2, 5
-
-
-class Layer(NamedTuple):
-    """A convolution with bias, batch norm and ReLU."""
-
-    out: int  # channels
-    kernel: int = 3
-    dilation: int = 1
-    stride: int = 1
-    depthwise: bool = False
-
-
-class Net(NamedTuple):
-    name: str
-    layers: tuple[Layer, ...]
-    kept: int | None = None  # learnable numbers that tfmot's constant sparsity leaves
-    most: int | None = None  # non-zeros in a k x k kernel
-
-
-# Published: the widths, kernels, dilations, and the sums 25,474 (dilated), 172,930 (large), 86,404
-# (cascade), 21,601 (25 % of it) and 25,940 (15 % of 172,930). Not published: the cascade's layout;
-# ours has 86,506.
-# fmt: off
-PLAIN   = (Layer(16), Layer(24), Layer(32), Layer(48))
-DILATED = (Layer(16), Layer(24, dilation=2), Layer(32, dilation=3), Layer(48, dilation=4))
-WIDE    = (Layer(64), Layer(128, dilation=2), Layer(256, dilation=3), Layer(512, dilation=4))
-STRIDED = (Layer(16, stride=2), Layer(24, stride=2), Layer(32), Layer(48))
-LARGE   = (Layer(16, 3), Layer(24, 5), Layer(32, 7), Layer(48, 9))
-CASCADE = (
-    Layer(16), Layer(16), Layer(16), Layer(24), Layer(24),
-    Layer(32), Layer(32), Layer(48), Layer(48), Layer(48),
-)
-DEPTHWISE = (
-    Layer(16), Layer(16, depthwise=True), Layer(16, depthwise=True),
-    Layer(24), Layer(24, depthwise=True),
-    Layer(32), Layer(32, depthwise=True),
-    Layer(48), Layer(48, depthwise=True), Layer(48, depthwise=True),
-)
-NETS = {net.name: net for net in (
-    Net("plain",          PLAIN),
-    Net("dilated",        DILATED),
-    Net("strided",        STRIDED),
-    Net("wide",           WIDE),
-    Net("large",          LARGE),
-    Net("large_sparse",   LARGE, kept=25_940),
-    Net("large_two",      LARGE, most=2),  # of 9, 25, 49 and 81
-    Net("cascade",        CASCADE),
-    Net("cascade_sparse", CASCADE, kept=21_601),
-    Net("cascade_two",    CASCADE, most=2),
-    Net("depthwise",      DEPTHWISE),
-)}
-# fmt: on
 
 
 class Claim(NamedTuple):
@@ -127,149 +72,6 @@ def main() -> None:
         results.add(train(net, seed, patches, classes, words.epochs))
     print(table(nets, results.rows))
     print(judged(results.rows, len(patches["val"][1])))
-
-
-# Nets
-
-
-def receptive_field(layers: tuple[Layer, ...]) -> int:
-    """Side, in pixels, of the square that an output pixel sees."""
-    field = jump = 1
-    for layer in layers:
-        field += (layer.kernel - 1) * layer.dilation * jump
-        jump *= layer.stride
-    return field
-
-
-def parameters(layers: tuple[Layer, ...], classes: int) -> int:
-    """Learnable numbers, with the head's; a convolution's bias and batch norm are three a channel.
-
-    The head is a 1x1 convolution with bias.
-    """
-    total, cin = 0, 3
-    for layer in layers:
-        groups = cin if layer.depthwise else 1
-        total += cost.conv(1, cin, layer.out, layer.kernel, groups, extra=3).parameters
-        cin = layer.out
-    return total + cost.conv(1, cin, classes, extra=1).parameters
-
-
-def build(net: Net, classes: int):
-    """Patches (N, 32, 32, 3) in [-1, 1] to the logits of their centre (N, classes), in tf_keras.
-
-    tf_keras throughout, because tfmot knows no other.
-    """
-    import tf_keras
-
-    layers, field = tf_keras.layers, receptive_field(net.layers)
-    first = CENTRE - field // 2
-    picture = tf_keras.Input((SIDE, SIDE, 3))
-    x = layers.Cropping2D(((first, SIDE - first - field),) * 2)(picture)
-    for layer in net.layers:
-        if layer.depthwise:
-            x = layers.DepthwiseConv2D(layer.kernel)(x)
-        elif layer.dilation > 1:
-            x = dilated_layer()(layer.out, layer.kernel, dilation_rate=layer.dilation)(x)
-        else:
-            x = layers.Conv2D(layer.out, layer.kernel, layer.stride)(x)
-        x = layers.ReLU()(layers.BatchNormalization(momentum=MOMENTUM)(x))
-    x = layers.Conv2D(classes, 1, name="head")(x)
-    return tf_keras.Model(picture, layers.Reshape((classes,))(x))
-
-
-@cache
-def dilated_layer() -> type:
-    import tensorflow as tf
-    import tf_keras
-
-    class Dilated(tf_keras.layers.Conv2D):
-        """With TensorFlow's own operator: Keras computes all phases, here one is needed.
-
-        With 512 channels of dilation 4 measured 10 to 48 times faster.
-        """
-
-        def convolution_op(self, inputs, kernel):
-            return tf.nn.conv2d(inputs, kernel, 1, "VALID", dilations=self.dilation_rate)
-
-    return Dilated
-
-
-class Trained(NamedTuple):
-    """A model to train, what is to do after each step, and how to get the net in the end."""
-
-    model: object
-    after: Callable[[], None] = lambda: None
-    finish: Callable = lambda model: model
-
-
-def sparsified(net: Net, model, dense_steps: int) -> Trained:
-    """With the weights taken away that the net is to lose, once `dense_steps` are done."""
-    if net.kept:
-        return constant_sparsity(model, net.kept, dense_steps)
-    if net.most:
-        return projected(model, net.most, dense_steps)
-    return Trained(model)
-
-
-def constant_sparsity(model, kept: int, dense_steps: int) -> Trained:
-    """tfmot's, in every kernel the same share, so that `kept` learnable numbers stay in all.
-
-    It takes from kernels only; biases and norms stay.
-    """
-    from tensorflow_model_optimization.sparsity import keras as tfmot
-
-    in_kernels = sum(size(kernel) for kernel in kernels(model))
-    others = sum(map(size, model.trainable_weights)) - in_kernels
-    sparsity = 1 - (kept - others) / in_kernels
-    schedule = tfmot.ConstantSparsity(sparsity, dense_steps + 1)  # it counts from 1
-    pruned, masks = tfmot.prune_low_magnitude(model, schedule), tfmot.UpdatePruningStep()
-    masks.set_model(pruned)
-    masks.on_train_begin()
-
-    def finish(model):
-        masks.on_epoch_end(0)  # the last step moved masked weights too
-        return tfmot.strip_pruning(model)
-
-    return Trained(pruned, finish=finish)
-
-
-def projected(model, most: int, dense_steps: int) -> Trained:
-    """After each step only the `most` greatest weights of every k x k kernel are left."""
-    import tensorflow as tf
-
-    spatial = [kernel for kernel in kernels(model) if kernel.shape[0] > 1]
-
-    @tf.function(jit_compile=False)
-    def project():
-        for kernel in spatial:
-            flat = tf.transpose(tf.reshape(kernel, (kernel.shape[0] ** 2, -1)))
-            greatest = tf.math.top_k(tf.abs(flat), most).indices
-            mask = tf.reduce_sum(tf.one_hot(greatest, flat.shape[1]), axis=1)
-            kernel.assign(tf.reshape(tf.transpose(flat * mask), kernel.shape))
-
-    def after():
-        if model.optimizer.iterations > dense_steps:
-            project()
-
-    return Trained(model, after=after)
-
-
-def kernels(model) -> list:
-    """Of the convolutions, depthwise ones left out."""
-    import tf_keras
-
-    convolutions = tf_keras.layers.Conv2D  # depthwise ones are no kind of it
-    return [layer.kernel for layer in model.layers if isinstance(layer, convolutions)]
-
-
-def size(weight) -> int:
-    return weight.shape.num_elements()
-
-
-def nonzero(model) -> int:
-    """Learnable numbers but for the kernels' zeros."""
-    zeros = sum(int((kernel.numpy() == 0).sum()) for kernel in kernels(model))
-    return sum(map(size, model.trainable_weights)) - zeros
 
 
 # Training

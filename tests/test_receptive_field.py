@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks import patches as patching
 from benchmarks import receptive_field as study
-from benchmarks.receptive_field import NETS, Layer, Net
+from benchmarks import receptive_nets as nets
+from benchmarks.receptive_nets import NETS, Layer, Net
 from cli import Refusal
 from data.dataset import read_dataset, write_names
 from data.pictures import read_mask, write_picture
@@ -34,7 +35,7 @@ def noise(count):
 
 
 def test_published_parameters():
-    counts = {name: study.parameters(net.layers, 10) for name, net in NETS.items()}
+    counts = {name: nets.parameters(net.layers, 10) for name, net in NETS.items()}
     assert (counts["dilated"], counts["large"]) == (25_474, 172_930)
     assert counts["plain"] == counts["strided"] == counts["dilated"]
     assert counts["cascade"] == pytest.approx(86_404, rel=0.002)  # its layout is not published
@@ -57,7 +58,7 @@ def test_published_parameters():
 def test_receptive_fields(name, fields):
     layers = NETS[name].layers
     ends = range(1, len(layers) + 1)
-    assert [study.receptive_field(layers[:end]) for end in ends] == fields
+    assert [nets.receptive_field(layers[:end]) for end in ends] == fields
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -65,14 +66,14 @@ def test_a_net_is_what_its_rows_say(tf_keras, name):
     """Its weights are counted, and by the gradient of its logits it sees the square it should."""
     import tensorflow as tf
 
-    model, pictures = study.build(NETS[name], 10), tf.constant(noise(4))
+    model, pictures = nets.build(NETS[name], 10), tf.constant(noise(4))
     counted = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    assert counted == study.parameters(NETS[name].layers, 10) == study.nonzero(model)
+    assert counted == nets.parameters(NETS[name].layers, 10) == nets.nonzero(model)
     with tf.GradientTape() as tape:
         tape.watch(pictures)
         logits = tf.reduce_sum(model(pictures)[:, 0])
     seen = np.any(tape.gradient(logits, pictures).numpy() != 0, axis=(0, 3))
-    half = study.receptive_field(NETS[name].layers) // 2
+    half = nets.receptive_field(NETS[name].layers) // 2
     for side in (seen.any(0), seen.any(1)):
         assert np.flatnonzero(side).tolist() == [*range(15 - half, 15 + half + 1)]
 
@@ -80,7 +81,7 @@ def test_a_net_is_what_its_rows_say(tf_keras, name):
 @pytest.mark.parametrize(("name", "at"), [("dilated", 15), ("strided", 3), ("depthwise", 15)])
 def test_the_centre_of_same_padding(tf_keras, name, at):
     """All of the patch with `same` padding, read at the centre: 3 is pixel 15 at stride 4."""
-    model = study.build(NETS[name], 10)
+    model = nets.build(NETS[name], 10)
     x = whole = tf_keras.Input((32, 32, 3))
     for layer in model.layers[2:-1]:  # without crop and reshape
         config = layer.get_config()
@@ -99,9 +100,9 @@ def test_the_centre_of_same_padding(tf_keras, name, at):
 @pytest.mark.parametrize(("name", "kept"), [("cascade_sparse", 21_601), ("large_sparse", 25_940)])
 def test_published_share_is_kept(tf_keras, name, kept):
     """Learnable numbers but for zeros, after tfmot's constant sparsity."""
-    trained = study.sparsified(NETS[name], study.build(NETS[name], 10), 0)
+    trained = nets.sparsified(NETS[name], nets.build(NETS[name], 10), 0)
     trained.model(noise(2), training=True)
-    assert study.nonzero(trained.finish(trained.model)) == kept
+    assert nets.nonzero(trained.finish(trained.model)) == kept
 
 
 def patches_of_two_colours(count):
@@ -125,20 +126,20 @@ def test_training_learns_and_keeps_its_sparsity(tf_keras):
 
 def test_at_most_two_weights_a_kernel(tf_keras):
     net = Net("tiny", TINY, most=2)
-    model = study.build(net, 2)
-    trained = study.sparsified(net, model, dense_steps=1)
+    model = nets.build(net, 2)
+    trained = nets.sparsified(net, model, dense_steps=1)
     study.compile_model(model, 10)
     for step in range(3):
         model.train_on_batch(noise(8), np.arange(8) % 2)
         trained.after()
-        counts = [np.count_nonzero(kernel, axis=(0, 1)) for kernel in study.kernels(model)[:2]]
+        counts = [np.count_nonzero(kernel, axis=(0, 1)) for kernel in nets.kernels(model)[:2]]
         expected = ([9, 25], [2, 2], [2, 2])[step]
         assert [count.min() for count in counts] == [count.max() for count in counts] == expected
-    before = study.kernels(model)[1].numpy()
+    before = nets.kernels(model)[1].numpy()
     model.train_on_batch(noise(8), np.arange(8) % 2)
-    moved = study.kernels(model)[1].numpy()
+    moved = nets.kernels(model)[1].numpy()
     trained.after()
-    after = study.kernels(model)[1].numpy()
+    after = nets.kernels(model)[1].numpy()
     assert np.count_nonzero(before) == 2 * 24 < np.count_nonzero(moved)
     left = np.sort(np.abs(moved).reshape(25, 24), axis=0)[-2:]
     assert np.array_equal(np.sort(np.abs(after).reshape(25, 24), axis=0)[-2:], left)
