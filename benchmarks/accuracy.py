@@ -7,7 +7,6 @@ With KERAS_BACKEND=jax (a GPU) it trains only; the same command without it then 
 """
 
 import dataclasses
-import math
 import statistics
 from pathlib import Path
 from typing import NamedTuple
@@ -20,33 +19,7 @@ FILES = {  # keras.applications' name: how its weights files begin in --weights-
 }  # fmt: skip
 RECIPES = ("float32", "int8")
 LOWERINGS = ("signs+depth_to_space", "signs+transpose_conv")
-OURS, OTHER, PEER = "#0a7d4b", "#777", "#c2571a"
-PLOT = (52, 470, 14, 216)  # left, right, top, bottom of the frame in 620 x 260
-SVG = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 620 260" font-family="sans-serif"
- font-size="12">
-<rect width="620" height="260" fill="#fff"/>
-{% for y, text in up %}
-<path d="M{{ left }} {{ y }}H{{ right }}" stroke="#ddd"/>
-<text x="{{ left - 6 }}" y="{{ y + 4 }}" text-anchor="end" fill="#555">{{ text }}</text>
-{% endfor %}
-{% for x, text in across %}
-<path d="M{{ x }} {{ top }}V{{ bottom }}" stroke="#ddd"/>
-<text x="{{ x }}" y="{{ bottom + 16 }}" text-anchor="middle" fill="#555">{{ text }}</text>
-{% endfor %}
-<text x="{{ (left + right) / 2 }}" y="252" text-anchor="middle">
-mIoU in % over latency in ms, one thread; filled float32, open int8</text>
-{% for net in nets %}
-<g fill="{{ net.colour }}" stroke="{{ net.colour }}">
-<path d="M{{ net.int8 | join(" ") }}L{{ net.float32 | join(" ") }}"/>
-<path d="M{{ net.float32 | join(" ") }}L{{ right + 8 }} {{ net.line }}" stroke-width="0.4"/>
-<circle cx="{{ net.float32[0] }}" cy="{{ net.float32[1] }}" r="4.5"/>
-<circle cx="{{ net.int8[0] }}" cy="{{ net.int8[1] }}" r="4.5" fill="#fff"/>
-<text x="{{ right + 11 }}" y="{{ net.line + 4 }}" stroke="none">{{ net.name }}</text>
-</g>
-{% endfor %}
-</svg>
-"""
+OURS, OTHER, PEER = "#139a5c", "#777", "#c2571a"
 
 
 class Row(NamedTuple):
@@ -192,6 +165,7 @@ def finished(plan, folder: Path) -> bool:
 
 def report(runs: dict, words) -> None:
     """Files, scores and times of finished runs: the table, the rows, the plot."""
+    from export.plot import svg
     from segnet.backend import start
 
     if start().backend.backend() != "tensorflow":
@@ -203,7 +177,7 @@ def report(runs: dict, words) -> None:
     if words.json:
         cli.write_json(words.json, [row._asdict() for row in found])
     with cli.beside(words.out / "accuracy.svg") as part:
-        part.write_text(plot(found))
+        part.write_text(svg(plot(found)))
     print(table(found))
 
 
@@ -319,40 +293,27 @@ def table(rows: list[Row]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def plot(rows: list[Row]) -> str:
-    """mIoU in % over latency in ms, as SVG: a line from each net's int8 file to its float32 one."""
-    from jinja2 import Environment
+def plot(rows: list[Row]):
+    """mIoU over latency: a line from each net's int8 file, open, to its float32 one, filled."""
+    from export.plot import start
 
-    from export.report import labelled, place, spread, ticks
-
-    left, right, top, bottom = PLOT
-    marks = [
-        (ms, 100 * statistics.mean(miou))
-        for row in rows
-        for ms, miou in zip(row.latency_ms, (row.miou, row.miou_int8), strict=True)
-    ]
-    across = powers(min(ms for ms, _ in marks), max(ms for ms, _ in marks))
-    up = ticks(min(value for _, value in marks), max(value for _, value in marks))
-    logs = [math.log2(ms) for ms in across]
-    places = [
-        (place(math.log2(ms), logs, left, right), place(value, up, bottom, top))
-        for ms, value in marks
-    ]
-    nets = [
-        {"name": row.name, "colour": colour(row.name), "float32": one, "int8": other}
-        for row, one, other in zip(rows, places[::2], places[1::2], strict=True)
-    ]
-    nets.sort(key=lambda net: net["float32"][::-1])
-    for net, line in zip(nets, spread([net["float32"][1] for net in nets]), strict=True):
-        net["line"] = line
-    page = Environment(autoescape=True, trim_blocks=True).from_string(SVG)
-    ground = [
-        (place(at, logs, left, right), f"{ms:g}") for at, ms in zip(logs, across, strict=True)
-    ]
-    return page.render(
-        nets=nets, across=ground, up=labelled(up, bottom, top), left=left, right=right, top=top,
-        bottom=bottom,
-    )  # fmt: skip
+    figure, axes = start("latency in ms, one thread; filled float32, open int8", (7.5, 4.0))
+    for row in rows:
+        heights = [100 * statistics.mean(miou) for miou in (row.miou, row.miou_int8)]
+        axes.plot(row.latency_ms, heights, color=colour(row.name), linewidth=1)
+        for ms, height, fill in zip(row.latency_ms, heights, ("full", "none"), strict=True):
+            axes.plot(ms, height, "o", color=colour(row.name), fillstyle=fill)
+        # Beside the float32 mark, on the side where the line is not.
+        side = 1 if row.latency_ms[0] >= row.latency_ms[1] else -1
+        axes.annotate(
+            row.name, (row.latency_ms[0], heights[0]), (7 * side, 0), textcoords="offset points",
+            horizontalalignment="left" if side > 0 else "right", verticalalignment="center",
+            color=colour(row.name),
+        )  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.15)
+    return figure
 
 
 def colour(name: str) -> str:
@@ -361,12 +322,6 @@ def colour(name: str) -> str:
     from segnet.rows import FAMILY
 
     return OURS if name in FAMILY else PEER if name in PEERS else OTHER
-
-
-def powers(least: float, most: float) -> list[float]:
-    """Powers of two that enclose least and most."""
-    first, last = math.floor(math.log2(least)), math.ceil(math.log2(most))
-    return [2.0**power for power in range(first, max(last, first + 1) + 1)]
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from data.drawing import PICTURES, overlay, uri
 from data.labels import VOID
 from data.pictures import read_bytes, read_pair
 from export import gate
+from export.plot import INK, start, svg_uri
 from export.recipes import RECIPES, Recipe
 from export.score import predictor
 from export.targets import TARGETS
@@ -28,22 +29,13 @@ from segnet.plan import Plan
 from segnet.run import read_run
 
 SIDE = 280  # pixels, the longer side of a picture on the page at most
+# What mIoU is plotted against: a figure of report.json, its unit, its words.
+PLOTS = (
+    ("latency_ms", 1.0, "latency, one thread, ms"),
+    ("size_bytes", 1e-6, "size, MB"),
+    ("gzip_bytes", 1e-6, "gzip size, MB"),
+)
 DIFFERENT = (255, 96, 255)  # RGB, of a pixel that differs; light, on the darkened picture
-
-
-class Frame(NamedTuple):
-    """A plot, in the units of its own picture; recipes are named right of its frame."""
-
-    width: int = 400
-    height: int = 260
-    left: int = 52
-    right: int = 300
-    top: int = 14
-    bottom: int = 216
-    line: int = 15  # from one name to the next
-
-
-FRAME = Frame()
 
 
 class Entry(NamedTuple):
@@ -78,7 +70,7 @@ def write(folder: Path) -> Path:
     page = render({
         "run": folder.resolve().name, "plan": plan, "manifest": manifest,
         "command": shlex.join(manifest["command"]), "epochs": epochs(folder),
-        "frame": FRAME, "different": DIFFERENT, "entries": recent,
+        "different": DIFFERENT, "entries": recent,
         "earlier": [entry.name for entry in found if entry not in recent],
         "pictures": pictures(folder, plan, manifest["dataset"]["colours"], recent),
         **views(recent), **versions(manifest, recent),
@@ -117,9 +109,7 @@ def views(entries: list[Entry]) -> dict:
     return {
         "threads": keys(reports, "latency"),
         "plots": [
-            plot(entries, "latency_ms", 1.0, "latency, one thread, ms"),
-            plot(entries, "size_bytes", 1e-6, "size, MB"),
-            plot(entries, "gzip_bytes", 1e-6, "gzip size, MB"),
+            (across, svg_uri(plot(entries, name, unit, across))) for name, unit, across in PLOTS
         ],
         "float32": next((r for r in reports if r["recipe"] == "float32"), {}),
         "keras": alike(entries, lambda e: e.report.get("miou_keras")),
@@ -327,73 +317,28 @@ FILTERS = {
 
 # Plots
 
-ROUNDING = 1e-9  # of a step: what binary fractions may be off
 
-
-def plot(entries: list[Entry], name: str, unit: float, title: str) -> dict:
-    """mIoU in % against a figure, as places in the plot's picture; what was not measured is out."""
+def plot(entries: list[Entry], name: str, unit: float, across: str):
+    """mIoU against a figure; what was not measured is left out. Dashed: Keras."""
+    figure, axes = start(across, (4.8, 3.0))
     needed = (name, "miou_tflite", "miou_keras")
     shown = [e for e in entries if all(finite(e.report.get(key)) for key in needed)]
-    across = ticks(0.0, max((unit * e.report[name] for e in shown), default=1.0))
-    keras = [100 * e.report["miou_keras"] for e in shown]
-    heights = [100 * e.report["miou_tflite"] for e in shown] + keras
-    up = ticks(min(heights, default=0.0), max(heights, default=100.0))
-    dots = [
-        {
-            "name": e.name,
-            "passed": e.passed,
-            "x": place(unit * e.report[name], across, FRAME.left, FRAME.right),
-            "y": place(100 * e.report["miou_tflite"], up, FRAME.bottom, FRAME.top),
-        }
-        for e in shown
-    ]
-    dots.sort(key=lambda dot: (dot["y"], -dot["x"]))
-    for dot, line in zip(dots, spread([dot["y"] for dot in dots]), strict=True):
-        dot["line"] = line
-    return {
-        "title": title,
-        "across": labelled(across, FRAME.left, FRAME.right),
-        "up": labelled(up, FRAME.bottom, FRAME.top),
-        "keras": sorted({place(value, up, FRAME.bottom, FRAME.top) for value in keras}),
-        "dots": dots,
-    }
+    for entry in sorted(shown, key=lambda e: -e.report["miou_tflite"]):
+        axes.plot(
+            unit * entry.report[name], 100 * entry.report["miou_tflite"],
+            color=f"C{RECIPES.index(entry.recipe)}", label=entry.name, linestyle="none",
+            **({"marker": "o"} if entry.passed else {"marker": "D", "markerfacecolor": "none"}),
+        )  # fmt: skip
+    for value in {e.report["miou_keras"] for e in shown}:
+        axes.axhline(100 * value, color="C7", linestyle="--", linewidth=1)
+    axes.set_xlim(left=0)
+    if shown:
+        figure.legend(loc="outside right upper", frameon=False, labelcolor=INK)
+    return figure
 
 
 def finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def ticks(least: float, most: float, steps: int = 5) -> list[float]:
-    """Round numbers at even distances that enclose least and most, about `steps` apart."""
-    span = (most - least) or 1.0
-    power = 10.0 ** math.floor(math.log10(span / steps))
-    round_steps = [power * times for times in (1, 2, 5, 10)]
-    step = next(step for step in round_steps if step * steps >= span * (1 - ROUNDING))
-    first = math.floor(least / step + ROUNDING)
-    last = max(math.ceil(most / step - ROUNDING), first + 1)
-    return [step * count for count in range(first, last + 1)]
-
-
-def place(value: float, ticks: list[float], start: float, end: float) -> float:
-    """Where a value stands on an axis that goes from `start` to `end`."""
-    return round(start + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (end - start), 1)
-
-
-def labelled(ticks: list[float], start: float, end: float) -> list[tuple[float, str]]:
-    places = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + ROUNDING))
-    return [(place(value, ticks, start, end), number(value, places)) for value in ticks]
-
-
-def spread(wanted: list[float]) -> list[float]:
-    """Rising places as near to the rising `wanted` as lines of text can stand in the plot."""
-    found = []
-    for value in wanted:
-        found.append(max(value, found[-1] + FRAME.line) if found else max(value, FRAME.top))
-    bottom = FRAME.bottom
-    for index in reversed(range(len(found))):
-        found[index] = min(found[index], bottom)
-        bottom = found[index] - FRAME.line
-    return found
 
 
 # Pictures

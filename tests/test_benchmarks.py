@@ -20,6 +20,7 @@ from data.shapes import write_shapes
 from export.anatomy import macs
 from export.convert import to_tflite
 from export.deploy import deploy, lowering
+from export.plot import svg
 from export.runtime import Runtime
 from segnet import cost
 from segnet.build import build
@@ -208,20 +209,22 @@ def test_accuracy_table():
 
 
 def test_plot():
-    """From 2 to 16 ms, a power of two every third of the frame; the most accurate one on top."""
-    text = accuracy.plot(ROWS)
-    left, right, top, bottom = accuracy.PLOT
-    step = (right - left) / 3
-    places = [tuple(map(float, at)) for at in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', text)]
-    across = [round(left + share * step, 1) for share in (1, 0, 3, 2)]  # 4, 2, 16 and 8 ms
-    assert [x for x, _ in places] == across
-    # Ticks from 60 to 75: 71 % is 11/15 up.
-    assert places[0][1] == pytest.approx(bottom - 11 / 15 * (bottom - top), abs=0.1)
-    assert places[2][1] == places[3][1] == bottom
-    colours = [accuracy.colour(name) for name in ("nano", "course160", "unet_mnv2")]
-    assert colours == [accuracy.OURS, accuracy.OTHER, accuracy.PEER]
-    assert re.findall(r'<g fill="([^"]+)"', text) == [accuracy.OURS, accuracy.PEER]
-    assert accuracy.powers(3, 5) == [2, 4, 8] and accuracy.powers(4, 4) == [4, 8]
+    """A line a net from float32 to int8 and a mark for each, the means of the seeds in %."""
+    figure = accuracy.plot(ROWS)
+    (axes,) = figure.axes
+    wanted = [([4, 2], [71, 69.5]), ([16, 8], [60, 60])]
+    drawn = [[list(values) for values in line.get_data()] for line in axes.lines]
+    assert drawn[::3] == [[x, pytest.approx(y)] for x, y in wanted]
+    assert [(x, y) for x, y in drawn[1:3]] == [
+        ([4], [pytest.approx(71)]),
+        ([2], [pytest.approx(69.5)]),
+    ]
+    assert [line.get_fillstyle() for line in axes.lines[1:3]] == ["full", "none"]
+    assert axes.get_xscale() == "log"
+    assert [words.get_text() for words in axes.texts] == ["base", "unet_mnv2"]
+    assert [line.get_color() for line in axes.lines[::3]] == [accuracy.OURS, accuracy.PEER]
+    assert accuracy.colour("course160") == accuracy.OTHER
+    assert svg(figure) == svg(accuracy.plot(ROWS))
 
 
 @pytest.mark.slow
