@@ -298,9 +298,9 @@ BASE = Preset(mobilenet_v1(0.5, ("conv5_5", "conv5_6"))[:-1], (
 ), "ours, the default", ("MobileNet", 0.5))
 
 LARGE = Preset(mobilenet_v2(1.0), (
-    Up("deconv1",                    192, 2, "block_13_expand", 96, 192, False, "bn"),
-    Up("deconv2",                    128, 2, "block_6_expand", 64, 128, False, "bn"),
-    Up("deconv3",                     64, 2, "block_3_expand", 48,  64, False, "bn"),
+    Up("deconv1",                    160, 2, "block_13_expand", 64, 160, False, "bn"),
+    Up("deconv2",                    128, 2, "block_6_expand", 48, 128, False, "bn"),
+    Up("deconv3",                     64, 2, "block_3_expand", 32,  64, False, "bn"),
     Up("deconv4",                     32, 2, "block_1_expand", 16,  32, False, "bn"),
     LOGITS[-1],
 ), "ours", ("MobileNetV2", 1.0))
