@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cli
+from benchmarks.latency import LOWERINGS
 
 FILES = {  # keras.applications' name: how its weights files begin in --weights-folder
     "MobileNet": "mobilenet_v1", "MobileNetV2": "mobilenet_v2",
     "MobileNetV3Small": "mobilenet_v3_small",
 }  # fmt: skip
 RECIPES = ("float32", "int8")
-LOWERINGS = ("signs+depth_to_space", "signs+transpose_conv")
 OURS, OTHER, PEER = "#139a5c", "#777", "#c2571a"
 
 
