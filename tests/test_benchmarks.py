@@ -141,7 +141,10 @@ def test_latency_of_presets_and_peers(tmp_path):
         (name, recipe) for name in names for recipe in ("float32", "int8")
     ]
     wanted = cost.total(cost.stages(preset("tiny"), (64, 96), 2)).macs
-    assert rows[0]["gmac"] == rows[1]["gmac"] == wanted / 1e9
+    # As a depthwise 1x1 convolution CReLU multiplies once a channel: 48, 96 and 128 at strides 8,
+    # 16 and 32, 16 in the decoder at stride 4. Either lowering may be the faster one here.
+    signs = 48 * 8 * 12 + 96 * 4 * 6 + 128 * 2 * 3 + 16 * 16 * 24
+    assert {row["gmac"] for row in rows[:2]} <= {wanted / 1e9, (wanted + signs) / 1e9}
     assert all(row["size_bytes"] > 0 and row["latency_ms"] > 0 for row in rows)
 
 
