@@ -2,7 +2,8 @@
 
 Each changes one thing of the recipe and has the same seeds: how deconvolutions begin, an average of
 the weights, a second loss, a teacher, pictures that grow. Runs lie in OUT/IDEA-seedN and go on
-where they stopped. mIoU is the best epoch's on the validation set.
+where they stopped. mIoU is the best epoch's on the validation set, the checkerboard that of a
+constant picture before the first and after the best epoch.
 """
 
 import csv
@@ -24,6 +25,7 @@ AUXILIARY = 0.4  # weight of the second loss (PSPNet, Zhao et al. 2017)
 AUXILIARY_AT = "deconv1_join"  # stride 16
 TEACHER = "large"
 SMALLER = 0.6  # of the sides, at first, in pictures that grow
+FAR = 1024  # sides of a picture in whose middle no border is seen
 
 
 def main() -> None:
@@ -58,7 +60,7 @@ def main() -> None:
             for part, wanted in IDEAS[name].runs(folder, plan, seed).items():
                 with IDEAS[name].changed():
                     train_once(wanted, part)
-            scores.append(best(folder))
+            scores.append(Score(best(folder), *checkerboards(folder, IDEAS[name])))
     print(table(found))
 
 
@@ -69,6 +71,14 @@ class Idea(NamedTuple):
     says: str
     changed: Callable = nullcontext
     runs: Callable = lambda folder, plan, seed: {folder: plan("base", seed)}
+
+
+class Score(NamedTuple):
+    """A run's mIoU, a fraction, and its checkerboard before and after training."""
+
+    miou: float
+    first: float
+    trained: float
 
 
 def random_deconvolutions():
@@ -190,15 +200,51 @@ def best(folder: Path) -> float:
         return max(float(row["miou"]) for row in csv.DictReader(file))
 
 
-def table(found: dict[str, list[float]]) -> str:
-    """Markdown; lead: of the mean over that of the recipe as it is, in points."""
-    lines = ["| idea | mIoU of the seeds | mean | lead |", "|---|---|---|---|"]
-    first = statistics.mean(found[AS_IT_IS]) if AS_IT_IS in found else None
-    for name, scores in found.items():
-        mean = statistics.mean(scores)
-        lead = "" if first is None or name == AS_IT_IS else f"{100 * (mean - first):+.2f}"
-        each = ", ".join(f"{score:.4f}" for score in scores)
-        lines.append(f"| {IDEAS[name].says} | {each} | {mean:.4f} | {lead} |")
+def checkerboards(folder: Path, idea: Idea) -> tuple[float, float]:
+    """Before the first step of the run in `folder`, and of its best weights."""
+    from segnet import backend
+    from segnet.build import build
+    from segnet.run import load_run
+    from segnet.weights import load_encoder
+
+    model, plan, manifest = load_run(folder, (FAR, FAR))
+    k, classes = backend.start(), len(manifest["dataset"]["classes"])
+    backend.seed_everything(plan.seed)
+    with idea.changed():
+        fresh = build(k, plan.rows(), (FAR, FAR), classes)
+    load_encoder(fresh, plan.rows(), plan.encoder_weights)
+    return checkerboard(fresh), checkerboard(model)
+
+
+def checkerboard(model) -> float:
+    """How far a constant picture's logits differ from pixel to pixel, as a share of how far they
+    differ from class to class: standard deviations, over the 32x32 pixels in the middle."""
+    _, height, width, channels = model.input_shape
+    grey = np.full((1, height, width, channels), 0.5, np.float32)
+    logits = np.asarray(model(grey))[0]
+    top, left = height // 2 - 16, width // 2 - 16
+    block = logits[top : top + 32, left : left + 32]
+    return float(block.std((0, 1)).mean() / block.mean((0, 1)).std())
+
+
+def table(found: dict[str, list[Score]]) -> str:
+    """Markdown; lead: of the mean over that of the recipe as it is, in points; checkerboards: of
+    the seeds' means, in per cent."""
+    lines = [
+        "| idea | mIoU of the seeds | mean | lead | checkerboard at first, % | trained, % |",
+        "|---|---|---|---|---|---|",
+    ]
+    means = {
+        name: [statistics.mean(part) for part in zip(*scores, strict=True)]
+        for name, scores in found.items()
+    }
+    for name, (mean, first, trained) in means.items():
+        lead = f"{100 * (mean - means[AS_IT_IS][0]):+.2f}" if AS_IT_IS in means else ""
+        each = ", ".join(f"{score.miou:.4f}" for score in found[name])
+        lines.append(
+            f"| {IDEAS[name].says} | {each} | {mean:.4f} | {'' if name == AS_IT_IS else lead} "
+            f"| {100 * first:.1f} | {100 * trained:.1f} |"
+        )
     return "\n".join(lines)
 
 

@@ -85,11 +85,38 @@ def test_the_second_loss_by_hand(tmp_path):
     assert kept == [(model, tmp_path, "best")]
 
 
+def test_checkerboard_by_hand():
+    """Of two classes one has 0 and 2 in columns by turns, the other 5 everywhere.
+
+    From pixel to pixel they deviate by 1 and by 0, from class to class, 1 and 5, by 2.
+    """
+    picture = keras.Input((64, 96, 3))
+    columns = np.tile(np.arange(96) % 2 * 2.0, (1, 64, 1))[..., None]
+    logits = np.concatenate([columns, np.full_like(columns, 5)], -1).astype(np.float32)
+    logits[:, :10] = 99  # a border
+    model = keras.Model(picture, keras.layers.Lambda(lambda _: keras.ops.array(logits))(picture))
+    assert ideas.checkerboard(model) == pytest.approx(0.5 / 2)
+
+
+def test_only_random_deconvolutions_begin_with_a_checkerboard():
+    def found():
+        keras.utils.set_random_seed(0)
+        return ideas.checkerboard(build(keras, preset("base"), (640, 640), 3))
+
+    assert found() < 1e-3
+    with ideas.random_deconvolutions():
+        assert found() > 0.1
+
+
 def test_table():
-    found = {"as-it-is": [0.6, 0.62], "average": [0.61, 0.63]}
+    score = ideas.Score
+    found = {
+        "as-it-is": [score(0.6, 0.0, 0.1), score(0.62, 0.0, 0.2)],
+        "average": [score(0.61, 0.5, 0.25), score(0.63, 0.5, 0.25)],
+    }
     assert ideas.table(found).splitlines()[2:] == [
-        "| the recipe | 0.6000, 0.6200 | 0.6100 |  |",
-        "| average of the weights (EMA) | 0.6100, 0.6300 | 0.6200 | +1.00 |",
+        "| the recipe | 0.6000, 0.6200 | 0.6100 |  | 0.0 | 15.0 |",
+        "| average of the weights (EMA) | 0.6100, 0.6300 | 0.6200 | +1.00 | 50.0 | 25.0 |",
     ]
 
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 EPOCHS, STEPS = 3, 90
 
 
-def command(data, run):
-    plan = f"--preset tiny --size 64 64 --epochs {EPOCHS} --batch 4 --encoder-weights none".split()
+def command(data, run, epochs=EPOCHS):
+    plan = f"--preset tiny --size 64 64 --epochs {epochs} --batch 4 --encoder-weights none".split()
     return [sys.executable, "train.py", "--data", str(data), "--run", str(run), *plan]
 
 
@@ -69,15 +69,15 @@ def continued_is_bit_equal(folder, stops):
 
 
 def test_killed_once(tmp_path):
-    """And a finished run says so; longer is a new run from the old one's weights."""
+    """And a finished run says so; another number of epochs is a new run from its weights."""
     middle = STEPS // EPOCHS + STEPS // EPOCHS // 2  # of the second epoch
     words = continued_is_bit_equal(tmp_path, [(middle, signal.SIGKILL)])
     again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0 and "finished already" in again.stdout
     assert f"a new --run with --encoder-weights {tmp_path / 'parts'}" in again.stdout
-    longer = command(tmp_path / "shapes", tmp_path / "longer")
-    longer[longer.index("none")] = str(tmp_path / "parts")
-    end = subprocess.run(longer, cwd=ROOT, capture_output=True, text=True)
+    other = command(tmp_path / "shapes", tmp_path / "other", epochs=1)
+    other[other.index("none")] = str(tmp_path / "parts")
+    end = subprocess.run(other, cwd=ROOT, capture_output=True, text=True)
     assert end.returncode == 0
     # tiny: conv1 and its norm, encoder rows of 4, decoder rows of 6, the last deconvolution.
     layers = 2 + 4 * 4 + 4 * 6 + 1
