@@ -25,8 +25,9 @@ from data.dataset import Dataset, read_dataset
 from data.drawing import overlay, uri
 from data.labels import VOID
 from data.pictures import read_bytes, read_pair
-from export.report import DIFFERENT, SIDE, percent
+from export.report import DIFFERENT, SIDE
 from export.score import keras_function
+from export.wording import percent
 from segnet.metrics import to_mask
 from segnet.plan import Plan
 
