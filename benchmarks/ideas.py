@@ -239,10 +239,11 @@ def table(found: dict[str, list[Score]]) -> str:
         for name, scores in found.items()
     }
     for name, (mean, first, trained) in means.items():
-        lead = f"{100 * (mean - means[AS_IT_IS][0]):+.2f}" if AS_IT_IS in means else ""
+        compared = AS_IT_IS in means and name != AS_IT_IS
+        lead = f"{100 * (mean - means[AS_IT_IS][0]):+.2f}" if compared else ""
         each = ", ".join(f"{score.miou:.4f}" for score in found[name])
         lines.append(
-            f"| {IDEAS[name].says} | {each} | {mean:.4f} | {'' if name == AS_IT_IS else lead} "
+            f"| {IDEAS[name].says} | {each} | {mean:.4f} | {lead} "
             f"| {100 * first:.1f} | {100 * trained:.1f} |"
         )
     return "\n".join(lines)
