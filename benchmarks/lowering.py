@@ -52,10 +52,16 @@ def convert_all(preset: str, size: tuple[int, int], classes: int) -> dict[str, b
 
 
 def randomise_norms(model, rng) -> None:
-    """Norms that do something: with zero offsets the converter leaves biases out."""
+    """Norms that do something: with zero offsets the converter leaves biases out.
+
+    Offsets are above zero, so that no layer is dead: XNNPACK takes no int8 file of one.
+    """
     for layer in model.layers:
         if type(layer).__name__ == "BatchNormalization":
-            layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+            gamma, beta, mean, variance = (
+                rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()
+            )
+            layer.set_weights([gamma, beta, 0 * mean, variance])
 
 
 if __name__ == "__main__":

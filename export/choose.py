@@ -1,7 +1,5 @@
 """Which lowering: the candidates that the targets take, timed here, the fastest kept."""
 
-import numpy as np
-
 import cli
 from cli import Refusal
 from export.convert import to_tflite
@@ -11,7 +9,7 @@ from export.recipes import BY_NAME
 from export.runtime import Runtime, latency_ms
 from export.targets import audit
 
-# Any weights take the same time, and so any calibration does; the recipe stands for its kernels.
+# Any weights take the same time; the recipe stands for its kernels.
 STANDS_FOR = {"float": "float32", "dynamic": "dynamic8", "int8": "int8"}
 
 SAME = 1.03  # times the fastest counts as fast as it: noise decides nothing
@@ -43,10 +41,10 @@ def compare(trained, kernels, targets, candidates, costs) -> Lowering | None:
     for candidate in candidates:
         try:
             content = draft(trained, kernels, candidate)
+            runtime = Runtime(content)
         except Refusal as error:
             costs[candidate.name] = str(error)
             continue
-        runtime = Runtime(content)
         faults = {name: audit(content, name) for name in targets}
         if "xnnpack" in faults:
             faults["xnnpack"] = run_faults(content, runtime.anatomy())
@@ -63,8 +61,7 @@ def compare(trained, kernels, targets, candidates, costs) -> Lowering | None:
 
 
 def draft(trained, kernels: str, candidate: Lowering) -> bytes:
-    """A file of this lowering whose time is right; an int8 one's ranges are of noise."""
+    """A file of this lowering whose time is right; an int8 one's ranges are of two pictures."""
     recipe, size = BY_NAME[STANDS_FOR[kernels]], trained.plan.size
     graph = deploy(trained.model, trained.rows, size, len(trained.dataset.classes), candidate)
-    noise = np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype(np.float32)
-    return to_tflite(graph, recipe, noise if recipe.calibrated else None)
+    return to_tflite(graph, recipe, trained.calibration[:2] if recipe.calibrated else None)

@@ -30,6 +30,9 @@ LIMITS = (
     Limit("target_faults", 0, None, "operators that a target does not run (`targets` names them)"),
     Limit("open_shapes", 0, None, "tensors whose shape the file leaves open"),
     Limit("custom_operators", 0, None, "operators that no runtime has by itself, Flex among them"),
+    Limit("dead_layers", 0, None,
+          "layers that gave next to nothing on the calibration pictures: XNNPACK cannot load them",
+          ("int8",)),
     Limit("metadata_faults", 0, None, "where the file's metadata and the contract differ"),
     Limit("contract_agreement", None, 1.0,
           "share of the golden photo's pixels to which a reader of the contract gives the class "

@@ -12,7 +12,7 @@ from export.gate import FP16_LARGEST
 from export.recipes import Recipe
 from export.runtime import Runtime, latency_ms, machine
 from export.score import keras_function, predictions
-from export.targets import TARGETS, audit
+from export.targets import TARGETS, audit, dead_layers
 from segnet.metrics import confusion, scores, to_mask
 
 LOOKED_AT = 8  # pictures whose activations are compared layer by layer
@@ -81,6 +81,7 @@ def structure(content: bytes, keep_float) -> dict:
         "keep_float": list(keep_float),
         "open_shapes": anatomy.open_shapes(content),
         "custom_operators": anatomy.custom_operators(content),
+        "dead_layers": dead_layers(content),
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal, quiet
+from export.targets import audit
 
 DELEGATE = "DELEGATE"
 WARM_UP = 3  # rounds that are not counted
@@ -30,7 +31,7 @@ class Runtime:
                 self.interpreter = Interpreter(model_content=content, num_threads=threads)
                 self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise Refusal(f"the model cannot be loaded: {error}") from error
+            raise Refusal(f"the model cannot be loaded: {error}{untaken(content)}") from error
         self.input = self.interpreter.get_input_details()[0]
         self.output = self.interpreter.get_output_details()[0]
 
@@ -77,6 +78,15 @@ class Runtime:
             "partitions": len(taken),
             "outside": dict(outside),
         }
+
+
+def untaken(content: bytes) -> str:
+    """What XNNPACK's table says of a file that it failed on; the runtime names no layer."""
+    try:
+        lines = audit(content, "xnnpack")
+    except Refusal:  # no .tflite
+        return ""
+    return "".join(f"; {line}" for line in lines[:3])
 
 
 def execution_plan(interpreter, details: list) -> list[int]:

@@ -144,6 +144,26 @@ def products(least: float, below: float) -> Rule:
     return rule
 
 
+def rescaling(operator):
+    """XNNPACK creates no operator whose integer sums shrink to the output's levels by more.
+
+    Its create functions say so (XNNPACK's src/operators), not the delegate: the whole file fails.
+    """
+    if len(ours := int8(operator)) == 2:
+        found = max(ours[0].scales) * max(ours[1].scales) / operator.outputs[0].scales[0]
+        if found >= 256:
+            return (
+                f"its sums are rescaled by {found:.3g}, only by less than 256: on the calibration "
+                "pictures it gave next to nothing"
+            )
+
+
+def dead_layers(content: bytes) -> list[str]:
+    """Layers whose output's scale is so small that XNNPACK fails on the file. Raises Refusal."""
+    weighted = {row.operator for row in XNNPACK if rescaling in row.rules}
+    return [o.layer for o in operators(content) if o.name in weighted and rescaling(o)]
+
+
 def int8(operator):
     """The int8 inputs of an operator whose output is int8 as well."""
     ours = operator.inputs if operator.outputs[0].dtype == "int8" else ()
@@ -249,11 +269,13 @@ ANY = "float32 float16 int8 uint8"
 # uint8 hangs on a flag of the build, so that it is left out but for the conversion at the border.
 XNNPACK = (
     #   operator         version types source                       rules
-    Row("CONV_2D",           None, Q, "VisitConv2DNode",           (bias, WEIGHTS, RELUS)),
+    Row("CONV_2D",           None, Q, "VisitConv2DNode",
+                                                   (bias, WEIGHTS, RELUS, rescaling)),
     Row("DEPTHWISE_CONV_2D", None, Q, "VisitDepthwiseConv2DNode",
-                                                   (bias, WEIGHTS, filter_as_input, RELUS)),
-    Row("TRANSPOSE_CONV",    None, Q, "VisitTransposeConvNode",    (constant(0, 1, 3), RELUS)),
-    Row("FULLY_CONNECTED",   None, Q, "VisitFullyConnectedNode",   (WEIGHTS, RELUS)),
+                                               (bias, WEIGHTS, filter_as_input, RELUS, rescaling)),
+    Row("TRANSPOSE_CONV",    None, Q, "VisitTransposeConvNode",
+                                                   (constant(0, 1, 3), RELUS, rescaling)),
+    Row("FULLY_CONNECTED",   None, Q, "VisitFullyConnectedNode",   (WEIGHTS, RELUS, rescaling)),
     Row("DEPTH_TO_SPACE",    None, Q, "VisitDepthToSpaceNode"),
     Row("SPACE_TO_DEPTH",    None, Q, "VisitSpaceToDepthNode"),
     # README.md says 4; the code takes 5.

@@ -40,8 +40,8 @@ def run(finished, tmp_path_factory):
 SOUND = {
     "recipe": "float32", "agreement": 1.0, "agreement_floor": 0.999, "miou_drop": 0.0,
     "max_drop": 0.01, "max_abs_error": 1e-6, "target_faults": [], "open_shapes": [],
-    "custom_operators": [], "metadata_faults": [], "contract_agreement": 1.0, "clipped": 0.0,
-    "float_operators": [], "calibration_distance": 0.0, "largest_activation": 100.0,
+    "custom_operators": [], "dead_layers": [], "metadata_faults": [], "contract_agreement": 1.0,
+    "clipped": 0.0, "float_operators": [], "calibration_distance": 0.0, "largest_activation": 100.0,
 }  # fmt: skip
 
 
@@ -56,6 +56,7 @@ SOUND = {
         ("int8", "target_faults", ["RELU (conv1): not taken"]),
         ("int8", "open_shapes", ["image"]),
         ("int8", "custom_operators", ["FlexLgamma"]),
+        ("int8", "dead_layers", ["conv1"]),
         ("int8", "metadata_faults", ["metadata says mean 0"]),
         ("int8", "contract_agreement", 0.9989),
         ("int8-full", "float_operators", ["ADD (conv1)"]),

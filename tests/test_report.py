@@ -44,6 +44,7 @@ REPORT = {
     "float_operators": [],
     "open_shapes": [],
     "custom_operators": [],
+    "dead_layers": [],
     "targets": {
         "xnnpack": {"how": "run here and list", "asked": True, "refused": []},
         "coreml": {

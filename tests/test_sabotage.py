@@ -227,6 +227,12 @@ def test_shifted_classes(run, monkeypatch):
     refused(run, "agreement")
 
 
+def test_layer_that_is_dead(run, monkeypatch):
+    """A bias far below zero leaves the ReLU behind it nothing, on every picture."""
+    change_graph(monkeypatch, lambda g: weights(g, "conv4_dw", lambda k, b: [k, b - 1e6]))
+    assert refused(run, "dead_layers", "int8")["dead_layers"] == ["conv4_dw"]
+
+
 def test_operator_outside_the_delegate(run, monkeypatch):
     import tensorflow as tf
 

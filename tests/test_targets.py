@@ -16,6 +16,7 @@ from test_anatomy import SHAPE, converted, packed
 from cli import Refusal
 from export import targets
 from export.anatomy import Operator, Tensor
+from export.runtime import Runtime
 
 # The operators of our graphs and their neighbours.
 ALPHABET = set(
@@ -290,6 +291,41 @@ def operator(name, *dtypes, version=1, scales=(), **options):
 )  # fmt: skip
 def test_one_rule(target, made, why):
     assert targets.refused(made, targets.TARGETS[target]) == why
+
+
+@pytest.mark.parametrize(("widest", "taken"), [(51.1, True), (51.2, False)])
+def test_sums_are_rescaled_by_less_than_256(widest, taken):
+    """The widest of two output channels counts: 5.0 * 51.2 / 1.0 is 256."""
+    made = operator("CONV_2D", "int8", "int8", "int8", scales=(5.0, 1.0, 1.0))
+    picture, weights = made.inputs
+    made = made._replace(inputs=(picture, weights._replace(scales=(0.5, widest))))
+    assert targets.rescaling(made) == (
+        None if taken else
+        "its sums are rescaled by 256, only by less than 256: on the calibration pictures it gave "
+        "next to nothing"
+    )  # fmt: skip
+
+
+def test_xnnpack_cannot_load_a_dead_layer():
+    """Its bias of -1000 leaves ReLU nothing; the runtime says no more than that it failed."""
+    layer, _, _ = steps()
+
+    def below(h, bias):
+        bias = keras.initializers.Constant(bias)
+        return layer.Conv2D(3, 1, activation="relu", bias_initializer=bias, name="below")(h)
+
+    import keras
+
+    picture = keras.Input(SHAPE[1:], batch_size=1)
+    for bias, dead in ((1.0, []), (-1000.0, ["below"])):
+        logits = layer.Conv2D(2, 1, bias_initializer="ones", name="logits")(below(picture, bias))
+        content = converted(keras.Model(picture, logits), "int8")
+        assert targets.dead_layers(content) == dead
+        if dead:
+            with pytest.raises(Refusal, match=r"cannot be loaded: .*; CONV_2D \(below\): its sums"):
+                Runtime(content)
+        else:
+            Runtime(content)
 
 
 def test_core_ml_broadcasts_channels_or_images():
