@@ -159,7 +159,8 @@ class Exporter:
 
         from data.batches import training_batches
         from data.pictures import count_pixels
-        from segnet.compress import KINDS, FinePlan, finetune
+        from segnet.compress import KINDS, FinePlan
+        from segnet.finetune import finetune
         from segnet.losses import class_weights
 
         trained, plan, dataset = self.trained, self.trained.plan, self.trained.dataset

@@ -22,12 +22,11 @@ from segnet.compress import (
     KINDS,
     LEVEL,
     FinePlan,
-    finetune,
-    fingerprint,
     heavy,
     joined,
     rebuilt,
 )
+from segnet.finetune import finetune, fingerprint
 
 ROOT = Path(__file__).parent.parent
 EPOCHS, STEPS, SIZE = 3, 8, (64, 64)
@@ -270,7 +269,7 @@ def kill_at(command, environment, step):
 
 
 def test_another_plan_and_other_weights(tuned, tmp_path):
-    from segnet.compress import claim
+    from segnet.finetune import claim
 
     plan = FinePlan(steps=5, epochs=2, learning_rate=1e-3)
     said = []
@@ -317,7 +316,7 @@ def test_loss_that_is_no_number(tmp_path):
 
 def test_class_weights_reach_the_loss(tmp_path):
     """A class that counts nothing teaches nothing: all of class 0, the cross entropy is 0."""
-    from segnet.compress import compile_model
+    from segnet.finetune import compile_model
 
     found, masks = next(batches(0))
     losses = []

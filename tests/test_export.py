@@ -24,7 +24,7 @@ from export.deploy import lowering
 from export.make import Choices, export_run
 from export.metadata import read_metadata
 from export.runtime import Runtime
-from segnet import compress
+from segnet import compress, finetune
 
 ROOT = Path(__file__).parent.parent
 FIXED = Choices(lower="signs+depth_to_space")  # spares a test the comparison of lowerings
@@ -309,7 +309,7 @@ def test_gpu_that_is_there_is_asked(answer, line, run, monkeypatch):
 
 def test_what_may_be_chosen_of_fine_tuning(run, monkeypatch):
     found = []
-    monkeypatch.setattr(compress, "finetune", lambda *words: found.append(words[2]))
+    monkeypatch.setattr(finetune, "finetune", lambda *words: found.append(words[2]))
     exporter = make.Exporter(make.load(run), Choices(sparsity=0.5, epochs=3))
     for kind in ("sparse", "qat"):
         exporter.tuned(kind, exporter.trained.graph(lowering(FIXED.lower)), lowering(FIXED.lower))
