@@ -100,11 +100,16 @@ def skip_without(client: Client) -> None:
         pytest.skip(f"make {client.made_by} did not succeed: run it to see why")
 
 
-def differences(found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
-    """(largest difference, as a part of the largest logit; share of pixels of equal class)."""
-    equal = float((found.argmax(-1) == wanted.argmax(-1)).mean())
+def difference(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest, as a part of the largest logit."""
     found, wanted = np.float64(found), np.float64(wanted)
-    return float(np.abs(found - wanted).max() / np.abs(wanted).max()), equal
+    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+
+
+def clear(logits: np.ndarray, limit: float) -> np.ndarray:
+    """(1, H, W) bool: where a difference of `limit` cannot change the class."""
+    second, first = np.moveaxis(np.sort(np.float64(logits), -1)[..., -2:], -1, 0)
+    return first - second >= 2 * limit * np.abs(np.float64(logits)).max()
 
 
 @pytest.fixture(
@@ -167,17 +172,24 @@ def test_client_gives_what_the_interpreter_gives(asked, name, table, tmp_path):
         return
     limit, floor = LIMITS[arithmetic(contract), client.gpu]
     if client.mask:
-        found = np.fromfile(tmp_path / "output.bin", np.uint8).reshape(wanted.shape[1:3])
-        largest, equal = 0.0, float((found == wanted[0].argmax(-1)).mean())
+        found = np.fromfile(tmp_path / "output.bin", np.uint8).reshape(wanted.shape[:3])
+        largest = 0.0
         assert said["labels"] == contract["labels"]
     else:
-        largest, equal = differences(tensor(tmp_path / "output.bin", contract), wanted)
+        logits = tensor(tmp_path / "output.bin", contract)
+        largest, found = difference(logits, wanted), logits.argmax(-1)
+    same = found == wanted.argmax(-1)
     shown = "" if client.mask else f"{largest:.1e}" if largest else "bit-equal"
-    table.append(f"| {file} | {equal:.3%} | {shown} | {'whole' if said.get('whole') else ''} |")
+    table.append(
+        f"| {file} | {same.mean():.3%} | {shown} | {'whole' if said.get('whole') else ''} |"
+    )
     assert len(np.unique(wanted.argmax(-1))) > 1
     if client.gpu and "gpu" not in contract["targets"]:
         return  # told in the table, promised to nobody: WebGPU takes sparse16 and gets it wrong
-    assert largest <= limit and equal >= floor
+    # A tie may fall either way; where pixels may differ at all, ties are among them.
+    judged = clear(wanted, limit) if floor == 1 else np.full(same.shape, True)
+    assert judged.mean() > 0.9
+    assert largest <= limit and same[judged].mean() >= floor
     if name == "gpu":
         assert said["whole"]
 
@@ -214,8 +226,10 @@ def test_export_runs_the_gpu_where_there_is_one(finished, tmp_path):
     assert how == {"xnnpack": "run here", "gpu": "run here", "coreml": listed, "npu": listed}
 
 
-def test_differences_by_hand():
-    wanted = np.array([[[[1.0, -4.0], [0.5, 2.0]]]])  # two pixels: classes 0 and 1
-    assert differences(wanted, wanted) == (0.0, 1.0)
-    found = np.array([[[[1.0, -4.0], [2.5, 2.0]]]])  # the second is 2 of 4 off, and now class 0
-    assert differences(found, wanted) == (0.5, 0.5)
+def test_difference_and_ties_by_hand():
+    wanted = np.array([[[[1.0, -4.0], [0.5, 2.0]]]])  # two pixels: 5 and 1.5 ahead, of 4
+    assert difference(wanted, wanted) == 0.0
+    assert difference(wanted + [[[[0.0, 0.0], [2.0, 0.0]]]], wanted) == 0.5
+    assert clear(wanted, 0.0).tolist() == [[[True, True]]]
+    assert clear(wanted, 0.1875).tolist() == [[[True, True]]]  # each may move by 0.75
+    assert clear(wanted, 0.19).tolist() == [[[True, False]]]
