@@ -1,4 +1,4 @@
-"""Each target takes or refuses tiny nets by its published rule; the rules are in targets.py.
+"""Each target takes or refuses tiny nets by its published rule, as targets.py and rules.py say.
 
 The lines expected here were written from the sources, not from what the audit says. XNNPACK is
 asked itself as well.
@@ -14,7 +14,7 @@ import pytest
 from test_anatomy import SHAPE, converted, packed
 
 from cli import Refusal
-from export import targets
+from export import rules, targets
 from export.anatomy import Operator, Tensor
 from export.runtime import Runtime
 
@@ -299,7 +299,7 @@ def test_sums_are_rescaled_by_less_than_256(widest, taken):
     made = operator("CONV_2D", "int8", "int8", "int8", scales=(5.0, 1.0, 1.0))
     picture, weights = made.inputs
     made = made._replace(inputs=(picture, weights._replace(scales=(0.5, widest))))
-    assert targets.rescaling(made) == (
+    assert rules.rescaling(made) == (
         None if taken else
         "its sums are rescaled by 256, only by less than 256: on the calibration pictures it gave "
         "next to nothing"
