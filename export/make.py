@@ -258,7 +258,9 @@ def kit_weights(out: Path) -> str | None:
 
 
 def advice(report: dict) -> str:
-    """Which classes and layers lost it, and what to try; nothing for a file that did not run."""
+    """What to try, and what lost most; of a file that was not run, only where layers are dead."""
+    if dead := report.get("dead_layers"):
+        return f"Layers: {', '.join(dead)}. Try --recipe float16, or train the run for longer. "
     if "iou_keras" not in report:
         return ""
     lost = {

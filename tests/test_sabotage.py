@@ -230,7 +230,9 @@ def test_shifted_classes(run, monkeypatch):
 def test_layer_that_is_dead(run, monkeypatch):
     """A bias far below zero leaves the ReLU behind it nothing, on every picture."""
     change_graph(monkeypatch, lambda g: weights(g, "conv4_dw", lambda k, b: [k, b - 1e6]))
-    assert refused(run, "dead_layers", "int8")["dead_layers"] == ["conv4_dw"]
+    numbers = refused(run, "dead_layers", "int8")
+    assert numbers["dead_layers"] == ["conv4_dw"]
+    assert make.advice(numbers).startswith("Layers: conv4_dw. Try --recipe float16, or train")
 
 
 def test_operator_outside_the_delegate(run, monkeypatch):
