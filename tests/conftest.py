@@ -1,6 +1,7 @@
 """A dataset and a run that many tests look at, made once."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from hypothesis import settings
 from data.shapes import write_shapes
 
 ROOT = Path(__file__).parent.parent
+# In the background a shell has it ignored, and so would the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("busy", deadline=None)  # what an example takes depends on the machine
 settings.load_profile("busy")
 PLAN = "--preset tiny --size 64 64 --epochs 1 --batch 8 --encoder-weights none".split()
