@@ -113,13 +113,23 @@ def dilated_layer() -> type:
     import tf_keras
 
     class Dilated(tf_keras.layers.Conv2D):
-        """With TensorFlow's own operator: Keras computes all phases, here one is needed.
+        """Tap by tap: Keras computes all phases of the dilation, here one is needed.
 
-        With 512 channels of dilation 4 measured 10 to 48 times faster.
+        TensorFlow's own operator has no gradient on CPUs for which it leaves oneDNN off.
         """
 
         def convolution_op(self, inputs, kernel):
-            return tf.nn.conv2d(inputs, kernel, 1, "VALID", dilations=self.dilation_rate)
+            (down, right), (rows, columns) = self.dilation_rate, kernel.shape[:2]
+            height, width = (
+                inputs.shape[1] - down * (rows - 1),
+                inputs.shape[2] - right * (columns - 1),
+            )
+            taps = [
+                inputs[:, i * down : i * down + height, j * right : j * right + width]
+                for i in range(rows)
+                for j in range(columns)
+            ]
+            return tf.tensordot(tf.concat(taps, -1), tf.reshape(kernel, (-1, kernel.shape[-1])), 1)
 
     return Dilated
 
