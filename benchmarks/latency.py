@@ -190,7 +190,7 @@ def measure(contents: dict[tuple, bytes], rounds: int) -> tuple[list[Row], list[
     fastest = {}
     for key in sorted(times, key=times.get):
         fastest.setdefault(key[:2], key)
-    kept = [key for key in times if fastest[key[:2]] == key]
+    kept = [fastest[key] for key in dict.fromkeys(key[:2] for key in times)]
     rows = [
         Row(*key[:2], times[key], macs(contents[key]) / 1e9, len(contents[key]),
             runtimes[key].anatomy()["partitions"])

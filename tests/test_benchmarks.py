@@ -48,6 +48,13 @@ def layers():
     return to_tflite(keras.Model(x, y))
 
 
+@pytest.fixture(scope="module")
+def dear():
+    """A file that takes far longer than `layers`."""
+    layer = keras.layers.Conv2D(256, 7)
+    return to_tflite(keras.Sequential([keras.Input((128, 128, 8), batch_size=1), layer]))
+
+
 # Counting
 
 
@@ -78,11 +85,8 @@ def test_macs_of_published_files():
 # Latency
 
 
-def test_rows_of_the_fastest_form(layers):
+def test_rows_of_the_fastest_form(layers, dear):
     """Of two forms of one net the dearer is left out; what a row says is of the one that stays."""
-    dear = to_tflite(
-        keras.Sequential([keras.Input((128, 128, 8), batch_size=1), keras.layers.Conv2D(256, 7)])
-    )
     contents = {("net", "float32", "dear"): dear, ("net", "float32", "cheap"): layers}
     (row,), (held,) = latency.measure(contents, 3)
     assert (row.name, row.recipe, row.size_bytes) == ("net", "float32", len(layers))
@@ -93,6 +97,16 @@ def test_rows_of_the_fastest_form(layers):
     if held is not None:
         # 122x122x256 floats come out of the dear one, of the cheap one a few thousand.
         assert held < 122 * 122 * 256 * 4 < latency.peak_memory(dear)
+
+
+def test_rows_stay_in_the_order_asked(layers, dear):
+    """Whichever form of either recipe is the fastest one."""
+    contents = {
+        ("net", "float32", "one"): dear, ("net", "int8", "one"): layers,
+        ("net", "float32", "other"): layers, ("net", "int8", "other"): dear,
+    }  # fmt: skip
+    rows, _ = latency.measure(contents, 3)
+    assert [(row.name, row.recipe) for row in rows] == [("net", "float32"), ("net", "int8")]
 
 
 def test_latency_table():
