@@ -9,12 +9,13 @@ BIN := .venv/bin
 	$(BIN)/pip install -q -r requirements.txt
 	touch $@
 
-# A file a process, as many as there are cores; the slow ones want the machine to themselves.
+# A process a core; some slow ones judge times and want the machine to themselves.
 test: .venv/done lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: .venv/done
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow and not alone"
+	$(BIN)/python -m pytest -m alone
 
 lint: .venv/done
 	$(BIN)/ruff check .

@@ -580,9 +580,9 @@ def test_a_hundred_thousand_hashes_in_seconds():
     for number in range(500):
         flips = np.bitwise_or.reduce(np.uint64(1) << rng.choice(64, 4, False).astype(np.uint64))
         hashes[2 * number + 1] = hashes[2 * number] ^ flips
-    start = time.perf_counter()
+    start = time.process_time()
     pairs = {tuple(sorted(p)) for a, b in candidates(hashes) for p in zip(a, b, strict=True)}
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert {(2 * number, 2 * number + 1) for number in range(500)} <= pairs
     assert len(pairs) < 600
 
@@ -598,9 +598,9 @@ def test_a_crowd_of_one_picture_takes_seconds():
         )
         for number in range(20_000)
     ]  # fmt: skip
-    start = time.perf_counter()
+    start = time.process_time()
     alike = find_alike(frames)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert alike.same == [] and [len(group) for group in alike.near] == [20_000]
 
 

@@ -37,6 +37,20 @@ def run(finished, tmp_path_factory):
     return shutil.copytree(finished / "run", tmp_path_factory.mktemp("export") / "run")
 
 
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    """The same run with a float32 kit. To be looked at, not written to."""
+    copy = shutil.copytree(run, tmp_path_factory.mktemp("exported") / "run")
+    export_run(copy, choices=FIXED)
+    return copy
+
+
+@pytest.fixture
+def earlier(exported, tmp_path):
+    """A copy of it, to be written to."""
+    return shutil.copytree(exported, tmp_path / "run")
+
+
 SOUND = {
     "recipe": "float32", "agreement": 1.0, "agreement_floor": 0.999, "miou_drop": 0.0,
     "max_drop": 0.01, "max_abs_error": 1e-6, "target_faults": [], "open_shapes": [],
@@ -169,9 +183,8 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_full_disk_keeps_the_earlier_kit(run, monkeypatch):
-    export_run(run, choices=FIXED)
-    out = run / "export" / "float32"
+def test_full_disk_keeps_the_earlier_kit(earlier, monkeypatch):
+    out = earlier / "export" / "float32"
     before = contents(out)
 
     def full(*_):
@@ -179,31 +192,19 @@ def test_full_disk_keeps_the_earlier_kit(run, monkeypatch):
 
     monkeypatch.setattr(kit, "write_picture", full)
     with pytest.raises(Refusal, match=r"cannot write .*float32: No space left .* Free some space"):
-        export_run(run, choices=FIXED)
+        export_run(earlier, choices=FIXED)
     assert contents(out) == before
     assert not list(out.parent.glob(".*"))
 
 
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize(
-    ("how", "name"),
-    [
-        (signal.SIGKILL, "model.tflite"),
-        pytest.param(signal.SIGKILL, None, marks=SLOW),
-        pytest.param(signal.SIGKILL, "contract.json", marks=SLOW),
-        pytest.param(signal.SIGINT, None, marks=SLOW),
-        pytest.param(signal.SIGINT, "model.tflite", marks=SLOW),
-        pytest.param(signal.SIGINT, "contract.json", marks=SLOW),
-    ],
-)
-def test_stopped_export_leaves_the_earlier_kit(run, name, how):
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("name", [None, "model.tflite", "contract.json"])
+def test_stopped_export_leaves_the_earlier_kit(earlier, name, how):
     """Stopped as soon as the new kit's folder, or that file in it, is there; then done again."""
-    export_run(run, choices=FIXED)
-    out = run / "export" / "float32"
+    out = earlier / "export" / "float32"
     before = contents(out)
-    words = [sys.executable, "-m", "export", str(run), "--lower", FIXED.lower]
+    words = [sys.executable, "-m", "export", str(earlier), "--lower", FIXED.lower]
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     while process.poll() is None:
         if any((part / (name or ".")).exists() for part in out.parent.glob(".part-*.float32")):
@@ -214,22 +215,18 @@ def test_stopped_export_leaves_the_earlier_kit(run, name, how):
     assert process.returncode == (130 if how == signal.SIGINT else -how), said
     assert "Traceback" not in said
     assert contents(out) == before
-    export_run(run, choices=FIXED)
+    export_run(earlier, choices=FIXED)
     assert contents(out).keys() == before.keys()
     assert not list(out.parent.glob(".part-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("end", "left"),
-    [
-        ("raise KeyboardInterrupt", True),
-        pytest.param("os._exit(9)", False, marks=SLOW),
-    ],
+    ("end", "left"), [("raise KeyboardInterrupt", True), ("os._exit(9)", False)]
 )
-def test_stopped_between_the_two_renames(run, end, left):
+def test_stopped_between_the_two_renames(earlier, end, left):
     """Ctrl-C brings the earlier kit back; a kill leaves none, and no half one."""
-    export_run(run, choices=FIXED)
-    out = run / "export" / "float32"
+    out = earlier / "export" / "float32"
     before = contents(out)
     program = f"""
 import os, sys
@@ -244,11 +241,11 @@ def stopped(source, target):
 
 os.replace = stopped
 export_run(Path(sys.argv[1]), choices=Choices(lower=sys.argv[2]))"""
-    words = [sys.executable, "-c", program, str(run), FIXED.lower]
+    words = [sys.executable, "-c", program, str(earlier), FIXED.lower]
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert end.returncode in (9, 130, -signal.SIGINT), end.stderr
     assert (contents(out) if out.exists() else None) == (before if left else None)
-    export_run(run, choices=FIXED)
+    export_run(earlier, choices=FIXED)
     assert contents(out).keys() == before.keys()
     assert not list(out.parent.glob(".part-*"))
 
@@ -271,11 +268,10 @@ def test_refusals(run, tmp_path):
     assert end.returncode == 2 and end.stderr.startswith("error: ") and end.stdout == ""
 
 
-def test_score_of_run_and_file_agree(run, finished):
-    export_run(run, choices=FIXED)
+def test_score_of_run_and_file_agree(exported, finished):
     data = str(finished / "shapes")
     found = []
-    for model in (run, run / "export" / "float32" / "model.tflite"):
+    for model in (exported, exported / "export" / "float32" / "model.tflite"):
         words = [sys.executable, "-m", "export", "score", str(model), "--data", data, "--json"]
         end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
         found.append(json.loads(end.stdout))
@@ -291,14 +287,13 @@ def test_score_of_run_and_file_agree(run, finished):
         (lambda wanted: (wanted.tobytes(), []), None),
     ],
 )
-def test_gpu_that_is_there_is_asked(answer, line, run, monkeypatch):
+def test_gpu_that_is_there_is_asked(answer, line, exported, monkeypatch):
     """A stand-in for the accelerator; the real one is asked in test_clients."""
-    export_run(run, choices=FIXED)
-    runtime = Runtime(run / "export/float32/model.tflite")
+    content = (exported / "export/float32/model.tflite").read_bytes()
+    runtime = Runtime(content)
     picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
     monkeypatch.setattr(gpu, "available", lambda: True)
     monkeypatch.setattr(gpu, "run", lambda content, inputs: answer(runtime.run(inputs)))
-    content = (run / "export/float32/model.tflite").read_bytes()
     found = prove.whole(content, ("xnnpack", "gpu"), picture)
     assert found["target_faults"] == ([line] if line else [])
     assert found["targets"]["gpu"]["how"] == "run here and published list"

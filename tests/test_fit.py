@@ -318,6 +318,7 @@ STRANGE = {
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_unseen_configurations():
     """Of 10, predicted by a table fitted to the probes and timed interleaved, the median
     error is within 15 %, the worst within 30 %; in float32 and in int8."""

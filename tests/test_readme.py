@@ -56,6 +56,7 @@ def test_python_makes_the_same_mask_from_a_run_and_from_a_file(finished, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_make_demo(tmp_path):
     """In a fresh copy with this environment: under six minutes, mIoU above 0.85, a picture."""
     if not (ROOT / ".venv/done").exists():

@@ -221,7 +221,13 @@ def test_unwritable_run_folder(finished, tmp_path):
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-@pytest.mark.parametrize("kilobytes", [100, 600], ids=["weights", "checkpoint"])
+@pytest.mark.parametrize(
+    "kilobytes",
+    [
+        pytest.param(100, id="weights"),
+        pytest.param(600, id="checkpoint", marks=pytest.mark.slow),
+    ],
+)
 def test_full_disk(finished, tmp_path, kilobytes):
     """No file may grow beyond so much: a write fails in the middle, as on a full disk."""
     limit = kilobytes * 1000

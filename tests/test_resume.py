@@ -68,6 +68,7 @@ def continued_is_bit_equal(folder, stops):
     return words
 
 
+@pytest.mark.slow
 def test_killed_once(tmp_path):
     """And a finished run says so; another number of epochs is a new run from its weights."""
     middle = STEPS // EPOCHS + STEPS // EPOCHS // 2  # of the second epoch

@@ -112,6 +112,7 @@ def test_memory_that_waits_is_bounded():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_200_000_pairs(tmp_path):
     """The second start takes 20 s of the cores at most; memory is under 2.5 GB and flat."""
     write_links(tmp_path / "many", 200_000)
