@@ -171,6 +171,7 @@ def test_all_masks_wrong_in_one_way(sound, tmp_path, kind):
         assert (made == right).mean() >= (0.98 if kind == "soft" else 1), path
 
 
+@pytest.mark.slow
 def test_a_dataset_without_val_and_names_can_be_trained(sound, tmp_path):
     """images/ and masks/ of 0 and 255 alone: names are guessed, splits made."""
     shutil.copytree(sound / "train/images", tmp_path / "s/images")

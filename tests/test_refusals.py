@@ -99,6 +99,7 @@ def test_broken_data(finished, tmp_path, kind):
     assert re.search(f"(?m)^(  |error: ).*{names}", end.stdout + end.stderr)
 
 
+@pytest.mark.slow
 def test_a_picture_that_breaks_in_mid_epoch(finished, tmp_path):
     """It is named, and once it is replaced the same command begins."""
     shutil.copytree(finished / "shapes", tmp_path / "shapes")
@@ -183,6 +184,7 @@ def test_missing_weights(finished, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_weights_of_another_width(finished, tmp_path):
     """A first convolution of 8 filters, as MobileNet v1 0.25 has, for course160's 32."""
     with h5py.File(tmp_path / "narrow.h5", "w") as file:
@@ -199,6 +201,7 @@ def test_weights_of_another_width(finished, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_damaged_checkpoint(finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished / "run", run)

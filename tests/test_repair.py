@@ -85,6 +85,7 @@ def test_the_layer_that_was_spoilt_is_suspected_first(finished):
     assert ("conv3_dw", "conv3_pw") in suspects(graph, errors)[:2]
 
 
+@pytest.mark.slow
 def test_repair_tries_and_the_gate_judges(finished, tmp_path, monkeypatch):
     """A layer that gains stays in float; the gate refuses the file all the same."""
     run = shutil.copytree(finished / "run", tmp_path / "run")

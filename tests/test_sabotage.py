@@ -33,8 +33,9 @@ def trained_run(finished, tmp_path_factory):
 
 @pytest.fixture
 def run(trained_run, monkeypatch):
-    """The run; its files' speed is of no interest here."""
+    """The run; its files' speed and the page that compares them are of no interest here."""
     monkeypatch.setattr(prove, "speed", lambda *_: {"latency_ms": 1.0})
+    monkeypatch.setattr(make, "write_report", lambda _: None)
     return trained_run
 
 
@@ -120,14 +121,12 @@ def test_wrong_epsilon(run, monkeypatch):
     assert refused(run, "max_abs_error")["max_abs_error"] > 1e-4
 
 
-@pytest.mark.slow
 def test_bgr_in_the_graph(run, monkeypatch):
     swap = lambda graph: weights(graph, "conv1", lambda k, b: [k[:, :, ::-1], b])  # noqa: E731
     change_graph(monkeypatch, swap)
     refused(run, "agreement")
 
 
-@pytest.mark.slow
 def test_transposed_tap(run, monkeypatch):
     """The phases (0, 1) and (1, 0) of one deconvolution change places."""
 
@@ -167,7 +166,6 @@ def test_damaged_metadata(run, monkeypatch):
     assert "it does not say M001" in numbers["metadata_faults"][0]
 
 
-@pytest.mark.slow
 def test_labels_shifted_in_the_file(run, monkeypatch):
     right = make.add_metadata
     shift = lambda content, labels: right(content, labels[1:] + labels[:1])  # noqa: E731
@@ -219,7 +217,6 @@ def behind(change):
     return changed
 
 
-@pytest.mark.slow
 def test_shifted_classes(run, monkeypatch):
     import tensorflow as tf
 
@@ -265,6 +262,7 @@ def test_open_shape(run, monkeypatch):
     refused(run, "open_shapes")
 
 
+@pytest.mark.slow
 def test_transpose_conv_4_on_a_gpu(run):
     """A ReLU in TRANSPOSE_CONV makes it version 4; LiteRT's GPU accelerator takes up to 3."""
     choices = Choices(targets=("xnnpack", "gpu"), lower="signs+transpose_conv")
