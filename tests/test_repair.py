@@ -6,6 +6,7 @@ import shutil
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import pytest
 
 from export import make
 from export.convert import to_tflite
