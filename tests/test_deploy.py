@@ -10,9 +10,10 @@ from conftest import spread_norms
 
 from cli import Refusal
 from export import equalise
-from export.anatomy import operators
-from export.convert import to_tflite
+from export.anatomy import operators, parse
+from export.convert import silence, to_tflite
 from export.deploy import CRELU, DECONV, Lowering, Words, deploy
+from export.pack import pack
 from export.prove import run_faults
 from export.recipes import BY_NAME
 from export.runtime import Runtime, to_bytes
@@ -60,6 +61,20 @@ def test_same_function(name, lowering):
     wanted = np.asarray(model(picture, training=False))
     found = np.asarray(deploy(model, preset, size, 3, lowering)(picture))
     assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
+
+
+def test_constants_convert_as_variables_do():
+    """Against TensorFlow's own way from a Keras model: the same operators, the same bits."""
+    import tensorflow as tf
+
+    model, preset, size, picture = trained("tiny")
+    graph = deploy(model, preset, size, 3, LOWERINGS[0])
+    with silence():
+        theirs = pack(parse(tf.lite.TFLiteConverter.from_keras_model(graph).convert()))
+    mine = to_tflite(graph)
+    steps = [[(step.name, step.layer) for step in operators(file)] for file in (mine, theirs)]
+    assert steps[0] == steps[1] and len(steps[0]) > 20
+    assert np.array_equal(Runtime(mine)(picture), Runtime(theirs)(picture))
 
 
 @pytest.mark.parametrize(
