@@ -24,12 +24,16 @@ def train(plan, folder: Path) -> None:
     from data.dataset import read_dataset
     from segnet import backend
     from segnet.build import build, check
-    from segnet.weights import load_encoder
+    from segnet.run import has_begun
+    from segnet.weights import check_source, load_encoder
 
     dataset = read_dataset(plan.data, plan.damaged)
     network, classes = plan.rows(), len(dataset.classes)
     check(network, plan.size, classes)
     probe(dataset)
+    # What can be refused is refused before TensorFlow is there, which takes seconds.
+    if not has_begun(folder, plan, described(dataset)):
+        check_source(network, plan.encoder_weights)
     backend.seed_everything(plan.seed)
     model = build(backend.start(), network, plan.size, classes)
     loop, finished = fit(
@@ -54,8 +58,7 @@ def fit(model, dataset, plan, folder: Path, load):
 
     if not has_checkpoint(folder):
         said = load()
-    described = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
-    open_run(folder, plan, {**described, "fingerprint": dataset.fingerprint()})
+    open_run(folder, plan, described(dataset))
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
     weights = class_weights(plan.class_weights, lambda: count_pixels(dataset, "train"))
     teacher = teacher_of(plan, dataset)
@@ -76,6 +79,12 @@ def fit(model, dataset, plan, folder: Path, load):
     if not finished:
         loop.run()
     return loop, finished
+
+
+def described(dataset) -> dict:
+    """What a run's manifest keeps of its data."""
+    kept = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
+    return {**kept, "fingerprint": dataset.fingerprint()}
 
 
 def teacher_of(plan, dataset):

@@ -19,20 +19,33 @@ HDF5_OVERHEAD = 2048  # bytes an array; measured 1,870
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "grain")
 
 
-def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
-    """Makes the run folder, or checks that what has begun there is of the same plan and data.
+def has_begun(folder: Path, plan: Plan, dataset: dict) -> bool:
+    """Whether there is a run in `folder`. Raises Refusal for one of another plan or other data.
 
     Until its first epoch ends a run has nothing to lose, and another plan may take its place.
     """
     folder = Path(folder)
-    sweep(folder)
-    wanted = json.loads(json.dumps(dataclasses.asdict(plan)))
     if (folder / "plan.json").exists():
         if has_checkpoint(folder) or (folder / "best.weights.h5").exists():
-            compare(folder, wanted, dataset)
-            return
-    elif folder.is_dir() and (strange := {path.name for path in folder.iterdir()} - {MANIFEST}):
-        raise Refusal(f"{folder} holds {min(strange)} and is no run. Name a new --run")
+            compare(folder, as_json(plan), dataset)
+            return True
+    elif folder.is_dir():
+        parts = {path.name for path in folder.glob(PARTS)}
+        if strange := {path.name for path in folder.iterdir()} - {MANIFEST} - parts:
+            raise Refusal(f"{folder} holds {min(strange)} and is no run. Name a new --run")
+    return False
+
+
+def as_json(plan: Plan) -> dict:
+    return json.loads(json.dumps(dataclasses.asdict(plan)))
+
+
+def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
+    """Makes the run folder where none `has_begun`."""
+    folder = Path(folder)
+    sweep(folder)
+    if has_begun(folder, plan, dataset):
+        return
     manifest = {
         "schema": 1,
         "command": ["python", *sys.argv],
@@ -41,7 +54,7 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
         "dataset": dataset,
     }
     write_json(folder / MANIFEST, manifest)
-    write_json(folder / "plan.json", wanted)
+    write_json(folder / "plan.json", as_json(plan))
 
 
 def sweep(folder: Path) -> None:

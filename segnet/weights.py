@@ -13,8 +13,23 @@ from cli import Refusal
 from segnet.rows import Context, Conv, Preset, Sep
 
 
+def check_source(preset: Preset, source: str) -> None:
+    """Raises Refusal for what `load_encoder` will not find, before a model is built."""
+    if source == "imagenet" and preset.pretrained is None:
+        raise Refusal(
+            "no published weights fit this preset, which has an encoder of its own. "
+            "Type --encoder-weights none"
+        )
+    if source not in ("imagenet", "none") and not Path(source).exists():
+        raise Refusal(
+            f"no weights at {source}. --encoder-weights takes imagenet, none, a "
+            "keras.applications .h5 file or runs/OTHER"
+        )
+
+
 def load_encoder(model, preset: Preset, source: str) -> str:
     """Puts weights into `model`; says in a line what it did. Raises Refusal."""
+    check_source(preset, source)
     if source == "none":
         return "weights: random"
     if source == "imagenet":
@@ -22,22 +37,12 @@ def load_encoder(model, preset: Preset, source: str) -> str:
     path = Path(source)
     if path.is_dir():
         return copy_run(model, path)
-    if not path.is_file():
-        raise Refusal(
-            f"no weights at {source}. --encoder-weights takes imagenet, none, a "
-            "keras.applications .h5 file or runs/OTHER"
-        )
     return copy_encoder(model, preset, read_h5(path), source)
 
 
 def imagenet(preset: Preset) -> dict[str, list[np.ndarray]]:
     from segnet.backend import start
 
-    if preset.pretrained is None:
-        raise Refusal(
-            "no published weights fit this preset, which has an encoder of its own. "
-            "Type --encoder-weights none"
-        )
     name, width = preset.pretrained
     build, kind = getattr(start().applications, name), {}
     if name.startswith("MobileNetV3"):

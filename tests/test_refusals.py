@@ -184,6 +184,16 @@ def test_missing_weights(finished, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("more", [["--seed", "9"], ["--run", "tests"], ["--preset", "tiny"]])
+def test_refused_before_keras_is_there(finished, more):
+    """Another plan, a folder that is no run, weights that are not published."""
+    run = ["--run", "runs/of/nobody"] if more[0] == "--preset" else ["--run", finished / "run"]
+    program = "import sys, train\ntry: train.main()\nfinally: print('keras' in sys.modules)"
+    words = [sys.executable, "-c", program, "--data", finished / "shapes", *run, *more]
+    end = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, text=True)
+    assert end.stdout == "False\n" and "Refusal: " in end.stderr, end.stderr
+
+
 @pytest.mark.slow
 def test_weights_of_another_width(finished, tmp_path):
     """A first convolution of 8 filters, as MobileNet v1 0.25 has, for course160's 32."""
