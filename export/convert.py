@@ -36,7 +36,8 @@ def converter_of(tf, graph):
     """A converter of a graph whose variables are constants already.
 
     from_keras_model gives the same file; but it keeps the variables in the SavedModel that any
-    converter writes first, which takes three times as long.
+    converter writes first, which takes three times as long. The freezing function has no public
+    name in TensorFlow 2.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 

@@ -41,7 +41,7 @@ def as_json(plan: Plan) -> dict:
 
 
 def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
-    """Makes the run folder where none `has_begun`."""
+    """Makes the run folder where no run `has_begun`."""
     folder = Path(folder)
     sweep(folder)
     if has_begun(folder, plan, dataset):

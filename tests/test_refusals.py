@@ -184,14 +184,21 @@ def test_missing_weights(finished, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("more", [["--seed", "9"], ["--run", "tests"], ["--preset", "tiny"]])
-def test_refused_before_keras_is_there(finished, more):
-    """Another plan, a folder that is no run, weights that are not published."""
-    run = ["--run", "runs/of/nobody"] if more[0] == "--preset" else ["--run", finished / "run"]
+@pytest.mark.parametrize(
+    ("run", "more", "words"),
+    [
+        ("{finished}/run", "--seed 9", "is a run of another plan"),
+        ("tests", "", "is no run"),
+        ("runs/of/nobody", "--preset tiny", "no published weights fit"),
+        ("runs/of/nobody", "--encoder-weights no.h5", "no weights at no.h5"),
+    ],
+)
+def test_refused_before_keras_is_there(finished, run, more, words):
     program = "import sys, train\ntry: train.main()\nfinally: print('keras' in sys.modules)"
-    words = [sys.executable, "-c", program, "--data", finished / "shapes", *run, *more]
-    end = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, text=True)
-    assert end.stdout == "False\n" and "Refusal: " in end.stderr, end.stderr
+    asked = ["--data", str(finished / "shapes"), "--run", run.format(finished=finished)]
+    command = [sys.executable, "-c", program, *asked, *more.split()]
+    end = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert end.stdout == "False\n" and words in end.stderr, end.stderr
 
 
 @pytest.mark.slow
