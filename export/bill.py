@@ -12,7 +12,7 @@ from export.anatomy import operators, parse
 from export.pack import pack
 from export.runtime import Runtime, latency_ms
 
-ROUNDS = 15
+ROUNDS = 10
 TOP = 10
 
 

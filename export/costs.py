@@ -21,7 +21,7 @@ from segnet.rows import CLASSES, Preset, Up, mobilenet_v1, mobilenet_v2
 
 SCHEMA = 1
 RECIPES = ("float32", "int8")
-ROUNDS = 25
+ROUNDS = 30
 EVERY = 10  # operators between two cuts; with 4 the table predicts no better
 FEWEST = 40  # files, to fit a table to
 
@@ -50,17 +50,17 @@ def features(work: Work) -> np.ndarray:
 # The fit
 
 
-def fit(samples: list[tuple[list[Work], float]]) -> dict[str, dict[str, float]]:
-    """Coefficients in ms by kind of operator, those of nothing left out; samples: (works, ms)."""
+def fit(timed: list[tuple[list[Work], float]]) -> dict[str, dict[str, float]]:
+    """Coefficients in ms by kind of operator, those of nothing left out; timed: (works, ms)."""
     from scipy.optimize import nnls
 
-    kinds = sorted({work.kind for works, _ in samples for work in works})
-    sums = np.zeros((len(samples), len(kinds), len(FEATURES)))
-    for row, (works, _) in zip(sums, samples, strict=True):
+    kinds = sorted({work.kind for works, _ in timed for work in works})
+    sums = np.zeros((len(timed), len(kinds), len(FEATURES)))
+    for row, (works, _) in zip(sums, timed, strict=True):
         for work in works:
             row[kinds.index(work.kind)] += features(work)
-    times = np.array([ms for _, ms in samples])
-    found, _ = nnls(sums.reshape(len(samples), -1) / times[:, None], np.ones(len(samples)))
+    times = np.array([ms for _, ms in timed])
+    found, _ = nnls(sums.reshape(len(timed), -1) / times[:, None], np.ones(len(timed)))
     return {
         kind: {name: float(ms) for name, ms in zip(FEATURES, row, strict=True) if ms}
         for kind, row in zip(kinds, found.reshape(len(kinds), -1), strict=True)
@@ -132,7 +132,7 @@ def network(probe: Probe) -> Preset:
     return Preset(probe.encoder, tuple(rows), "probe of operators' costs", None)
 
 
-def probe_files(probe: Probe) -> Iterator[tuple[str, int, bytes]]:
+def beginnings_of(probe: Probe) -> Iterator[tuple[str, int, bytes]]:
     """(recipe, how many operators, file) of a probe's beginnings in each recipe."""
     from export.bill import beginnings
     from export.convert import to_tflite
@@ -153,30 +153,40 @@ def probe_files(probe: Probe) -> Iterator[tuple[str, int, bytes]]:
                 yield recipe, count, content if count == len(ends) else cut
 
 
-def measured() -> dict[str, list[tuple[list[Work], float]]]:
-    """Recipe to (works, ms) of every probe file on this machine, on one thread."""
-    from export.runtime import Runtime, latency_ms
-    from export.work import of_file
-
-    samples = {recipe: [] for recipe in RECIPES}
+def probe_files() -> Iterator[tuple[tuple[str, int, int], bytes]]:
+    """((recipe, number of the probe, how many operators), file) of all probes."""
     for number, probe in enumerate(PROBES, 1):
         cli.say(f"probe {number} of {len(PROBES)} ...")
-        files = {(recipe, count): content for recipe, count, content in probe_files(probe)}
-        times = latency_ms({key: Runtime(content) for key, content in files.items()}, ROUNDS)
-        for (recipe, count), content in files.items():
-            samples[recipe].append((of_file(content), times[recipe, count]["least"]))
-    return samples
+        for recipe, count, content in beginnings_of(probe):
+            yield (recipe, number, count), content
+
+
+def samples(files: dict, times: dict) -> dict[str, list[tuple[list[Work], float]]]:
+    """Recipe to (works, ms) of files of probe_files(); times: of latency_ms()."""
+    from export.work import of_file
+
+    found = {recipe: [] for recipe in RECIPES}
+    for probe, content in files.items():
+        found[probe[0]].append((of_file(content), times[probe]["least"]))
+    return found
+
+
+def measured() -> dict[str, list[tuple[list[Work], float]]]:
+    """samples() of this machine, on one thread. All probes are timed in one interleaved run: a busy
+    while falls on each, not on one of them."""
+    from export.runtime import Runtime, latency_ms
+
+    files = dict(probe_files())
+    return samples(files, latency_ms({key: Runtime(files[key]) for key in files}, ROUNDS))
 
 
 def write_probes(folder: Path) -> int:
     """Writes RECIPE-PROBE-COUNT.tflite for a phone; how many."""
     written = 0
-    for number, probe in enumerate(PROBES, 1):
-        cli.say(f"probe {number} of {len(PROBES)} ...")
-        for recipe, count, content in probe_files(probe):
-            with cli.beside(Path(folder) / f"{recipe}-{number:02}-{count:03}.tflite") as part:
-                part.write_bytes(content)
-            written += 1
+    for (recipe, number, count), content in probe_files():
+        with cli.beside(Path(folder) / f"{recipe}-{number:02}-{count:03}.tflite") as part:
+            part.write_bytes(content)
+        written += 1
     return written
 
 
@@ -213,12 +223,12 @@ def read_log(log: Path, probes: Path) -> dict[str, list[tuple[list[Work], float]
 # The table
 
 
-def table(machine: str, samples: dict) -> dict:
-    """errors: how far the fit is from its own samples, median and worst, as shares."""
-    recipes = {recipe: fit(found) for recipe, found in samples.items()}
+def table(machine: str, found: dict) -> dict:
+    """found: of samples(). errors: how far the fit is from them, median and worst, as shares."""
+    recipes = {recipe: fit(sums) for recipe, sums in found.items()}
     errors = {}
-    for recipe, found in samples.items():
-        off = [abs(sum(predict(recipes[recipe], works)) / ms - 1) for works, ms in found]
+    for recipe, sums in found.items():
+        off = [abs(sum(predict(recipes[recipe], works)) / ms - 1) for works, ms in sums]
         errors[recipe] = {"median": float(np.median(off)), "worst": float(max(off))}
     return {"schema": SCHEMA, "machine": machine, "errors": errors, "recipes": recipes}
 

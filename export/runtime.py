@@ -13,7 +13,7 @@ from cli import Refusal, quiet
 from export.targets import audit
 
 DELEGATE = "DELEGATE"
-WARM_UP = 3  # rounds that are not counted
+WARM_UP = 2  # runs before each that is timed
 
 
 class Runtime:
@@ -132,15 +132,21 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def latency_ms(runtimes: dict[str, Runtime], rounds: int = 40) -> dict[str, dict[str, float]]:
-    """Least, median and p90 milliseconds of each; rounds are interleaved: all share the noise."""
+def latency_ms(runtimes: dict[str, Runtime], rounds: int = 30) -> dict[str, dict[str, float]]:
+    """Least, median and p90 milliseconds of each; rounds are interleaved: all share the noise.
+
+    In an app a network has the caches to itself; here the others of a round have emptied them. Each
+    turn therefore runs the network WARM_UP times before the run that is timed: cold, a small one
+    takes up to twice as long.
+    """
     times = {name: [] for name in runtimes}
-    for round_ in range(rounds + WARM_UP):
+    for _ in range(rounds):
         for name, runtime in runtimes.items():
+            for _ in range(WARM_UP):
+                runtime.interpreter.invoke()
             start = time.perf_counter()
             runtime.interpreter.invoke()
-            if round_ >= WARM_UP:
-                times[name].append(1e3 * (time.perf_counter() - start))
+            times[name].append(1e3 * (time.perf_counter() - start))
     return {
         name: {
             "least": float(np.min(each)),
