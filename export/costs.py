@@ -243,7 +243,7 @@ def of_this_machine() -> dict:
 
     here = machine()
     works = [of_rows(network(p), p.size, p.classes, recipe) for p in PROBES for recipe in RECIPES]
-    known = repr((here, version("ai-edge-litert"), works, EVERY, [*FEATURES]))
+    known = repr((here, version("ai-edge-litert"), works, EVERY, ROUNDS, [*FEATURES]))
     known = hashlib.sha256(known.encode()).hexdigest()
     return cached(cache_folder(), "costs", known, lambda: table(here, measured()))
 

@@ -67,7 +67,7 @@ SMALL = costs.Probe(preset("tiny").encoder, (8, 8, 8, 8), 2, "concat", (SIDE, SI
 @pytest.fixture(scope="module")
 def beginnings():
     """(recipe, how many operators, file) of a small probe."""
-    return list(costs.probe_files(SMALL))
+    return list(costs.beginnings_of(SMALL))
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_a_probe_is_cut_at_its_end_and_before(beginnings):
 def test_probes_to_a_phone_and_its_log_to_a_table(beginnings, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(costs, "FEWEST", 2)
     monkeypatch.setattr(costs, "PROBES", (SMALL,))
-    monkeypatch.setattr(costs, "probe_files", lambda probe: beginnings)
+    monkeypatch.setattr(costs, "beginnings_of", lambda probe: beginnings)
     probes, log, out = tmp_path / "probes", tmp_path / "log.txt", tmp_path / "costs.json"
     command(monkeypatch, "costs", "--probes", probes)
     names = [f"{recipe}-01-{count:03}.tflite" for recipe, count, _ in beginnings]
