@@ -50,17 +50,17 @@ def features(work: Work) -> np.ndarray:
 # The fit
 
 
-def fit(timed: list[tuple[list[Work], float]]) -> dict[str, dict[str, float]]:
-    """Coefficients in ms by kind of operator, those of nothing left out; timed: (works, ms)."""
+def fit(samples: list[tuple[list[Work], float]]) -> dict[str, dict[str, float]]:
+    """Coefficients in ms by kind of operator, those of nothing left out; samples: (works, ms)."""
     from scipy.optimize import nnls
 
-    kinds = sorted({work.kind for works, _ in timed for work in works})
-    sums = np.zeros((len(timed), len(kinds), len(FEATURES)))
-    for row, (works, _) in zip(sums, timed, strict=True):
+    kinds = sorted({work.kind for works, _ in samples for work in works})
+    sums = np.zeros((len(samples), len(kinds), len(FEATURES)))
+    for row, (works, _) in zip(sums, samples, strict=True):
         for work in works:
             row[kinds.index(work.kind)] += features(work)
-    times = np.array([ms for _, ms in timed])
-    found, _ = nnls(sums.reshape(len(timed), -1) / times[:, None], np.ones(len(timed)))
+    times = np.array([ms for _, ms in samples])
+    found, _ = nnls(sums.reshape(len(samples), -1) / times[:, None], np.ones(len(samples)))
     return {
         kind: {name: float(ms) for name, ms in zip(FEATURES, row, strict=True) if ms}
         for kind, row in zip(kinds, found.reshape(len(kinds), -1), strict=True)
@@ -161,7 +161,7 @@ def probe_files() -> Iterator[tuple[tuple[str, int, int], bytes]]:
             yield (recipe, number, count), content
 
 
-def samples(files: dict, times: dict) -> dict[str, list[tuple[list[Work], float]]]:
+def samples_of(files: dict, times: dict) -> dict[str, list[tuple[list[Work], float]]]:
     """Recipe to (works, ms) of files of probe_files(); times: of latency_ms()."""
     from export.work import of_file
 
@@ -172,12 +172,14 @@ def samples(files: dict, times: dict) -> dict[str, list[tuple[list[Work], float]
 
 
 def measured() -> dict[str, list[tuple[list[Work], float]]]:
-    """samples() of this machine, on one thread. All probes are timed in one interleaved run: a busy
-    while falls on each, not on one of them."""
+    """samples_of() the probes on this machine, on one thread.
+
+    All are timed in one interleaved run: a busy while falls on each, not on one of them.
+    """
     from export.runtime import Runtime, latency_ms
 
     files = dict(probe_files())
-    return samples(files, latency_ms({key: Runtime(files[key]) for key in files}, ROUNDS))
+    return samples_of(files, latency_ms({key: Runtime(files[key]) for key in files}, ROUNDS))
 
 
 def write_probes(folder: Path) -> int:
@@ -223,12 +225,12 @@ def read_log(log: Path, probes: Path) -> dict[str, list[tuple[list[Work], float]
 # The table
 
 
-def table(machine: str, found: dict) -> dict:
-    """found: of samples(). errors: how far the fit is from them, median and worst, as shares."""
-    recipes = {recipe: fit(sums) for recipe, sums in found.items()}
+def table(machine: str, samples: dict) -> dict:
+    """errors: how far the fit is from its own samples, median and worst, as shares."""
+    recipes = {recipe: fit(found) for recipe, found in samples.items()}
     errors = {}
-    for recipe, sums in found.items():
-        off = [abs(sum(predict(recipes[recipe], works)) / ms - 1) for works, ms in sums]
+    for recipe, found in samples.items():
+        off = [abs(sum(predict(recipes[recipe], works)) / ms - 1) for works, ms in found]
         errors[recipe] = {"median": float(np.median(off)), "worst": float(max(off))}
     return {"schema": SCHEMA, "machine": machine, "errors": errors, "recipes": recipes}
 

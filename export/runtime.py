@@ -135,9 +135,9 @@ def machine() -> str:
 def latency_ms(runtimes: dict[str, Runtime], rounds: int = 30) -> dict[str, dict[str, float]]:
     """Least, median and p90 milliseconds of each; rounds are interleaved: all share the noise.
 
-    In an app a network has the caches to itself; here the others of a round have emptied them. Each
-    turn therefore runs the network WARM_UP times before the run that is timed: cold, a small one
-    takes up to twice as long.
+    The others of a round leave a network cold caches, with which a small one takes up to twice as
+    long. Each turn therefore runs it WARM_UP times before the run that is timed, as benchmark_model
+    runs one again and again.
     """
     times = {name: [] for name in runtimes}
     for _ in range(rounds):

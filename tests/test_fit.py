@@ -181,6 +181,18 @@ def test_this_machine_is_measured_once(small, monkeypatch):
     assert sum(predicted) == pytest.approx(2.0)
 
 
+def test_measured_here(beginnings, monkeypatch):
+    """A sample each file, its work the file's; the whole probe takes longer than its beginning."""
+    monkeypatch.setattr(costs, "PROBES", (SMALL,))
+    monkeypatch.setattr(costs, "beginnings_of", lambda probe: beginnings)
+    found = costs.measured()
+    for recipe in costs.RECIPES:
+        works = [of_file(content) for name, _, content in beginnings if name == recipe]
+        assert [sample[0] for sample in found[recipe]] == works
+        times = [ms for _, ms in found[recipe]]
+        assert 0 < times[0] < times[-1]
+
+
 def test_a_probe_is_cut_at_its_end_and_before(beginnings):
     for recipe in costs.RECIPES:
         whole = len(of_rows(costs.network(SMALL), SMALL.size, SMALL.classes, recipe))
@@ -336,7 +348,7 @@ def test_unseen_configurations():
     probes = dict(costs.probe_files())
     runtimes = {key: Runtime(content) for key, content in {**files, **probes}.items()}
     times = latency_ms(runtimes, costs.ROUNDS)
-    table = costs.table("here", costs.samples(probes, times))
+    table = costs.table("here", costs.samples_of(probes, times))
     for recipe in costs.RECIPES:
         off = []
         for net in asked:
