@@ -3,13 +3,9 @@
 import argparse
 import dataclasses
 import difflib
-import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
-from pathlib import Path
 
 
 class Refusal(Exception):
@@ -99,59 +95,3 @@ def option(default=dataclasses.MISSING, **meta):
 def say(line: str) -> None:
     """Progress and remarks, on stderr; results go to stdout by print."""
     print(line, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def quiet():
-    """Keeps off the terminal what libraries written in C say for themselves."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
-@contextmanager
-def beside(path: Path):
-    """A temporary path beside `path` that takes its place when the block ends well.
-
-    An interruption leaves the old file or the new one. Raises Refusal when it cannot be written.
-    """
-    path = Path(path)
-    spare = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A name that keeps the suffix: writers choose their format by it.
-        handle, spare = tempfile.mkstemp(prefix=".part-", suffix=path.name, dir=path.parent)
-        os.close(handle)
-        os.chmod(spare, 0o644)
-        yield Path(spare)
-        with open(spare, "rb") as done:
-            os.fsync(done.fileno())
-        os.replace(spare, path)
-    except OSError as error:
-        raise Refusal(
-            f"cannot write {path}: {error.strerror or error}. "
-            "Free some space or choose a folder that you may write to"
-        ) from error
-    finally:
-        if spare and os.path.exists(spare):
-            os.unlink(spare)
-
-
-def write_json(path: Path, value) -> None:
-    with beside(path) as part:
-        part.write_text(json.dumps(value, indent=1) + "\n")
-
-
-def read_json(path: Path):
-    try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise Refusal(f"{path} is missing") from None
-    except (ValueError, OSError) as error:
-        raise Refusal(f"{path} is damaged: {error}. Restore it or delete its folder") from error

@@ -28,7 +28,7 @@ def train(plan, folder: Path) -> None:
     from segnet.weights import check_source, load_encoder
 
     dataset = read_dataset(plan.data, plan.damaged)
-    network, classes = plan.rows(), len(dataset.classes)
+    network, classes = plan.network(), len(dataset.classes)
     check(network, plan.size, classes)
     probe(dataset)
     # What can be refused is refused before TensorFlow is there, which takes seconds.
@@ -51,27 +51,27 @@ def fit(model, dataset, plan, folder: Path, load):
     load(): puts the first weights into `model` and says in a line which; asked when a run begins.
     """
     from data.batches import training_batches
-    from data.pictures import count_pixels
-    from segnet.loop import Loop, compile_model
-    from segnet.losses import class_weights, distillation_loss, segmentation_loss, taught
+    from data.statistics import class_weights
+    from segnet.loop import Hooks, Loop, compile_model
+    from segnet.losses import distillation_loss, segmentation_loss, taught
     from segnet.run import has_checkpoint, open_run
 
     if not has_checkpoint(folder):
         said = load()
     open_run(folder, plan, described(dataset))
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
-    weights = class_weights(plan.class_weights, lambda: count_pixels(dataset, "train"))
+    weights = class_weights(dataset, plan.class_weights)
     teacher = teacher_of(plan, dataset)
     loss = distillation_loss if teacher else segmentation_loss
     compile_model(model, plan, plan.epochs * steps, weights, loss)
-    loop = Loop(
-        model, plan, folder, steps,
+    hooks = Hooks(
         lambda start: training_batches(
             dataset, plan.size, plan.batch, plan.seed, start, plan.augment
         ),
         lambda: evaluate(model, dataset, plan), Notes(model, dataset, plan, folder),
         **({"target": partial(taught, teacher)} if teacher else {}),
     )  # fmt: skip
+    loop = Loop(model, plan, folder, steps, hooks)
     if loop.restore():
         said = f"continues at step {loop.step} of {loop.steps}"
     cli.say(said)
@@ -105,7 +105,7 @@ def teacher_of(plan, dataset):
 
 def probe(dataset) -> None:
     """Reads one pair of each split, so that a plain mistake is told before anything is written."""
-    from data.pictures import read_pair
+    from data.images import read_pair
 
     for split in ("train", "val"):
         read_pair(dataset.pairs(split)[0], dataset)
@@ -151,7 +151,7 @@ class Notes:
         import numpy as np
 
         from data.drawing import sheet
-        from data.pictures import write_picture
+        from data.images import write_picture
         from segnet.metrics import to_mask
 
         def predict(inputs, shape):

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import cli
 from benchmarks.latency import LOWERINGS
+from files import beside, read_json, write_json
 
 FILES = {  # keras.applications' name: how its weights files begin in --weights-folder
-    "MobileNet": "mobilenet_v1", "MobileNetV2": "mobilenet_v2",
-    "MobileNetV3Small": "mobilenet_v3_small",
-}  # fmt: skip
+    "MobileNet": "mobilenet_v1",
+    "MobileNetV2": "mobilenet_v2",
+}
 RECIPES = ("float32", "int8")
 OURS, OTHER, PEER = "#139a5c", "#777", "#c2571a"
 
@@ -67,7 +68,7 @@ def plans(words) -> dict[Path, object]:
     """Run folder to plan, every net with every seed. Raises Refusal for a name that nobody has."""
     from benchmarks.peers import PEERS
     from segnet.plan import Plan
-    from segnet.rows import FAMILY, PRESETS
+    from segnet.presets import FAMILY, PRESETS
     from segnet.variants import VARIANTS
 
     known = {**PRESETS, **VARIANTS, **PEERS}
@@ -127,7 +128,7 @@ def train_once(plan, folder: Path) -> None:
     def load():
         if plan.preset in peers.PEERS and plan.encoder_weights != "none":
             return peers.load(model, Path(plan.encoder_weights))
-        rows = None if plan.preset in peers.PEERS else plan.rows()
+        rows = None if plan.preset in peers.PEERS else plan.network()
         return load_encoder(model, rows, plan.encoder_weights)
 
     fit(model, dataset, plan, folder, load)
@@ -141,7 +142,7 @@ def network(plan, classes: int, batch: int | None = None):
 
     if plan.preset in peers.PEERS:
         return peers.build(plan.preset, plan.size, classes, batch)
-    return build(start(), plan.rows(), plan.size, classes, batch=batch)
+    return build(start(), plan.network(), plan.size, classes, batch=batch)
 
 
 def finished(plan, folder: Path) -> bool:
@@ -165,7 +166,7 @@ def finished(plan, folder: Path) -> bool:
 
 def report(runs: dict, words) -> None:
     """Files, scores and times of finished runs: the table, the rows, the plot."""
-    from export.plot import svg
+    from export.report.plot import svg
     from segnet.backend import start
 
     if start().backend.backend() != "tensorflow":
@@ -175,8 +176,8 @@ def report(runs: dict, words) -> None:
         measure_once(plan, folder)
     found = rows(runs)
     if words.json:
-        cli.write_json(words.json, [row._asdict() for row in found])
-    with cli.beside(words.out / "accuracy.svg") as part:
+        write_json(words.json, [row._asdict() for row in found])
+    with beside(words.out / "accuracy.svg") as part:
         part.write_text(svg(plot(found)))
     print(table(found))
 
@@ -186,10 +187,10 @@ def measure_once(plan, folder: Path) -> None:
     import numpy as np
 
     from data.dataset import read_dataset
-    from export.anatomy import macs
     from export.make import Trained
-    from export.runtime import Runtime
-    from export.score import score_function
+    from export.proof.score import score_function
+    from export.tflite.inspect import macs
+    from export.tflite.runtime import Runtime
     from segnet.run import read_run
 
     if (folder / "measured.json").exists():
@@ -211,17 +212,17 @@ def measure_once(plan, folder: Path) -> None:
         },
     }
     for name, content in made.items():
-        with cli.beside(folder / f"{name}.tflite") as part:
+        with beside(folder / f"{name}.tflite") as part:
             part.write_bytes(content)
-    cli.write_json(folder / "measured.json", found)
+    write_json(folder / "measured.json", found)
 
 
 def files(trained) -> list[bytes]:
     """The float32 and the int8 file: ours in the faster lowering, a peer's as Keras converts it."""
     from benchmarks.peers import PEERS
-    from export.choose import compare
-    from export.convert import to_tflite
-    from export.deploy import lowering
+    from export.graph.convert import to_tflite
+    from export.graph.deploy import lowering
+    from export.graph.lowering import compare
     from export.make import Choices, Exporter
     from export.recipes import BY_NAME
 
@@ -242,7 +243,7 @@ def files(trained) -> list[bytes]:
 
 def rows(runs: dict) -> list[Row]:
     """A row a net; the files of its first seed are timed, all interleaved."""
-    from export.runtime import Runtime, latency_ms
+    from export.tflite.runtime import Runtime, latency_ms
 
     folders = {}
     for folder, plan in runs.items():
@@ -255,7 +256,7 @@ def rows(runs: dict) -> list[Row]:
     times = latency_ms(runtimes)
     found = []
     for net, seeds in folders.items():
-        measured = [cli.read_json(folder / "measured.json") for folder in seeds]
+        measured = [read_json(folder / "measured.json") for folder in seeds]
         keys = [(net, name) for name in RECIPES]
         found.append(Row(
             net, encoder(runs[seeds[0]].encoder_weights),
@@ -264,7 +265,7 @@ def rows(runs: dict) -> list[Row]:
             tuple(times[key]["median"] for key in keys),
             tuple(paths[key].stat().st_size for key in keys),
             measured[0]["macs"], measured[0]["parameters"],
-            tuple(runtimes[key].anatomy()["partitions"] for key in keys),
+            tuple(runtimes[key].partitioning()["partitions"] for key in keys),
         ))  # fmt: skip
     return found
 
@@ -295,7 +296,7 @@ def table(rows: list[Row]) -> str:
 
 def plot(rows: list[Row]):
     """mIoU over latency: a line from each net's int8 file, open, to its float32 one, filled."""
-    from export.plot import start
+    from export.report.plot import start
 
     figure, axes = start("latency in ms, one thread; filled float32, open int8", (7.5, 4.0))
     for row in rows:
@@ -319,7 +320,7 @@ def plot(rows: list[Row]):
 def colour(name: str) -> str:
     """Ours green, ancestors and variants grey, peers brown."""
     from benchmarks.peers import PEERS
-    from segnet.rows import FAMILY
+    from segnet.presets import FAMILY
 
     return OURS if name in FAMILY else PEER if name in PEERS else OTHER
 

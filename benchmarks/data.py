@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="(default 7)")
     words = parser.parse_args()
     from data.dataset import read_dataset
-    from data.shards import pack
+    from data.pack import pack
 
     shape = tuple(words.size), words.batch, words.batches
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +50,7 @@ def theirs(dataset, size, batch, batches):
 
     from data.augment import augment
     from data.batches import AHEAD
-    from data.labels import VOID
+    from data.layout import VOID
 
     pairs = [[str(path) for path in pair] for pair in dataset.pairs("train")]
 

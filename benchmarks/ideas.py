@@ -47,7 +47,7 @@ def main() -> None:
     words = parser.parse_args()
     from benchmarks.accuracy import train_once, weights_file
     from segnet.plan import Plan
-    from segnet.rows import PRESETS
+    from segnet.presets import PRESETS
 
     def plan(preset: str, seed: int) -> Plan:
         first = weights_file(PRESETS[preset], words.weights_folder)
@@ -96,7 +96,10 @@ def averaged():
 
             super().__init__(model, *words, **more)
             self.means = [keras.Variable(np.asarray(v), trainable=False) for v in model.variables]
-            self.evaluate, self.keep = self.on_means(self.evaluate), self.on_means(self.keep)
+            hooks = self.hooks
+            self.hooks = hooks._replace(
+                evaluate=self.on_means(hooks.evaluate), keep=self.on_means(hooks.keep)
+            )
             model.train_on_batch = self.after_step(model.train_on_batch)
 
         @property
@@ -158,8 +161,8 @@ def auxiliary():
     class Doubled(Loop):
         def __init__(self, model, *words, **more):
             super().__init__(doubled[id(model)], *words, **more)
-            keep = self.keep
-            self.keep = lambda _, folder, name: keep(model, folder, name)
+            keep = self.hooks.keep
+            self.hooks = self.hooks._replace(keep=lambda _, folder, name: keep(model, folder, name))
 
     with (
         patch("segnet.loop.compile_model", compile_both),
@@ -211,8 +214,8 @@ def checkerboards(folder: Path, idea: Idea) -> tuple[float, float]:
     k, classes = backend.start(), len(manifest["dataset"]["classes"])
     backend.seed_everything(plan.seed)
     with idea.changed():
-        fresh = build(k, plan.rows(), (FAR, FAR), classes)
-    load_encoder(fresh, plan.rows(), plan.encoder_weights)
+        fresh = build(k, plan.network(), (FAR, FAR), classes)
+    load_encoder(fresh, plan.network(), plan.encoder_weights)
     return checkerboard(fresh), checkerboard(model)
 
 

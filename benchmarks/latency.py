@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cli
+from files import write_json
 
 RECIPES = ("float32", "int8")
 # Of a preset; the faster one counts. The others were never the fastest (docs/results.md).
@@ -57,7 +58,7 @@ def main() -> None:
     contents |= yardsticks(size, sorted(set(widths.values())))
     rows, memory = measure(contents, words.rounds)
     if words.json:
-        cli.write_json(words.json, [row._asdict() for row in rows])
+        write_json(words.json, [row._asdict() for row in rows])
     print(table(rows, memory, widths))
     print(f"median of {words.rounds} interleaved rounds, one thread; memory: how much more a "
           "process of its own held at its peak, the file included")  # fmt: skip
@@ -69,7 +70,7 @@ def main() -> None:
 def collect(files, presets, peers, size, classes) -> dict[tuple, bytes]:
     """Raises Refusal for a name that neither a preset, a peer nor a folder has."""
     from benchmarks.peers import PEERS
-    from export.runtime import read_model
+    from export.tflite.runtime import read_model
 
     folders = [Path(word) for word in peers if Path(word).is_dir()]
     paths = [*files, *(path for folder in folders for path in sorted(folder.glob("*.tflite")))]
@@ -88,7 +89,7 @@ def collect(files, presets, peers, size, classes) -> dict[tuple, bytes]:
 
 def computes_in(content: bytes) -> str:
     """The recipe whose kernels a file's first operator with weights uses."""
-    from export.anatomy import operator_macs, operators
+    from export.tflite.inspect import operator_macs, operators
 
     first = next((each for each in operators(content) if operator_macs(each)), None)
     quantised = first is not None and first.outputs[0].dtype in ("int8", "uint8")
@@ -99,10 +100,10 @@ def preset_files(name: str, size, classes: int) -> dict[tuple, bytes]:
     import numpy as np
 
     from benchmarks.lowering import randomise_norms
-    from export.deploy import deploy, lowering
+    from export.graph.deploy import deploy, lowering
     from segnet.backend import start
     from segnet.build import build
-    from segnet.rows import preset
+    from segnet.presets import preset
 
     rows = preset(name)
     model = build(start(), rows, size, classes)
@@ -130,7 +131,7 @@ def converted(graph, name: str, form: str = "") -> dict[tuple, bytes]:
     """A float32 and an int8 file of a Keras model of batch 1; the ranges are of noise."""
     import numpy as np
 
-    from export.convert import to_tflite
+    from export.graph.convert import to_tflite
     from export.recipes import BY_NAME
 
     cli.say(f"{name} {form} ...")
@@ -171,7 +172,7 @@ def encoder_name(alpha: float) -> str:
 
 def width(name: str) -> float:
     """A preset's width multiplier; without one its share of MobileNet v1's first channels."""
-    from segnet.rows import preset
+    from segnet.presets import preset
 
     rows = preset(name)
     return rows.pretrained[1] if rows.pretrained else rows.encoder[0].out / 32
@@ -182,8 +183,8 @@ def width(name: str) -> float:
 
 def measure(contents: dict[tuple, bytes], rounds: int) -> tuple[list[Row], list[int | None]]:
     """A row for each name and recipe, of its fastest form, and its peak memory in bytes."""
-    from export.anatomy import macs
-    from export.runtime import Runtime, latency_ms
+    from export.tflite.inspect import macs
+    from export.tflite.runtime import Runtime, latency_ms
 
     runtimes = {key: Runtime(content) for key, content in contents.items()}
     times = {key: each["median"] for key, each in latency_ms(runtimes, rounds).items()}
@@ -193,7 +194,7 @@ def measure(contents: dict[tuple, bytes], rounds: int) -> tuple[list[Row], list[
     kept = [fastest[key] for key in dict.fromkeys(key[:2] for key in times)]
     rows = [
         Row(*key[:2], times[key], macs(contents[key]) / 1e9, len(contents[key]),
-            runtimes[key].anatomy()["partitions"])
+            runtimes[key].partitioning()["partitions"])
         for key in kept
     ]  # fmt: skip
     return rows, [peak_memory(contents[key]) for key in kept]
@@ -221,7 +222,7 @@ def grow() -> None:
     """Loads and runs the file that the command line names; prints by how many bytes that grew."""
     import ai_edge_litert.interpreter  # noqa: F401 - it is not the file's
 
-    from export.runtime import Runtime
+    from export.tflite.runtime import Runtime
 
     before = peak_resident()
     Runtime(Path(sys.argv[1])).interpreter.invoke()

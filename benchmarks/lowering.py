@@ -12,14 +12,14 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=2, metavar="N", help="(default 2)")
     parser.add_argument("--rounds", type=int, default=40, metavar="N", help="(default 40)")
     words = parser.parse_args()
-    from export.runtime import Runtime, latency_ms
+    from export.tflite.runtime import Runtime, latency_ms
 
     files = convert_all(words.preset, tuple(words.size), words.classes)
     runtimes = {key: Runtime(content) for key, content in files.items()}
     times = latency_ms(runtimes, words.rounds)
     print(f"{'ms':>8}{'parts':>7}{'MB':>8}  median of {words.rounds} interleaved, one thread")
     for key, found in times.items():
-        parts = runtimes[key].anatomy()["partitions"]
+        parts = runtimes[key].partitioning()["partitions"]
         print(f"{found['median']:8.2f}{parts:7}{len(files[key]) / 1e6:8.2f}  {key}")
 
 
@@ -27,8 +27,8 @@ def convert_all(preset: str, size: tuple[int, int], classes: int) -> dict[str, b
     """ "RECIPE, LOWERING" to a file of random weights; "plain" is the training graph as it is."""
     import numpy as np
 
-    from export.convert import to_tflite
-    from export.deploy import CRELU, DECONV, Lowering, deploy
+    from export.graph.convert import to_tflite
+    from export.graph.deploy import CRELU, DECONV, Lowering, deploy
     from export.recipes import BY_NAME
     from segnet.backend import seed_everything, start
     from segnet.build import build

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import cli
+from files import write_json
 
 DRAWS = 3  # random layers a shape
 
@@ -25,7 +26,7 @@ def main() -> None:
     if not found:
         raise cli.Refusal(f"{words.file} holds no convolution over channels")
     if words.json:
-        cli.write_json(words.json, found)
+        write_json(words.json, found)
     print(table(found))
 
 

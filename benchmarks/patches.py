@@ -31,7 +31,7 @@ def cut_patches(folder: Path) -> tuple[dict, int]:
     import numpy as np
 
     from data.dataset import read_dataset
-    from data.pictures import count_pixels
+    from data.statistics import count_pixels
 
     dataset = read_dataset(folder)
     classes = most_frequent(count_pixels(dataset, "train"))
@@ -63,7 +63,7 @@ def centres(dataset, split: str, classes, count: int, rng):
     import numpy as np
     from tqdm import tqdm
 
-    from data.pictures import read_mask
+    from data.images import read_mask
 
     pairs, found = dataset.pairs(split), [np.zeros((0, 4), int)]
     most = -(-2 * count // len(pairs))
@@ -82,7 +82,7 @@ def cut(dataset, split: str, spots):
     """The patches (N, 32, 32, 3) uint8 around pixels as `centres` gives them."""
     import numpy as np
 
-    from data.pictures import read_picture
+    from data.images import read_picture
 
     patches = np.empty((len(spots), SIDE, SIDE, 3), np.uint8)
     pairs = dataset.pairs(split)
@@ -140,7 +140,7 @@ def cifar_records(path: Path, labels: int):
     """(N, bytes of a record) uint8."""
     import numpy as np
 
-    from data.pictures import read_bytes
+    from data.images import read_bytes
 
     raw, record = read_bytes(path), labels + 3 * SIDE * SIDE
     if not raw or len(raw) % record:

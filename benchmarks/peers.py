@@ -16,7 +16,7 @@ from cli import Refusal, one_of
 from segnet import blocks
 from segnet.backend import start
 from segnet.build import build as build_preset
-from segnet.rows import preset
+from segnet.presets import preset
 from segnet.weights import load_encoder, read_h5
 
 STRIDE = 32  # pixels of input per pixel of the coarsest features, a side
@@ -173,7 +173,7 @@ def depthwise(k, x, name, stride, relu):
     layer = k.layers.DepthwiseConv2D(
         3, stride, "same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_dw"
     )
-    return blocks.finish(k, layer(x), f"{name}_dw", True, relu)
+    return blocks.finish(k, layer(x), f"{name}_dw", "bn", relu)
 
 
 def bottleneck(k, x, name, out, stride):

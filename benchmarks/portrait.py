@@ -19,8 +19,8 @@ def main() -> None:
     parser.add_argument("--split", default="val", metavar="NAME", help="(default val)")
     words = parser.parse_args()
     from data.dataset import read_dataset
-    from export.runtime import Runtime
-    from export.score import score_function
+    from export.proof.score import score_function
+    from export.tflite.runtime import Runtime
 
     dataset, runtime = read_dataset(words.data), Runtime(words.file)
     shape = tuple(runtime.output["shape"].tolist())

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import cli
 from benchmarks.patches import read_patches
 from benchmarks.receptive_nets import NETS, Net, build, nonzero, receptive_field, sparsified
+from files import read_json, write_json
 
 BATCH = 64
 LEARNING_RATE = 2e-3  # Adam's; it falls to 0 along a cosine
@@ -188,7 +189,7 @@ class Results:
 
         self.path, self.plan, self.rows = folder / "results.json", plan, []
         if self.path.exists():
-            found = cli.read_json(self.path)
+            found = read_json(self.path)
             if other := differences(found["plan"], plan):
                 raise cli.Refusal(f"{folder} is of another study: {other}. Name a new --out")
             self.rows = found["rows"]
@@ -198,7 +199,7 @@ class Results:
 
     def add(self, row: dict) -> None:
         self.rows.append(row)
-        cli.write_json(self.path, {"plan": self.plan, "rows": self.rows})
+        write_json(self.path, {"plan": self.plan, "rows": self.rows})
 
 
 def rows_of(rows: list[dict], name: str) -> list[dict]:

@@ -53,7 +53,7 @@ written into DIR."""
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     words = parser.parse_args(words)
-    from data.doctor import check_dataset
+    from data.doctor.doctor import check_dataset
 
     check_dataset(words.folder, words.fix, words.html, words.json)
 
@@ -72,8 +72,8 @@ def pack(words: list[str]) -> None:
         "scores are then of the shrunk masks",
     )  # fmt: skip
     words = parser.parse_args(words)
-    from data.shards import pack as pack_dataset
-    from data.shards import splits_line
+    from data.pack import pack as pack_dataset
+    from data.pack import splits_line
 
     broken = pack_dataset(words.source, words.folder, words.shards, words.size)
     print(f"{words.folder}: {splits_line(words.folder)}")
@@ -109,7 +109,7 @@ def preview(words: list[str]) -> None:
     if Path(words.out).exists() and not words.force:
         raise Refusal(f"{words.out} exists. Name another --out, or add --force")
     from data.dataset import read_dataset
-    from data.pictures import write_picture
+    from data.images import write_picture
     from data.preview import preview
 
     write_picture(words.out, preview(read_dataset(words.folder), words.augment))
@@ -128,8 +128,8 @@ def import_(words: list[str]) -> None:
     from data.formats import module_of
 
     name, words = words[0], import_options(words[0]).parse_args(words[1:])
-    from data.imports import Sharing, splits_line, write_dataset
-    from data.selection import select
+    from data.formats.imports import Sharing, splits_line, write_dataset
+    from data.formats.selection import select
 
     sharing = Sharing(words.val, words.test, words.seed, words.group)
     found = module_of(name).read(words.source, words)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from data.labels import VOID
-from data.pictures import resize
+from data.images import resize
+from data.layout import VOID
 
 # Ranges at strength 1.
 SCALE = (0.7, 1.6)  # of the picture's own size after it fits the model's

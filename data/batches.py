@@ -8,10 +8,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from cli import quiet
 from data.augment import augment
 from data.dataset import Dataset
-from data.pictures import read_pair, resize
+from data.images import read_pair, resize
+from data.shards import start_grain
 
 MEAN = STD = 127.5  # byte to [-1, 1]
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -33,13 +33,6 @@ def scale(picture: np.ndarray) -> np.ndarray:
     scaled -= np.float32(MEAN)
     scaled /= np.float32(STD)
     return scaled
-
-
-def start_grain():
-    """The module grain. At import it warns of a profiler that it misses."""
-    with quiet():
-        import grain
-    return grain
 
 
 def training_batches(

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli import Refusal, beside, one_of
-from data.labels import VOID, default_colours
+from cli import Refusal, one_of
+from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours, mask_name
+from data.shards import PackedPairs, is_packed, shard_counts
+from files import beside
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-SPLITS = ("train", "val", "test")
 BYTES = range(256)
 
 
@@ -35,8 +35,6 @@ class Dataset:
 
         Listed once. Raises Refusal for a broken split.
         """
-        from data.shards import PackedPairs, is_packed
-
         one_of(split, SPLITS, "split")
         if split not in self.listed:
             self.listed[split] = (
@@ -48,8 +46,6 @@ class Dataset:
 
     def splits(self) -> list[str]:
         """Those that it should have: train, val and, if it is there, test."""
-        from data.shards import is_packed, shard_counts
-
         packed = is_packed(self.folder)
         there = "test" in shard_counts(self.folder) if packed else (self.folder / "test").is_dir()
         return list(SPLITS if there else SPLITS[:2])
@@ -88,19 +84,15 @@ class FolderPairs:
             yield f"masks/{mask_name(name)}", *self.masks[mask_name(name)]
 
 
-def mask_name(picture: str) -> str:
-    return os.path.splitext(picture)[0] + ".png"
-
-
 def list_folder(folder: Path) -> FolderPairs:
     """Raises Refusal for a folder that is no split."""
     images, masks = folder / "images", folder / "masks"
     for part in (images, masks):
         if not part.is_dir():
             raise Refusal(f"{part} is missing: a split is a folder with images/ and masks/")
-    pictures, found = stamped(images, PICTURES), stamped(masks, (".png",))
+    pictures, found = stamped(images, IMAGE_ENDINGS), stamped(masks, (".png",))
     if not pictures:
-        raise Refusal(f"{images} holds no picture; known endings: {', '.join(PICTURES)}")
+        raise Refusal(f"{images} holds no picture; known endings: {', '.join(IMAGE_ENDINGS)}")
     names, taken = sorted(pictures), {}
     for name in names:
         mask = mask_name(name)

@@ -8,8 +8,8 @@ import numpy as np
 
 from data.batches import resize, to_input
 from data.dataset import Dataset
-from data.labels import VOID
-from data.pictures import read_pair
+from data.images import read_pair
+from data.layout import VOID
 
 SIDE = 200  # pixels, height of a picture on a sheet
 PICTURES = 4

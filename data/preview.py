@@ -6,8 +6,8 @@ from PIL import Image, ImageDraw, ImageFont
 from data.augment import AUGMENTATIONS, augment, chance
 from data.dataset import Dataset
 from data.drawing import overlay
-from data.labels import VOID
-from data.pictures import read_pair
+from data.images import read_pair
+from data.layout import VOID
 
 PICTURES = 4
 TOGETHER = 4  # rows

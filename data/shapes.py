@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cli import Refusal, write_json
-from data.pictures import write_picture
+from cli import Refusal
+from data.images import write_picture
+from files import write_json
 
 CLASSES = ["background", "disc", "box", "star"]
 COLOURS = [[0, 0, 0], [230, 80, 60], [60, 160, 230], [245, 190, 40]]

@@ -10,25 +10,17 @@ import itertools
 import os
 import struct
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from cli import Refusal, beside, read_json, say, write_json
-from data.dataset import SPLITS, Dataset, mask_name, read_dataset, write_names
-from data.pictures import read_bytes, read_pair
+from cli import Refusal, say
+from data.layout import SPLITS, mask_name
+from files import quiet, read_json
 
 INDEX = "shards.json"
 SCHEMA = 1
-SHARDS = 8  # a split, unless it has fewer pairs
 LENGTHS = struct.Struct("<II")
-OPTIONS = "group_size:1,uncompressed"  # pictures are compressed already; one record, one read
-THREADS = 4
-AT_ONCE = 64  # pairs in memory while packing
 
 
 def shard_of(part: int, parts: int, count: int) -> range:
@@ -66,7 +58,11 @@ def damaged(path) -> Refusal:
     return Refusal(f"{path} is damaged: pack the dataset anew, to another folder")
 
 
-# Reading
+def start_grain():
+    """The module grain. At import it warns of a profiler that it misses."""
+    with quiet():
+        import grain
+    return grain
 
 
 @dataclass
@@ -112,8 +108,6 @@ class PackedPairs:
     """
 
     def __init__(self, folder: Path, split: str, skip: bool = False):
-        from data.batches import start_grain
-
         self.paths = shard_paths(folder, split)
         found = [read_shard_index(path) for path in self.paths]
         if not skip:
@@ -221,109 +215,3 @@ def check_length(path: Path, length: int) -> None:
             f"{path} has {found} bytes, its index says {length}: pack the dataset anew, or leave "
             "out what cannot be read with --damaged skip"
         )
-
-
-# Writing
-
-
-def pack(source: Path, out: Path, shards: int = SHARDS, size=None) -> list[str]:
-    """Packs a dataset into `out` and gives a line for each pair that is left out as broken.
-
-    size: (H, W) that pictures are shrunk to cover, the aspect kept. What an interrupted packing of
-    the same source had finished is kept. Raises Refusal when `out` holds something else.
-    """
-    from tqdm import tqdm
-
-    dataset, out = read_dataset(source), Path(out)
-    if is_packed(source):
-        raise Refusal(f"{source} is packed already: pack the folder that it was made of")
-    claim(dataset, out, shards, size)
-    total = sum(len(dataset.pairs(split)) for split in dataset.splits())
-    broken = []
-    with tqdm(total=total, unit="picture", leave=False) as bar:
-        for split, parts in shard_counts(out).items():
-            for part in range(parts):
-                path = out / shard_name(split, part, parts)
-                mine = shard_of(part, parts, len(dataset.pairs(split)))
-                if not (path.is_file() and index_of(path).is_file()):
-                    write_shard(path, dataset, dataset.pairs(split)[mine.start : mine.stop], size)
-                broken += read_shard_index(path)["broken"]
-                bar.update(len(mine))
-    return broken
-
-
-def splits_line(out: Path) -> str:
-    """What is in a packed dataset, in words."""
-    return ", ".join(
-        f"{split} {sum(len(read_shard_index(p)['pictures']) for p in shard_paths(out, split))} "
-        f"in {parts} shard{'s' * (parts > 1)}"
-        for split, parts in shard_counts(out).items()
-    )
-
-
-def claim(dataset: Dataset, out: Path, shards: int, size) -> None:
-    """Notes in `out` what is packed there, or checks that it is the same."""
-    splits = dataset.splits()
-    wanted = {
-        "schema": SCHEMA,
-        "source": dataset.fingerprint(splits),
-        "size": size and list(size),
-        "splits": {split: min(shards, len(dataset.pairs(split))) for split in splits},
-    }
-    if is_packed(out):
-        if read_json(out / INDEX) != wanted:
-            raise Refusal(
-                f"{out} is packed from another or a changed source, or with other options: "
-                "choose a new folder, or remove it first"
-            )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Refusal(f"{out} exists and holds no shards: choose a new folder, or remove it first")
-    for left in out.glob(".part-*"):
-        left.unlink()
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / INDEX, wanted)
-    write_names(out, dataset.classes, dataset.colours, dataset.void)
-
-
-def write_shard(path: Path, dataset: Dataset, pairs: list, size) -> None:
-    from array_record.python.array_record_module import ArrayRecordWriter
-
-    names, broken = [], []
-    with beside(path) as part, ThreadPoolExecutor(THREADS) as pool:
-        writer = ArrayRecordWriter(str(part), OPTIONS)
-        try:
-            for start in range(0, len(pairs), AT_ONCE):
-                some = pairs[start : start + AT_ONCE]
-                jobs = pool.map(lambda pair: to_record(pair, dataset, size), some)
-                for pair, made in zip(some, jobs, strict=True):
-                    if isinstance(made, bytes):
-                        writer.write(made)
-                        names.append(pair[0].name)
-                    else:
-                        broken.append(made)
-        finally:
-            writer.close()
-        length = part.stat().st_size
-    write_json(index_of(path), {"bytes": length, "pictures": names, "broken": broken})
-
-
-def to_record(pair, dataset: Dataset, size) -> bytes | str:
-    """A record, or in words what is broken."""
-    try:
-        picture, mask = read_pair(pair, dataset)
-        files = [read_bytes(path) for path in pair]
-    except Refusal as broken:
-        return str(broken)
-    height, width = picture.shape[:2]
-    ratio = max(size[0] / height, size[1] / width) if size else 1
-    if ratio < 1:
-        to = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        picture = cv2.resize(picture, to, interpolation=cv2.INTER_AREA)
-        mask = cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST_EXACT)
-        files = [encoded(picture[..., ::-1], pair[0].suffix), encoded(mask, ".png")]
-    return LENGTHS.pack(*map(len, files)) + b"".join(files)
-
-
-def encoded(pixels: np.ndarray, suffix: str) -> bytes:
-    """(H, W, 3) BGR or (H, W) uint8 as a file of this kind; JPEG at OpenCV's quality, 95."""
-    return cv2.imencode(suffix, np.ascontiguousarray(pixels))[1].tobytes()

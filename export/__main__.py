@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cli
 from cli import Refusal, Verdict
+from files import write_json
 
 ABOUT = """A finished run to the phone.
 
@@ -114,7 +115,7 @@ def show_verify(words: list[str]) -> None:
     parser.add_argument("kit", metavar="KIT", help="runs/NAME/export/RECIPE, or a copy of it")
     parser.add_argument("--json", action="store_true", help="for a machine")
     words = parser.parse_args(words)
-    from export.verify import verify
+    from export.proof.verify import verify
 
     if not Path(words.kit, "contract.json").exists():
         raise Refusal(
@@ -142,7 +143,7 @@ def show_score(words: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="for a machine")
     words = parser.parse_args(words)
     from data.dataset import read_dataset
-    from export.score import score
+    from export.proof.score import score
 
     found = score(words.model, read_dataset(words.data, words.damaged), words.split)
     if words.json:
@@ -173,7 +174,7 @@ def show_suspects(words: list[str]) -> None:
     if words.top < 1:
         raise Refusal(f"--top is {words.top}; needed: 1 or more")
     from data.dataset import read_dataset
-    from export.suspects import read_judge, suspects, write_page
+    from export.review.label_issues import read_judge, suspects, write_page
     from segnet.run import read_run
 
     plan, _ = read_run(words.run)
@@ -214,7 +215,7 @@ def show_fit(words: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="for a machine")
     words = parser.parse_args(words)
     from data.dataset import read_dataset
-    from export import costs, fit
+    from export.budget import costs, fit
     from export.recipes import BY_NAME
 
     cli.one_of(words.recipe, BY_NAME, "recipe")
@@ -240,8 +241,8 @@ def show_costs(words: list[str]) -> None:
     parser.add_argument("--log", metavar="FILE", help="what benchmark_model printed")
     parser.add_argument("--machine", default="phone", metavar="NAME", help="of the log")
     words = parser.parse_args(words)
-    from export import costs
-    from export.runtime import machine
+    from export.budget import costs
+    from export.tflite.runtime import machine
 
     if words.log and not words.probes:
         raise Refusal("--log needs --probes DIR, the files that were timed")
@@ -253,7 +254,7 @@ def show_costs(words: list[str]) -> None:
     here = words.machine if words.log else machine()
     samples = costs.read_log(words.log, words.probes) if words.log else costs.measured()
     table = costs.table(here, samples)
-    cli.write_json(words.out, table)
+    write_json(words.out, table)
     for recipe, off in table["errors"].items():
         print(f"{recipe}: {len(samples[recipe])} files, fitted within {off['median']:.1%} in the "
               f"median, {off['worst']:.1%} at worst")  # fmt: skip

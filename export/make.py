@@ -2,29 +2,30 @@
 
 import dataclasses
 import hashlib
-import json
-import shutil
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 import cli
-from cli import Refusal, Verdict, one_of, read_json, write_json
-from export import calibration, equalise, gate, prove
-from export.choose import choose
-from export.contract import make_contract
-from export.convert import to_tflite
-from export.deploy import deploy, lowering
-from export.errors import layer_errors
-from export.kit import write_kit
-from export.metadata import add_metadata
-from export.recipes import BY_NAME, Recipe
-from export.repair import repair, subset_miou, suspects
-from export.report import write as write_report
-from export.runtime import Runtime
-from export.score import keras_function, score_function
-from export.targets import TARGETS
+from cli import Refusal, Verdict, one_of
+from export.graph import calibration, equalise, keep_float
+from export.graph.convert import to_tflite
+from export.graph.deploy import deploy, lowering
+from export.graph.lowering import choose
+from export.kit.write import write_kit
+from export.proof import gate, golden, measure
+from export.proof.contract import make_contract
+from export.proof.layer_errors import layer_errors
+from export.proof.score import keras_function, subset_miou
+from export.recipes import Recipe, parse
+from export.refuse import no_lowering, refuse, refused_file
+from export.report.report import write as write_report
+from export.targets.audit import TARGETS
+from export.tflite.metadata import add_metadata
+from export.tflite.runtime import Runtime
+from export.tune import lowering_file, tune
+from files import read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Trained:
     dataset: object
 
     @property
-    def rows(self):
-        return self.plan.rows()
+    def network(self):
+        return self.plan.network()
 
     @cached_property
     def weights(self) -> str:
@@ -74,7 +75,7 @@ class Trained:
 
     def graph(self, lowering, k=None, batch=1):
         return deploy(
-            self.model, self.rows, self.plan.size, len(self.dataset.classes), lowering, k, batch
+            self.model, self.network, self.plan.size, len(self.dataset.classes), lowering, k, batch
         )
 
 
@@ -109,7 +110,7 @@ class Exporter:
         """As `lowering`, but a fine-tuning that has begun stays with the one that it began with."""
         if not recipe.training:
             return self.lowering(recipe.kernels)
-        path = self.trained.folder / "compress" / recipe.training / "lowering.json"
+        path = lowering_file(self.trained.folder, recipe.training)
         if self.choices.lower == "auto" and path.exists():
             name = read_json(path)["lowering"]
             return lowering(name), {name: "of the fine-tuning that has begun"}
@@ -139,52 +140,24 @@ class Exporter:
         kept = self.repaired(graph, recipe) if self.choices.repair else self.choices.keep_float
         return to_tflite(graph, recipe, self.trained.calibration, kept), graph, kept
 
+    def tuned(self, kind: str, graph, lowering):
+        choices = self.choices
+        return tune(self.trained, kind, graph, lowering, choices.sparsity, choices.epochs)
+
     def repaired(self, graph, recipe: Recipe) -> tuple[str, ...]:
-        """The layers that `repair` finds for the choices' --max-drop."""
+        """The layers that `keep_float.search` finds for the choices' --max-drop."""
         trained, inputs = self.trained, self.trained.calibration
 
         def miou(function):
             return subset_miou(function, trained.dataset, trained.plan.size)
 
-        def measure(layers):
+        def measure_miou(layers):
             return miou(Runtime(to_tflite(graph, recipe, inputs, layers)))
 
-        errors = layer_errors(to_tflite(graph, recipe, inputs), graph, inputs[: prove.LOOKED_AT])
+        errors = layer_errors(to_tflite(graph, recipe, inputs), graph, inputs[: measure.LOOKED_AT])
         enough = miou(keras_function(trained.model)) - self.choices.max_drop
-        return repair(measure, suspects(graph, errors), enough, cli.say)
-
-    def tuned(self, kind: str, graph, lowering):
-        """The tf_keras model that fine-tuning makes of `graph`, a deploy graph; it resumes."""
-        import tf_keras
-
-        from data.batches import training_batches
-        from data.pictures import count_pixels
-        from segnet.compress import KINDS, FinePlan
-        from segnet.finetune import finetune
-        from segnet.losses import class_weights
-
-        trained, plan, dataset = self.trained, self.trained.plan, self.trained.dataset
-        twin = trained.graph(lowering, tf_keras, batch=None)
-        for layer in twin.layers:
-            layer.set_weights(graph.get_layer(layer.name).get_weights())
-        weights = class_weights(plan.class_weights, lambda: count_pixels(dataset, "train"))
-        steps = max(1, len(dataset.pairs("train")) // plan.batch)
-        epochs = KINDS[kind].epochs if self.choices.epochs is None else self.choices.epochs
-        fine = FinePlan(steps, epochs, KINDS[kind].learning_rate, plan.batch, seed=plan.seed)
-        if kind == "sparse":
-            fine = dataclasses.replace(fine, sparsity=self.choices.sparsity)
-        return finetune(
-            kind, twin, fine, trained.folder / "compress" / kind,
-            lambda start: training_batches(
-                dataset, plan.size, plan.batch, plan.seed, start, plan.augment
-            ),
-            self.evaluate, cli.say, weights,
-        )  # fmt: skip
-
-    def evaluate(self, model) -> dict:
-        """`segnet.metrics.scores` of a model of Keras or tf_keras on the validation set."""
-        trained = self.trained
-        return score_function(keras_function(model), trained.dataset, "val", trained.plan.size)
+        groups = keep_float.candidates(graph, errors)
+        return keep_float.search(measure_miou, groups, enough, cli.say)
 
     def export(self, recipe: Recipe) -> dict:
         """Writes folder/export/RECIPE and gives its report. Raises Verdict when it is refused."""
@@ -203,28 +176,30 @@ class Exporter:
             refuse(out, report, [no_lowering(self.choices.targets, costs)])
         content, graph, kept = self.content(recipe, lowering)
         content = add_metadata(content, trained.dataset.classes)
-        report |= prove.structure(content, kept)
+        report |= measure.structure(content, kept)
         made = None
         if not gate.failures(report):  # what cannot run is not run
             made = make_contract(content, recipe.name, lowering.name, self.choices.targets, trained)
-            report |= self.measured(content, made, graph, recipe)
+            photo, mistakes = golden.pick_photo(made, Runtime(content), trained.dataset)
+            report |= self.measured(content, made, graph, recipe, photo)
+            report["mistakes"] = mistakes
         reasons = gate.failures(report)
         if reasons:
             refuse(out, report, reasons)
         report = {"verdict": "yes", "reasons": [], **report}
-        write_kit(out, content, made, report, trained.dataset, trained.plan.size)
+        write_kit(out, content, made, report, photo, trained.dataset)
         refused_file(out).unlink(missing_ok=True)
         return report
 
-    def measured(self, content: bytes, made: dict, graph, recipe: Recipe) -> dict:
+    def measured(self, content: bytes, made: dict, graph, recipe: Recipe, photo) -> dict:
         trained = self.trained
         return {
-            **prove.accuracy(trained, Runtime(content)),
-            **prove.whole(content, self.choices.targets, trained.calibration[:1]),
-            **prove.activations(graph, content, recipe, trained.calibration),
-            **prove.promises(made, content, trained.dataset),
+            **measure.accuracy(trained, Runtime(content)),
+            **measure.whole(content, self.choices.targets, trained.calibration[:1]),
+            **measure.activations(graph, content, recipe, trained.calibration),
+            **measure.promises(made, content, trained.dataset.classes, photo),
             "calibration_distance": self.calibration_distance() if recipe.calibrated else None,
-            **prove.speed(content, self.float32),
+            **measure.speed(content, self.float32),
         }
 
     def calibration_distance(self) -> float:
@@ -232,58 +207,8 @@ class Exporter:
         return calibration.distance(mine, self.trained.training_histogram)
 
 
-def refused_file(out: Path) -> Path:
-    return out.with_name(f"{out.name}.refused.json")
-
-
-def refuse(out: Path, report: dict, reasons: list[str]) -> None:
-    """Leaves the numbers; a kit of the same weights stays, one of older weights goes."""
-    write_json(refused_file(out), {"verdict": "no", "reasons": reasons, **report})
-    if out.exists() and kit_weights(out) != report["weights"]:
-        shutil.rmtree(out)
-    raise Verdict(f"{report['recipe']}: refused: {'; '.join(reasons)}. "
-                  f"{advice(report)}All numbers: {refused_file(out)}")  # fmt: skip
-
-
-def no_lowering(targets, costs: dict) -> str:
-    reasons = "; ".join(f"{name}: {why}" for name, why in costs.items())
-    return f"no lowering runs whole on {', '.join(targets)}: {reasons}"
-
-
-def kit_weights(out: Path) -> str | None:
-    try:
-        return json.loads((out / "contract.json").read_text()).get("weights")
-    except (OSError, ValueError):
-        return None
-
-
-def advice(report: dict) -> str:
-    """What to try, and what lost most; of a file that was not run, only where layers are dead."""
-    if dead := report.get("dead_layers"):
-        return f"Layers: {', '.join(dead)}. Try --recipe float16, or train the run for longer. "
-    if "iou_keras" not in report:
-        return ""
-    lost = {
-        name: before - (report["iou_tflite"][name] or 0.0)
-        for name, before in report["iou_keras"].items()
-        if before is not None
-    }
-    worst = sorted(lost, key=lost.get, reverse=True)[:3]
-    words = "Classes: " + ", ".join(f"{name} -{lost[name]:.3f}" for name in worst) + ". "
-    if report["layer_errors"]:
-        layers = [row["layer"] for row in report["layer_errors"][:3]]
-        words += f"Layers: {', '.join(layers)}. Try --recipe qat8, or --keep-float {layers[0]}. "
-    kind = BY_NAME[report["recipe"]].training
-    if kind:
-        fewer = ", or fewer zeros with --sparsity" if kind == "sparse" else ""
-        words += f"Try more --epochs of fine-tuning{fewer}. "
-    return words
-
-
 def export_run(folder: Path, recipes="float32", choices: Choices | None = None):
     """(reports of the recipes that left, by name; what the gate said of those that did not)."""
-    from export.recipes import parse
-
     rows = parse(recipes)
     exporter = Exporter(load(folder), choices or Choices())
     reports, refused = {}, []

@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def presets() -> None:
-    from segnet.rows import PRESETS
+    from segnet.presets import PRESETS
     from segnet.variants import VARIANTS
 
     show_presets(PRESETS)
@@ -37,9 +37,10 @@ def show_presets(table: dict) -> None:
 
 
 def show_cost(words) -> None:
-    from segnet import cost, rows
+    from segnet import cost
+    from segnet.presets import preset
 
-    network = rows.preset(words.preset, words.width)
+    network = preset(words.preset, words.width)
     costs = cost.stages(network, tuple(words.size), words.classes)
     whole = cost.total(costs)
     if words.json:

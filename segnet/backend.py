@@ -2,13 +2,13 @@
 
 from functools import cache
 
-import cli
+from files import quiet
 
 
 @cache
 def start():
     """The module keras. TensorFlow's C++ greets on stderr before anybody can ask it not to."""
-    with cli.quiet():
+    with quiet():
         import keras
 
         has_gpu()

@@ -55,36 +55,23 @@ def norm_layer(k) -> type:
     return BatchNormalization
 
 
-@cache
-def hard_layers(k) -> dict:
-    """MobileNet v3's two activations as classes of `k`, in the operators that phones know.
-
-    relu6(x + 3) / 6, and x times that: `hard_sigmoid` of tf_keras is another function (slope 0.2).
-    """
-
-    def gate(x):
-        return k.activations.relu(x + 3.0, max_value=6.0) * (1 / 6)
-
-    class HardSigmoid(k.layers.Layer):
-        def call(self, x):
-            return gate(x)
-
-    class HardSwish(k.layers.Layer):
-        def call(self, x):
-            return x * gate(x)
-
-    return {"HardSigmoid": HardSigmoid, "HardSwish": HardSwish}
-
-
-def conv(
-    k, x, name, out, kernel=1, stride=1, groups=1, bias=False, norm=True, relu=True, dilation=1
-):
-    """Convolution; with `norm` batch norm, with `relu` ReLU behind it. kernel: side, or (h, w)."""
+def conv(k, x, name, out, kernel=1, stride=1, dilation=1, norm="bn", relu=True):
+    """Convolution, norm, ReLU. kernel: side, or (h, w). norm: "bn" (batch norm), "bias", "linear"
+    (neither)."""
     x = k.layers.Conv2D(
-        out, kernel, stride, "same", groups=groups, dilation_rate=dilation, use_bias=bias,
-        name=name, kernel_initializer="he_normal",
+        out, kernel, stride, "same", dilation_rate=dilation, use_bias=norm == "bias", name=name,
+        kernel_initializer="he_normal",
     )(x)  # fmt: skip
     return finish(k, x, name, norm, relu)
+
+
+def grouped(k, x, name, out, stride=1):
+    """Convolution of 3x3 in `out` groups, batch norm, ReLU."""
+    x = k.layers.Conv2D(
+        out, 3, stride, "same", groups=out, use_bias=False, name=name,
+        kernel_initializer="he_normal",
+    )(x)  # fmt: skip
+    return finish(k, x, name, "bn", True)
 
 
 def depthwise(k, x, name, stride=1, dilation=1, kernel=3, relu=True, gamma="ones"):
@@ -93,7 +80,7 @@ def depthwise(k, x, name, stride=1, dilation=1, kernel=3, relu=True, gamma="ones
         kernel, stride, "same", dilation_rate=dilation, use_bias=False, name=name,
         depthwise_initializer="he_normal",
     )(x)  # fmt: skip
-    return finish(k, x, name, True, relu, gamma)
+    return finish(k, x, name, "bn", relu, gamma)
 
 
 def asymmetric(k, x, name, stride=1, dilation=1):
@@ -107,10 +94,16 @@ def asymmetric(k, x, name, stride=1, dilation=1):
     return add(k, parts, f"{name}_sum", relu=True)
 
 
-def deconv(k, x, name, out, kernel, bias=False, norm=True, relu=True):
-    """Deconvolution with stride 2."""
+def deconv(k, x, name, out, kernel, norm="bn", relu=True):
+    """Deconvolution with stride 2; norm as of `conv`."""
     x = k.layers.Conv2DTranspose(
-        out, kernel, 2, "same", use_bias=bias, name=name, kernel_initializer=smooth_taps(k)
+        out,
+        kernel,
+        2,
+        "same",
+        use_bias=norm == "bias",
+        name=name,
+        kernel_initializer=smooth_taps(k),
     )(x)
     return finish(k, x, name, norm, relu)
 
@@ -132,7 +125,7 @@ def smooth_taps(k):
 
 
 def finish(k, x, name, norm, relu, gamma="ones"):
-    if norm:
+    if norm == "bn":
         x = norm_layer(k)(
             epsilon=NORM_EPSILON, momentum=NORM_MOMENTUM, gamma_initializer=gamma,
             name=f"{name}_bn",
@@ -143,14 +136,14 @@ def finish(k, x, name, norm, relu, gamma="ones"):
 def crelu_conv(k, x, name, out, norm):
     """1x1 convolution to out / 2 channels, then relu(concat(x, -x)).
 
-    norm "before": batch norm stands between convolution and concat. "behind": on the doubled
+    norm "before": batch norm stands between convolution and concat. "after": on the doubled
     tensor, and the halves stand as published, the negated one first.
     """
-    half = conv(k, x, name, out // 2, norm=norm == "before", relu=False)
+    half = conv(k, x, name, out // 2, norm="bn" if norm == "before" else "linear", relu=False)
     negated = negate_layer(k)(name=f"{name}_negate")(half)
     pair = [half, negated] if norm == "before" else [negated, half]
     x = concat(k, pair, f"{name}_crelu")
-    return finish(k, x, f"{name}_crelu", norm == "behind", True)
+    return finish(k, x, f"{name}_crelu", "bn" if norm == "after" else "linear", True)
 
 
 def concat(k, tensors, name):
@@ -158,26 +151,9 @@ def concat(k, tensors, name):
 
 
 def add(k, tensors, name, relu=False):
-    return finish(k, k.layers.Add(name=name)(tensors), name, False, relu)
-
-
-def multiply(k, tensors, name):
-    return k.layers.Multiply(name=name)(tensors)
-
-
-def pool(k, x, name):
-    """The mean over all pixels, (N, 1, 1, C)."""
-    return k.layers.GlobalAveragePooling2D(keepdims=True, name=name)(x)
+    return finish(k, k.layers.Add(name=name)(tensors), name, "linear", relu)
 
 
 def max_pool(k, x, name, kernel):
     """The maximum over kernel x kernel pixels, stride 1."""
     return k.layers.MaxPooling2D(kernel, 1, "same", name=name)(x)
-
-
-def hard_sigmoid(k, x, name):
-    return hard_layers(k)["HardSigmoid"](name=name)(x)
-
-
-def hard_swish(k, x, name):
-    return hard_layers(k)["HardSwish"](name=name)(x)

@@ -74,10 +74,7 @@ def separable(row, pixels: int, cin: int) -> Cost:
 def inverted(row, pixels: int, cin: int) -> Cost:
     cost = NOTHING if row.mid == cin else conv(pixels, cin, row.mid, extra=2)
     pixels //= row.stride**2
-    cost += conv(pixels, row.mid, row.mid, row.kernel, groups=row.mid, extra=2)
-    if row.squeeze:
-        cost += conv(1, row.mid, row.squeeze, extra=1) + conv(1, row.squeeze, row.mid, extra=1)
-        cost += joined(pixels, row.mid)
+    cost += conv(pixels, row.mid, row.mid, 3, groups=row.mid, extra=2)
     cost += conv(pixels, row.mid, row.out, extra=2)
     return cost + joined(pixels, row.out) if row.stride == 1 and row.out == cin else cost
 

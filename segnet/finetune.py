@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cli import Refusal, one_of, read_json, write_json
+from cli import Refusal, one_of
+from files import read_json, write_json
 from segnet.compress import KINDS, FinePlan, Tuned, arrays, assign
-from segnet.loop import CLIP_NORM, Loop
+from segnet.loop import CLIP_NORM, Hooks, Loop
 from segnet.run import checkpoint_file, differences, read_checkpoint, save_checkpoint, sweep
 
 WARM_STEPS, TIMED_STEPS = 2, 3
@@ -38,10 +39,11 @@ def finetune(
     tuned = prepare(graph, plan, pictures)
     claim(folder, kind, graph, plan, say)
     compile_model(tuned.model, plan, class_weights)
-    loop = Loop(
-        tuned.model, plan, folder, plan.steps, batches, lambda: judge(tuned, evaluate),
-        lambda *_: None, keep, tuned.first, "Leave this recipe out, or train the run for longer",
+    hooks = Hooks(
+        batches, lambda: judge(tuned, evaluate), keep=keep,
+        diverged="Leave this recipe out, or train the run for longer",
     )  # fmt: skip
+    loop = Loop(tuned.model, plan, folder, plan.steps, hooks, tuned.first)
     loop.restore()
     if left := loop.steps - loop.step:
         seconds = left * step_seconds(loop, pictures, masks)

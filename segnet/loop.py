@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from cli import Refusal, beside
+from cli import Refusal
+from files import beside
 from segnet.backend import has_gpu
 from segnet.losses import VOID, segmentation_loss
 from segnet.plan import Plan
@@ -45,29 +47,35 @@ def keep_weights(model, folder: Path, name: str) -> None:
     save_weights(model, folder / f"{name}.weights.h5")
 
 
-class Loop:
-    """Trains `model` for `plan` in run folder `folder`.
+class Hooks(NamedTuple):
+    """What a loop asks of those who start it.
 
-    batches(step) gives endless training batches from that step on; evaluate() gives
-    `segnet.metrics.scores` on the validation set; after_epoch(epoch, history) is called with the
-    rows so far, once an epoch's files are written; keep(model, folder, name) saves the "best"
-    epoch, by mIoU, of those from `first_epoch` on, and the "last". diverged: what to do when the
-    loss is no number. target(pictures, masks): what the model's loss takes as truth. `model` is of
-    Keras or of tf_keras.
+    batches(step): endless training batches from that step on. evaluate(): `segnet.metrics.scores`
+    on the validation set. after_epoch(epoch, history): called with the rows so far, once an epoch's
+    files are written. keep(model, folder, name): saves the "best" epoch and the "last". target(
+    pictures, masks): what the model's loss takes as truth. diverged: what to type when the loss is
+    no number, None for a lower learning rate.
+    """
+
+    batches: Callable[[int], Iterator]
+    evaluate: Callable[[], dict]
+    after_epoch: Callable[[int, list], None] = lambda epoch, history: None
+    keep: Callable = keep_weights
+    target: Callable = lambda pictures, masks: masks
+    diverged: str | None = None
+
+
+class Loop:
+    """Trains `model`, of Keras or tf_keras, for `plan` in run folder `folder`.
+
+    The best epoch, by mIoU, is one of those from `first_epoch` on.
     """
 
     def __init__(
-        self, model, plan, folder: Path, steps_per_epoch: int,
-        batches: Callable[[int], Iterator], evaluate: Callable[[], dict],
-        after_epoch: Callable[[int, list], None], keep: Callable = keep_weights,
-        first_epoch: int = 1, diverged: str | None = None,
-        target: Callable = lambda pictures, masks: masks,
-    ):  # fmt: skip
-        self.target = target
-        self.model, self.plan, self.folder = model, plan, folder
+        self, model, plan, folder: Path, steps_per_epoch: int, hooks: Hooks, first_epoch: int = 1
+    ):
+        self.model, self.plan, self.folder, self.hooks = model, plan, folder, hooks
         self.steps_per_epoch, self.first_epoch = steps_per_epoch, first_epoch
-        self.batches, self.evaluate, self.after_epoch = batches, evaluate, after_epoch
-        self.keep, self.diverged = keep, diverged
         self.step, self.loss_sum, self.best, self.history = 0, 0.0, -1.0, []
 
     @property
@@ -100,15 +108,17 @@ class Loop:
         from tqdm import tqdm
 
         self.write_history()
-        stream = self.batches(self.step) if self.step < self.steps else iter(())
+        stream = self.hooks.batches(self.step) if self.step < self.steps else iter(())
         with tqdm(total=self.steps, initial=self.step, unit="step", dynamic_ncols=True) as bar:
             while self.step < self.steps:
                 pictures, masks = next(stream)
                 self.model.reset_metrics()
-                loss = float(self.model.train_on_batch(pictures, self.target(pictures, masks)))
+                loss = float(
+                    self.model.train_on_batch(pictures, self.hooks.target(pictures, masks))
+                )
                 if not math.isfinite(loss):
                     slower = f"--learning-rate {self.plan.learning_rate / 4:g}"
-                    way = self.diverged or f"Name a new --run with {slower}"
+                    way = self.hooks.diverged or f"Name a new --run with {slower}"
                     raise Refusal(f"the loss became {loss} at step {self.step}. {way}")
                 self.step, self.loss_sum = self.step + 1, self.loss_sum + loss
                 bar.update()
@@ -117,21 +127,21 @@ class Loop:
                     self.end_epoch(pictures, masks)
                 elif self.step % CHECKPOINT_STEPS == 0:
                     self.save()
-        self.keep(self.model, self.folder, "last")
+        self.hooks.keep(self.model, self.folder, "last")
 
     def step_in_epoch(self) -> int:
         return (self.step - 1) % self.steps_per_epoch + 1
 
     def end_epoch(self, pictures, masks) -> None:
         epoch = self.step // self.steps_per_epoch
-        found = self.evaluate()
+        found = self.hooks.evaluate()
         row = {"epoch": epoch, "loss": self.loss_sum / self.steps_per_epoch, "miou": found["miou"]}
         row["pixel_accuracy"] = found["pixel_accuracy"]
         row |= {f"iou_{name}": value for name, value in found["iou"].items()}
         self.history.append(row)
         if found["miou"] > self.best and epoch >= self.first_epoch:
             self.best = found["miou"]
-            self.keep(self.model, self.folder, "best")
+            self.hooks.keep(self.model, self.folder, "best")
         self.loss_sum = 0.0
         self.write_history()
         self.save()
@@ -139,7 +149,7 @@ class Loop:
         note(f"epoch {epoch}: loss {row['loss']:.4f}, mIoU {row['miou']:.4f} ({classes})")
         for remark in remarks(self.history, self.mode_gap(pictures, masks)):
             note(f"note: {remark}")
-        self.after_epoch(epoch, self.history)
+        self.hooks.after_epoch(epoch, self.history)
 
     def mode_gap(self, pictures, masks) -> float:
         """Pixel accuracy on one batch by the batch's own statistics, less that in inference.

@@ -40,22 +40,6 @@ def dice(k, hot, counts, logs):
     return 1.0 - k.ops.mean((2.0 * both + 1.0) / (all_ + 1.0))
 
 
-def balanced_weights(pixels):
-    """Weights (C,) of classes with so many pixels each: 1 / sqrt(share), 1 for a mean pixel.
-
-    The root, because the full ratio lets a class of one pixel in a thousand drown the others. A
-    class without a pixel gets the rarest other's weight.
-    """
-    share = pixels / max(pixels.sum(), 1)
-    weights = 1.0 / np.sqrt(np.maximum(share, share[share > 0].min(initial=1.0)))
-    return weights / (weights * share).sum()
-
-
-def class_weights(kind: str, count):
-    """Weights (C,) for the plan's word, from count(), the pixels of every class; None for none."""
-    return None if kind == "none" else balanced_weights(count())
-
-
 def segmentation_loss(k, classes, weights=None):
     """The function (truth, logits) -> scalar that training minimises."""
 

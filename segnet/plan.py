@@ -56,13 +56,13 @@ class Plan:
         if not 0 <= self.augment <= 2:
             raise Refusal(f"--augment is {self.augment:g}; needed: 0 to 2")
 
-    def rows(self):
+    def network(self):
         """The network, a `segnet.rows.Preset`. Raises Refusal for a name or width there is not."""
-        from segnet.rows import preset
+        from segnet.presets import preset
 
         return preset(self.preset, self.width)
 
     @property
-    def network(self) -> str:
+    def network_name(self) -> str:
         """The network in words: base, or base at width 0.5."""
         return f"{self.preset} at width {self.width:g}" if self.width else self.preset

@@ -7,20 +7,17 @@ layer names; a decoder row names the encoder row whose output it takes as its sk
 
 from typing import NamedTuple
 
-from cli import Refusal, one_of
-
 CLASSES = 0
 FEW = 16
 
 
 class Conv(NamedTuple):
-    """Convolution, batch norm, activation: "relu" or "hard_swish"."""
+    """Convolution, batch norm, ReLU."""
 
     name: str
     out: int
     kernel: int
     stride: int
-    act: str = "relu"
     dilation: int = 1
 
 
@@ -29,7 +26,7 @@ class Sep(NamedTuple):
 
     out: channels of the row's output. With crelu the pointwise makes half of them.
     mid: channels between the two; fewer than come in makes a grouped convolution of `mid` groups.
-    norm: where the pointwise's batch norm stands: "before" CReLU's concat, or "behind" it.
+    norm: where the pointwise's batch norm stands: "before" CReLU's concat, or "after" it.
     asymmetric: a depthwise 1x3 and a 3x1 are added to the depthwise 3x3, and become one with it in
     deployment (ACNet, Ding et al. 2019); not where `mid` groups.
     """
@@ -47,17 +44,13 @@ class Sep(NamedTuple):
 class Inverted(NamedTuple):
     """Inverted residual: 1x1 expansion, depthwise, linear 1x1, added to the input where it fits.
 
-    mid: channels of the expansion; as many as come in makes none. squeeze: channels within
-    squeeze-and-excite, 0 for none. act: "relu" or "hard_swish", of expansion and depthwise.
+    mid: channels of the expansion; as many as come in makes none.
     """
 
     name: str
     mid: int
     out: int
     stride: int
-    kernel: int = 3
-    squeeze: int = 0
-    act: str = "relu"
 
 
 class Step(NamedTuple):
@@ -179,22 +172,6 @@ BOTTLENECKS = (
         ( 6, 160,  3, 2),
         ( 6, 320,  1, 1),
 )
-# MobileNet v3 small (Howard et al. 2019, table 2; squeeze channels as published), without its last
-# convolution. Names of keras.applications.
-V3_SMALL = (                     # mid  out stride kernel squeeze act
-    Conv("conv",                        16, 3, 2, "hard_swish"),
-    Inverted("expanded_conv",       16, 16, 2, 3,   8),
-    Inverted("expanded_conv_1",     72, 24, 2, 3),
-    Inverted("expanded_conv_2",     88, 24, 1, 3),
-    Inverted("expanded_conv_3",     96, 40, 2, 5,  24, "hard_swish"),
-    Inverted("expanded_conv_4",    240, 40, 1, 5,  64, "hard_swish"),
-    Inverted("expanded_conv_5",    240, 40, 1, 5,  64, "hard_swish"),
-    Inverted("expanded_conv_6",    120, 48, 1, 5,  32, "hard_swish"),
-    Inverted("expanded_conv_7",    144, 48, 1, 5,  40, "hard_swish"),
-    Inverted("expanded_conv_8",    288, 96, 2, 5,  72, "hard_swish"),
-    Inverted("expanded_conv_9",    576, 96, 1, 5, 144, "hard_swish"),
-    Inverted("expanded_conv_10",   576, 96, 1, 5, 144, "hard_swish"),
-)
 # fmt: on
 
 
@@ -232,10 +209,10 @@ MOBILESEG160 = Preset(TRUNK + MIDDLE + END, (
 ), "MobileSegNet160, yousan.ai")
 
 MOBILESEG80_CRELU = Preset(TRUNK + (
-    Sep("conv5_1", 512, 1, crelu=True, norm="behind", mid=256),
-    Sep("conv5_2", 1024, 1, crelu=True, norm="behind", mid=256),
-    Sep("conv5_3", 512, 1, crelu=True, norm="behind", mid=256),
-    Sep("conv5_4", 512, 1, crelu=True, norm="behind", mid=256),
+    Sep("conv5_1", 512, 1, crelu=True, norm="after", mid=256),
+    Sep("conv5_2", 1024, 1, crelu=True, norm="after", mid=256),
+    Sep("conv5_3", 512, 1, crelu=True, norm="after", mid=256),
+    Sep("conv5_4", 512, 1, crelu=True, norm="after", mid=256),
 ), (
     Up("deconv1",                     32, 4, None,          0,     0, False, "linear"),
     Up("deconv2",                     16, 4, None,          0,     0, False, "linear"),
@@ -258,7 +235,7 @@ MOBILESEG80_CONCAT = Preset(TRUNK + LIP80, (
 ), "v2.1.6, yousan.ai")
 
 COURSE160 = Preset(TRUNK + tuple(
-    row._replace(crelu=True, norm="behind") for row in MIDDLE
+    row._replace(crelu=True, norm="after") for row in MIDDLE
 ) + END, (
     Up("deconv1",                     64, 4, "conv5_5",    64,     0, False, "linear"),
     Up("deconv2",                     32, 4, "conv3_2",    32,     0, False, "linear"),
@@ -321,67 +298,14 @@ TINY = Preset((
 ), "for tests and make demo", pretrained=None)
 
 # Every pixel is kept; dilations that double (Yu and Koltun 2016) see 1 + 2 * 63 = 127 a side.
-DENSE_DILATED = Preset((   # out kernel stride act dilation
-    Conv("conv1",            16, 3, 1, "relu",  1),
-    Conv("conv2",            16, 3, 1, "relu",  2),
-    Conv("conv3",            16, 3, 1, "relu",  4),
-    Conv("conv4",            16, 3, 1, "relu",  8),
-    Conv("conv5",            16, 3, 1, "relu", 16),
-    Conv("conv6",            16, 3, 1, "relu", 32),
+DENSE_DILATED = Preset((   # out kernel stride dilation
+    Conv("conv1",            16, 3, 1,  1),
+    Conv("conv2",            16, 3, 1,  2),
+    Conv("conv3",            16, 3, 1,  4),
+    Conv("conv4",            16, 3, 1,  8),
+    Conv("conv5",            16, 3, 1, 16),
+    Conv("conv6",            16, 3, 1, 32),
 ), (
     Head("logits",      CLASSES, 1),
 ), "no down-sampling, after the article on dilation", pretrained=None)
 # fmt: on
-
-FAMILY = {"nano": NANO, "small": SMALL, "base": BASE, "large": LARGE}
-PRESETS = {
-    **FAMILY,
-    "tiny": TINY,
-    "course160": COURSE160,
-    "mobileseg160": MOBILESEG160,
-    "mobileseg80_crelu": MOBILESEG80_CRELU,
-    "mobileseg80_sum": MOBILESEG80_SUM,
-    "mobileseg80_concat": MOBILESEG80_CONCAT,
-    "dense_dilated": DENSE_DILATED,
-}
-
-
-# Widths of the families whose weights keras.applications publishes, by its names.
-FAMILIES = {
-    "MobileNet": (mobilenet_v1, (0.25, 0.5, 0.75, 1.0)),
-    "MobileNetV2": (mobilenet_v2, (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
-}
-
-
-def preset(name: str, width: float = 0.0) -> Preset:
-    """A preset, or the variant of `base` of that name; `width`: of its encoder, if not its own.
-
-    Raises Refusal.
-    """
-    from segnet.variants import VARIANTS  # which are made of these rows
-
-    known = VARIANTS if name.startswith("base_") else PRESETS
-    found = known[one_of(name, known, "preset")]
-    return at_width(found, width, name) if width else found
-
-
-def at_width(preset: Preset, width: float, name: str) -> Preset:
-    """`preset` with the rows of its encoder at another width of their family; the decoder stays.
-
-    CReLU and strides stay too. Raises Refusal for an encoder that is not a family's, row by row.
-    """
-    family, own = preset.pretrained or ("", 0.0)
-    make, published = FAMILIES.get(family, (lambda width: (), ()))
-    own_rows, new_rows = ({row.name: row for row in make(w)} for w in (own, width))
-    encoder = []
-    for row in preset.encoder:
-        theirs, sizes = own_rows.get(row.name), ("mid", "out")
-        if not theirs or any(getattr(row, s, None) != getattr(theirs, s, None) for s in sizes):
-            raise Refusal(
-                f"{name} has no other widths: its row {row.name} is of no MobileNet v1 or v2. "
-                "Leave out --width, or take another preset"
-            )
-        changed = {size: getattr(new_rows[row.name], size, None) for size in sizes}
-        encoder.append(row._replace(**{s: c for s, c in changed.items() if hasattr(row, s)}))
-    pretrained = (family, width) if width in published else None
-    return preset._replace(encoder=tuple(encoder), pretrained=pretrained)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cli import Refusal, beside, read_json, write_json
+from cli import Refusal
+from files import beside, read_json, write_json
 from segnet.plan import Plan
 
 MANIFEST = "manifest.json"  # written first; plan.json makes a folder a run
-PARTS = ".part-*"  # what `cli.beside` calls a file that is being written
+PARTS = ".part-*"  # what `beside` calls a file that is being written
 HDF5_OVERHEAD = 2048  # bytes an array; measured 1,870
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "grain")
 
@@ -104,13 +105,13 @@ def load_run(folder: Path, size: tuple[int, int] | None = None):
     from segnet.backend import start
     from segnet.build import build
 
-    model = build(start(), plan.rows(), size or plan.size, len(manifest["dataset"]["classes"]))
+    model = build(start(), plan.network(), size or plan.size, len(manifest["dataset"]["classes"]))
     try:
         model.load_weights(best)
     except ValueError as error:
         first = str(error).partition(".")[0]
         raise Refusal(
-            f"{best} is not of {plan.network} as this version builds it ({first}). "
+            f"{best} is not of {plan.network_name} as this version builds it ({first}). "
             "Take the version that trained it, or train a new run"
         ) from error
     except (OSError, KeyError) as error:

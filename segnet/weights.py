@@ -44,11 +44,9 @@ def imagenet(preset: Preset) -> dict[str, list[np.ndarray]]:
     from segnet.backend import start
 
     name, width = preset.pretrained
-    build, kind = getattr(start().applications, name), {}
-    if name.startswith("MobileNetV3"):
-        kind["include_preprocessing"] = False
+    build = getattr(start().applications, name)
     try:
-        net = build((224, 224, 3), alpha=width, include_top=False, weights="imagenet", **kind)
+        net = build((224, 224, 3), alpha=width, include_top=False, weights="imagenet")
     except Exception as error:  # no network: urllib, http and Keras each raise their own
         raise Refusal(
             "the imagenet weights cannot be downloaded. Type --encoder-weights none, or "
@@ -120,7 +118,7 @@ def layers_of(model, row) -> list[str]:
     if isinstance(row, Conv):
         return [row.name]
     parts = [layer.name for layer in model.layers if layer.name.startswith(f"{row.name}_")]
-    ends = ("expand", "depthwise", "squeeze_excite_conv", "squeeze_excite_conv_1", "project")
+    ends = ("expand", "depthwise", "project")
     return [name for name in parts if name[len(row.name) + 1 :] in ends]
 
 

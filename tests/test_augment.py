@@ -17,8 +17,8 @@ from cli import Refusal
 from data.augment import AUGMENTATIONS, LOOK, MIX, MOVE, augment, chance, cutmix, geometry, warp
 from data.batches import training_batches
 from data.dataset import read_dataset
-from data.labels import VOID
-from data.pictures import read_pair, resize
+from data.images import read_pair, resize
+from data.layout import VOID
 from data.shapes import write_shapes
 from segnet.plan import Plan
 

@@ -17,16 +17,16 @@ import pytest
 from benchmarks import accuracy, latency
 from cli import Refusal
 from data.shapes import write_shapes
-from export import runtime
-from export.anatomy import macs
-from export.convert import to_tflite
-from export.deploy import deploy, lowering
-from export.plot import svg
-from export.runtime import Runtime
+from export.graph.convert import to_tflite
+from export.graph.deploy import deploy, lowering
+from export.report.plot import svg
+from export.tflite import runtime
+from export.tflite.inspect import macs
+from export.tflite.runtime import Runtime
 from segnet import cost
 from segnet.build import build
 from segnet.plan import Plan
-from segnet.rows import preset
+from segnet.presets import preset
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT.parent / "shared" / "peers"
@@ -114,7 +114,8 @@ def test_rows_of_the_fastest_form(layers, dear):
     (row,), (held,) = latency.measure(contents, 3)
     assert (row.name, row.recipe, row.size_bytes) == ("net", "float32", len(layers))
     assert (
-        row.gmac == macs(layers) / 1e9 and row.partitions == Runtime(layers).anatomy()["partitions"]
+        row.gmac == macs(layers) / 1e9
+        and row.partitions == Runtime(layers).partitioning()["partitions"]
     )
     assert row.speed == pytest.approx(1e3 * row.gmac / row.latency_ms)
     if held is not None:

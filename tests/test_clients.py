@@ -58,7 +58,7 @@ CLIENTS = {
                        ".clients/node/done", ("npm", "chromium")),
     "chromium-webgpu": Client(python("browser_client.py", "webgpu"),
                               ".clients/node/done", ("npm", "chromium"), gpu=True),
-    "gpu": Client([*SOFTWARE, *python("-m", "export.gpu")],
+    "gpu": Client([*SOFTWARE, *python("-m", "export.targets.run_gpu")],
                   ".clients/vulkan/done", DEBIAN, gpu=True),
     "cortex-a53": Client(python("arm_client.py", "cortex-a53"), ".clients/arm/done", DEBIAN),
     "cortex-a76": Client(python("arm_client.py", "cortex-a76"), ".clients/arm/done", DEBIAN),

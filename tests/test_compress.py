@@ -17,7 +17,7 @@ import pytest
 from conftest import spread_norms
 
 from cli import Refusal
-from export import anatomy
+from export.tflite import inspect
 from segnet.compress import (
     KINDS,
     LEVEL,
@@ -40,10 +40,10 @@ def graph_of(preset="tiny", lowering="signs+depth_to_space", keras=False):
     """The deploy graph of random weights whose batch norms are far from the identity."""
     import tf_keras
 
-    from export import deploy
+    from export.graph import deploy
     from segnet.backend import start
     from segnet.build import build
-    from segnet.rows import PRESETS
+    from segnet.presets import PRESETS
 
     k, rows, rng = start(), PRESETS[preset], np.random.default_rng(0)
     k.utils.set_random_seed(0)
@@ -97,7 +97,7 @@ def tuned(tmp_path_factory):
 
 
 def to_file(model, recipe):
-    from export.convert import to_tflite
+    from export.graph.convert import to_tflite
     from export.recipes import BY_NAME
 
     return to_tflite(model, BY_NAME[recipe])
@@ -131,12 +131,12 @@ def test_bytes_fall_on_levels():
 
 def test_qat_file(tuned):
     """One partition, no float operator, the Keras model's numbers up to a level."""
-    from export.runtime import Runtime
+    from export.tflite.runtime import Runtime
 
     model, _, _ = tuned("qat")
     content = to_file(model, "qat8")
     runtime, raw = Runtime(content), pictures(1, 5)
-    found = runtime.anatomy()
+    found = runtime.partitioning()
     assert found["partitions"] == 1 and found["outside"] == {"QUANTIZE": 1}
     assert found["ops"]["DEQUANTIZE"] == 1
     assert runtime.input["quantization"] == (pytest.approx(1 / 127.5), 128)
@@ -173,7 +173,7 @@ def test_sparse_keeps_zeros(tuned):
 
 
 def test_sparse_is_stored_sparse(tuned):
-    from export.runtime import Runtime
+    from export.tflite.runtime import Runtime
 
     model, _, _ = tuned("sparse")
     sparse, plain = to_file(model, "sparse"), to_file(model, "float32")
@@ -331,7 +331,7 @@ def test_keras_3_is_left_alone(tuned):
     """After tfmot set TF_USE_LEGACY_KERAS, Keras 3 still builds, trains and converts."""
     import keras
 
-    from export.runtime import Runtime
+    from export.tflite.runtime import Runtime
 
     tuned("qat")
     assert os.environ["TF_USE_LEGACY_KERAS"] == "1" and keras.__version__.startswith("3.")
@@ -349,16 +349,16 @@ def test_keras_3_is_left_alone(tuned):
     [*product(["tiny", "base"], LOWERINGS), ("course160", LOWERINGS[0])],
 )
 def test_qat_of_every_lowering(preset, lowering, tmp_path):
-    from export.runtime import Runtime
+    from export.tflite.runtime import Runtime
 
     model = tune("qat", tmp_path, graph_of(preset, lowering), steps=1, epochs=1)
     content = to_file(model, "qat8")
-    found = Runtime(content).anatomy()
+    found = Runtime(content).partitioning()
     assert found["partitions"] == 1 and found["outside"] == {"QUANTIZE": 1}
     assert found["ops"]["DEQUANTIZE"] == 1
     # Only where all skips have a projection, which gives them a range of their own.
     if preset == "course160":
-        assert "int8->int8 inside" not in anatomy.conversions(content)
+        assert "int8->int8 inside" not in inspect.conversions(content)
 
 
 @pytest.mark.slow

@@ -13,13 +13,13 @@ import pytest
 from conftest import spread_norms
 
 from cli import Refusal
-from export import equalise
-from export.convert import to_tflite
-from export.deploy import Lowering, deploy
-from export.prove import run_faults
+from export.graph import equalise
+from export.graph.convert import to_tflite
+from export.graph.deploy import Lowering, deploy
 from export.recipes import BY_NAME
-from export.runtime import Runtime
-from segnet import cost, rows
+from export.targets.xnnpack import run_faults
+from export.tflite.runtime import Runtime
+from segnet import cost, presets, rows
 from segnet.build import build
 from segnet.rows import Context, Conv, MaxPool, Preset, Sep, Step, Up
 from segnet.twin import twin
@@ -107,7 +107,7 @@ def test_contexts_run_whole_in_the_file(recipe):
     wanted = np.asarray(model(noise[:1], training=False))
     off = runtime(noise[:1]) - wanted
     assert np.sqrt((off**2).mean() / (wanted**2).mean()) < {"float32": 1e-4, "int8": 0.1}[recipe]
-    found = runtime.anatomy()
+    found = runtime.partitioning()
     assert run_faults(content, found) == [] and found["partitions"] == 1
     assert set(found["outside"]) <= {"QUANTIZE"}  # the picture's bytes
     assert found["ops"]["MAX_POOL_2D"] == 2 and found["ops"]["ADD"] == 1
@@ -142,7 +142,7 @@ def test_late_bias_takes_a_context_for_a_skip():
 
 def test_dilated_filters_see_what_they_saw():
     """With one down-sampling less, every second pixel is the down-sampled network's."""
-    preset = rows.preset("tiny")
+    preset = presets.preset("tiny")
     model, noise = trained(preset, (64, 96))
     dense = build(keras, dilated(preset, 8, "test"), (64, 96), 3)
     encoders = []
@@ -159,7 +159,7 @@ def test_dilated_filters_see_what_they_saw():
 
 
 def test_dilations_of_mobilenet():
-    encoder = dilated(rows.preset("base"), 4, "").encoder
+    encoder = dilated(presets.preset("base"), 4, "").encoder
     assert [row.dilation for row in encoder] == [1] * 5 + [2] * 2 + [4] * 6
 
 
@@ -195,7 +195,7 @@ def test_asymmetric_kernels_start_at_nothing():
 
 
 def test_dense_net_sees_127_pixels():
-    model = build(keras, rows.preset("dense_dilated"), (129, 131), 2)
+    model = build(keras, presets.preset("dense_dilated"), (129, 131), 2)
     for layer in model.layers:
         if layer.name.startswith(("conv", "logits")) and not layer.name.endswith(("_bn", "_relu")):
             kernel, *bias = layer.get_weights()
@@ -211,7 +211,7 @@ def test_late_and_early_contexts_cost_the_same():
     """A quarter of the channels on 16 times the pixels; v1 by hand: half of 4c on 10x12."""
     found = {}
     for name in CONTEXTS:
-        late, early = (rows.preset(f"base_{place}{name}") for place in ("", "early_"))
+        late, early = (presets.preset(f"base_{place}{name}") for place in ("", "early_"))
         costs = [cost.stages(net, (160, 192), 11)["context"].macs for net in (late, early)]
         assert costs[0] == costs[1]
         found[name] = costs[0]
@@ -242,11 +242,11 @@ def test_command_lists_the_family_first():
         [sys.executable, "-m", "segnet", "presets"], cwd=ROOT, capture_output=True, text=True
     )
     family, variants = end.stdout.split("\n\nvariants of base")
-    assert [line.split()[0] for line in family.splitlines()] == list(rows.PRESETS)
+    assert [line.split()[0] for line in family.splitlines()] == list(presets.PRESETS)
     assert [line.split()[0] for line in variants.splitlines()[1:]] == list(VARIANTS)
     assert all(name.startswith("base_") for name in VARIANTS)
     with pytest.raises(Refusal, match="Did you mean base_pyramid"):
-        rows.preset("base_piramid")
+        presets.preset("base_piramid")
 
 
 def test_a_reader_that_has_enough_is_no_bug():
@@ -259,7 +259,7 @@ def test_a_reader_that_has_enough_is_no_bug():
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variant(name):
     """Costed, the same function deployed, whole in float32 and int8."""
-    preset = rows.preset(name)
+    preset = presets.preset(name)
     size = (preset.stride * 2, preset.stride * 2)
     model, noise = trained(preset, size)
     assert cost.total(cost.stages(preset, size, 3)).parameters == parameters(model)
@@ -267,5 +267,5 @@ def test_variant(name):
     assert error(graph(noise[:1]), model(noise[:1], training=False)) < 1e-5
     for recipe in ("float32", "int8"):
         content = to_tflite(graph, BY_NAME[recipe], noise if recipe == "int8" else None)
-        found = Runtime(content).anatomy()
+        found = Runtime(content).partitioning()
         assert run_faults(content, found) == [] and found["partitions"] == 1

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cli import Refusal
-from segnet import cost, rows
+from segnet import cost, presets, rows
 
 ROOT = Path(__file__).parent.parent
 # docs of the published networks: preset, input side, learnable, MMAC
@@ -30,18 +30,18 @@ PUBLISHED = [
 
 @pytest.mark.parametrize("name, side, parameters, mmac", PUBLISHED)
 def test_published(name, side, parameters, mmac):
-    whole = cost.total(cost.stages(rows.preset(name), (side, side), 3))
+    whole = cost.total(cost.stages(presets.preset(name), (side, side), 3))
     assert whole.parameters == parameters
     assert round(whole.macs / 1e6, 1) == mmac
 
 
-@pytest.mark.parametrize("name", rows.PRESETS)
+@pytest.mark.parametrize("name", presets.PRESETS)
 def test_parameters_equal_keras(name):
     import keras
 
     from segnet.build import build
 
-    preset = rows.preset(name)
+    preset = presets.preset(name)
     size = (preset.stride * 2, preset.stride * 3)
     model = build(keras, preset, size, 5)
     counted = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
@@ -51,7 +51,7 @@ def test_parameters_equal_keras(name):
 
 def test_many_classes_take_a_smaller_kernel():
     """The last one reads 32x32 logits: 16 x 16^2 weights for 16 classes, 4 x 17^2 for 17."""
-    macs = [cost.stages(rows.preset("nano"), (64, 64), n)["deconv5"].macs for n in (16, 17)]
+    macs = [cost.stages(presets.preset("nano"), (64, 64), n)["deconv5"].macs for n in (16, 17)]
     assert macs == [16 * 16 * 16 * 32 * 32, 4 * 17 * 17 * 32 * 32]
     for classes, kernel in ((16, 4), (17, 2)):
         assert rows.fitted(rows.BASE.decoder[-1], classes)[1:3] == (classes, kernel)
@@ -139,7 +139,7 @@ def test_dilation_article():
 
 def test_stages_add_up_and_bytes_by_hand():
     """`tiny` at 32x32: stage conv1 writes 16x16x16 floats, deconv5 32x32xC from a 2x2 kernel."""
-    costs = cost.stages(rows.preset("tiny"), (32, 32), 3)
+    costs = cost.stages(presets.preset("tiny"), (32, 32), 3)
     assert costs["conv1"] == (3 * 3 * 3 * 16 + 2 * 16, 27 * 16 * 16 * 16, 16 * 16 * 16 * 4)
     assert costs["deconv5"] == (2 * 2 * 16 * 3 + 3, 2 * 2 * 16 * 3 * 16 * 16, 32 * 32 * 3 * 4)
     for field in cost.Cost._fields:
@@ -160,8 +160,8 @@ def test_command_prints_what_the_rows_cost():
 
 def test_refusals():
     with pytest.raises(Refusal, match="type --size 96 96"):
-        cost.stages(rows.preset("base"), (100, 100), 3)
+        cost.stages(presets.preset("base"), (100, 100), 3)
     with pytest.raises(Refusal, match="at least 2"):
-        cost.stages(rows.preset("base"), (96, 96), 1)
+        cost.stages(presets.preset("base"), (96, 96), 1)
     with pytest.raises(Refusal, match="Did you mean base"):
-        rows.preset("bass")
+        presets.preset("bass")

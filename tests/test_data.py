@@ -16,8 +16,8 @@ from cli import Refusal
 from data.batches import training_batches
 from data.dataset import Dataset, read_dataset
 from data.drawing import overlay, sheet
-from data.labels import VOID
-from data.pictures import read_mask, read_pair, read_picture
+from data.images import read_mask, read_pair, read_picture
+from data.layout import VOID
 from data.shapes import write_shapes
 
 ROOT = Path(__file__).parent.parent

@@ -9,15 +9,15 @@ import pytest
 from conftest import spread_norms
 
 from cli import Refusal
-from export import equalise
-from export.anatomy import operators, parse
-from export.convert import silence, to_tflite
-from export.deploy import CRELU, DECONV, Lowering, Words, deploy
-from export.pack import pack
-from export.prove import run_faults
+from export.graph import equalise
+from export.graph.convert import silence, to_tflite
+from export.graph.deploy import CRELU, DECONV, DeployOps, Lowering, deploy
 from export.recipes import BY_NAME
-from export.runtime import Runtime, to_bytes
-from segnet import rows
+from export.targets.xnnpack import run_faults
+from export.tflite.inspect import operators, parse
+from export.tflite.pack import pack
+from export.tflite.runtime import Runtime, to_bytes
+from segnet import presets, rows
 from segnet.build import build
 
 # Every form of a deconvolution, then every other form of CReLU.
@@ -33,7 +33,7 @@ def trained(name):
     """A model of a preset whose batch norms are far from the identity, its size and a picture."""
     import keras
 
-    preset, rng = rows.preset(name), np.random.default_rng(0)
+    preset, rng = presets.preset(name), np.random.default_rng(0)
     size = (preset.stride * 2, preset.stride * 2)
     keras.utils.set_random_seed(0)
     model = build(keras, preset, size, 3)
@@ -43,7 +43,7 @@ def trained(name):
 
 FITTING = [
     pytest.param(name, lowering, id=f"{name}-{lowering.name}")
-    for name in rows.PRESETS
+    for name in presets.PRESETS
     for lowering in LOWERINGS
 ]
 
@@ -90,7 +90,7 @@ def test_same_function_in_the_file(name, lowering):
     runtime = Runtime(content)
     wanted = np.asarray(model(picture, training=False))
     assert np.abs(runtime(picture) - wanted).max() < 1e-4 * np.abs(wanted).max()
-    found = runtime.anatomy()
+    found = runtime.partitioning()
     assert found["partitions"] == 1 and found["outside"] == {}
     assert set(found["ops"]) <= OPERATORS
     assert windowed(preset, lowering) == found["ops"].get("STRIDED_SLICE", 0)
@@ -116,10 +116,10 @@ def test_same_function_in_int8(lowering):
     wanted = np.asarray(model(to_bytes(noise[:1]) / np.float32(127.5) - 1, training=False))
     error = Runtime(content)(noise[:1]) - wanted
     assert np.sqrt((error**2).mean() / (wanted**2).mean()) < 0.1
-    assert run_faults(content, Runtime(content).anatomy()) == []
+    assert run_faults(content, Runtime(content).partitioning()) == []
 
 
-@pytest.mark.parametrize("name", rows.PRESETS)
+@pytest.mark.parametrize("name", presets.PRESETS)
 def test_equalised_graph_is_the_same_function(name):
     model, preset, size, picture = trained(name)
     graph = deploy(model, preset, size, 3)
@@ -153,13 +153,13 @@ def test_equalised_channels_have_one_range():
 def test_late_bias_refuses_a_skip_that_may_be_negative():
     """relu(concat(a, b)) is not concat(relu(a), b) where b is negative."""
     model, _, _, _ = trained("tiny")
-    words = Words(model, Lowering(deconv="late_bias"))
+    ops = DeployOps(model, Lowering(deconv="late_bias"))
     import keras
 
     x = keras.Input((2, 2, 128))
-    late = words.deconv(keras, x, "deconv1", 48, 2)
+    late = ops.deconv(keras, x, "deconv1", 48, 2)
     skip = keras.Input((4, 4, 96))
     with pytest.raises(Refusal, match="what deconv1_join joins may be negative"):
-        words.concat(keras, [late, skip], "deconv1_join")
+        ops.concat(keras, [late, skip], "deconv1_join")
     with pytest.raises(Refusal, match="takes a deconvolution without a concatenation"):
-        words.depthwise(keras, late, "deconv1_refine_dw")
+        ops.depthwise(keras, late, "deconv1_refine_dw")

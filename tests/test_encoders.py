@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from cli import Refusal
-from export.convert import to_tflite
-from export.deploy import DEFAULT, deploy
+from export.graph.convert import to_tflite
+from export.graph.deploy import DEFAULT, deploy
 from export.recipes import BY_NAME
-from export.runtime import Runtime
+from export.tflite.runtime import Runtime
 from segnet import cost
 from segnet.build import build
-from segnet.rows import CLASSES, V3_SMALL, Preset, Up, mobilenet_v2, preset
+from segnet.presets import preset
+from segnet.rows import CLASSES, Preset, Up, mobilenet_v2
 from segnet.twin import twin
 from segnet.weights import load_encoder
 
@@ -24,28 +25,25 @@ LAST = (
     Up("deconv1", 8, 2, None, 0, 8, True, "bn"),
     Up("deconv2", CLASSES, 2, None, 0, 0, False, "bias"),
 )
-# An expansion, a sum, kernel 5, squeeze-and-excite and both activations.
-NETS = {
-    "v2": Preset(mobilenet_v2(0.35)[:4], LAST, "test"),
-    "v3": Preset(V3_SMALL[:3] + V3_SMALL[5:6], LAST, "test"),
-}
+# An expansion and a sum.
+NET = Preset(mobilenet_v2(0.35)[:4], LAST, "test")
 PICTURES = np.random.default_rng(0).uniform(-1, 1, (4, *SIZE, 3)).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=NETS)
-def net(request):
-    """(name, rows, a model whose norms are not the identity)."""
-    preset, rng = NETS[request.param], np.random.default_rng(0)
+@pytest.fixture(scope="module")
+def net():
+    """(rows, a model whose norms are not the identity)."""
+    preset, rng = NET, np.random.default_rng(0)
     keras.utils.set_random_seed(0)
     model = build(keras, preset, SIZE, CLASS_COUNT)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
-    return request.param, preset, model
+    return preset, model
 
 
 def test_cost_counts_what_keras_has(net):
-    _, preset, model = net
+    preset, model = net
     counted = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     assert cost.total(cost.stages(preset, SIZE, CLASS_COUNT)).parameters == counted
 
@@ -58,7 +56,7 @@ def test_bottleneck_by_hand():
 
 
 def test_deployed_and_twin_are_equal(net):
-    _, preset, model = net
+    preset, model = net
     wanted = np.asarray(model(PICTURES[:1], training=False))
     graph = deploy(model, preset, SIZE, CLASS_COUNT)
     assert np.abs(np.asarray(graph(PICTURES[:1])) - wanted).max() < 1e-5 * np.abs(wanted).max()
@@ -66,32 +64,39 @@ def test_deployed_and_twin_are_equal(net):
 
 
 def test_files_on_the_phone(net):
-    """v3 is whole in float32 alone: XNNPACK takes no int8 hard swish."""
-    name, preset, model = net
+    preset, model = net
     graph = deploy(model, preset, SIZE, CLASS_COUNT, DEFAULT)
     whole = {
-        recipe: Runtime(to_tflite(graph, BY_NAME[recipe], calibration)).anatomy()["partitions"] == 1
+        recipe: Runtime(to_tflite(graph, BY_NAME[recipe], calibration)).partitioning()["partitions"]
+        == 1
         for recipe, calibration in (("float32", None), ("int8", PICTURES))
     }
-    assert whole == {"float32": True, "int8": name == "v2"}
+    assert whole == {"float32": True, "int8": True}
 
 
-def test_qat8_refuses_v3_by_layer(net):
+def test_qat8_takes_inverted_residuals(net):
     import tf_keras
 
     from segnet.compress import quantised
 
-    name, preset, model = net
+    preset, model = net
     graph = deploy(model, preset, SIZE, CLASS_COUNT, DEFAULT, tf_keras, None)
-    if name == "v2":
-        assert quantised(graph, None).output_shape == (None, *SIZE, CLASS_COUNT)
-        return
-    with pytest.raises(Refusal, match=r"layer conv_swish \(HardSwish, linear\) cannot be trained"):
+    assert quantised(graph, None).output_shape == (None, *SIZE, CLASS_COUNT)
+
+
+def test_qat8_refuses_by_layer():
+    import tf_keras
+
+    from segnet.compress import quantised
+
+    image = tf_keras.Input((8, 8, 3), name="image")
+    graph = tf_keras.Model(image, tf_keras.layers.Conv2D(2, 1, activation="tanh", name="a")(image))
+    with pytest.raises(Refusal, match=r"layer a \(Conv2D, tanh\) cannot be trained for 8 bits"):
         quantised(graph, None)
 
 
 def test_no_published_weights():
-    preset = NETS["v2"]._replace(pretrained=None)
+    preset = NET._replace(pretrained=None)
     model = build(keras, preset, SIZE, CLASS_COUNT)
     with pytest.raises(Refusal, match="no published weights fit this preset"):
         load_encoder(model, preset, "imagenet")

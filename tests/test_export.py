@@ -18,12 +18,16 @@ import numpy as np
 import pytest
 
 from cli import Refusal
-from export import anatomy, contract, gate, golden, gpu, kit, make, prove, recipes, verify
-from export.convert import to_tflite
-from export.deploy import lowering
+from export import make, recipes, refuse
+from export.graph.convert import to_tflite
+from export.graph.deploy import lowering
+from export.kit import write as kit_write
 from export.make import Choices, export_run
-from export.metadata import read_metadata
-from export.runtime import Runtime
+from export.proof import contract, gate, golden, measure, verify
+from export.targets import run_gpu
+from export.tflite import inspect
+from export.tflite.metadata import read_metadata
+from export.tflite.runtime import Runtime
 from segnet import compress, finetune
 
 ROOT = Path(__file__).parent.parent
@@ -39,7 +43,7 @@ def run(finished, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory):
-    """The same run with a float32 kit. To be looked at, not written to."""
+    """The same run with a float32 write. To be looked at, not written to."""
     copy = shutil.copytree(run, tmp_path_factory.mktemp("exported") / "run")
     export_run(copy, choices=FIXED)
     return copy
@@ -142,7 +146,7 @@ def test_golden_photo_tells_resize_rules_apart(side, wanted):
     photo = golden.limited(noise, (64, 64))
     assert photo.shape == (*wanted, 3)
     right, wrong = (
-        contract.fill({"input": {"shape": (1, 64, 64, 3), "dtype": "uint8"},
+        contract.input_tensor({"input": {"shape": (1, 64, 64, 3), "dtype": "uint8"},
                        "colour_order": "RGB", "resize": rule}, photo)
         for rule in (contract.RESIZE, "bilinear")
     )  # fmt: skip
@@ -175,7 +179,7 @@ def test_anatomy_of_a_whole_file():
 
     x = keras.Input((8, 8, 3), batch_size=1)
     net = keras.Model(x, keras.layers.Conv2D(4, 3, activation="relu")(x))
-    found = Runtime(to_tflite(net)).anatomy()
+    found = Runtime(to_tflite(net)).partitioning()
     assert found == {"ops": {"CONV_2D": 1}, "partitions": 1, "outside": {}}
 
 
@@ -190,7 +194,7 @@ def test_full_disk_keeps_the_earlier_kit(earlier, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(kit, "write_picture", full)
+    monkeypatch.setattr(kit_write, "write_picture", full)
     with pytest.raises(Refusal, match=r"cannot write .*float32: No space left .* Free some space"):
         export_run(earlier, choices=FIXED)
     assert contents(out) == before
@@ -292,12 +296,12 @@ def test_gpu_that_is_there_is_asked(answer, line, exported, monkeypatch):
     content = (exported / "export/float32/model.tflite").read_bytes()
     runtime = Runtime(content)
     picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
-    monkeypatch.setattr(gpu, "available", lambda: True)
-    monkeypatch.setattr(gpu, "run", lambda content, inputs: answer(runtime.run(inputs)))
-    found = prove.whole(content, ("xnnpack", "gpu"), picture)
+    monkeypatch.setattr(run_gpu, "available", lambda _: True)
+    monkeypatch.setattr(run_gpu, "run", lambda content, inputs: answer(runtime.run(inputs)))
+    found = measure.whole(content, ("xnnpack", "gpu"), picture)
     assert found["target_faults"] == ([line] if line else [])
     assert found["targets"]["gpu"]["how"] == "run here and published list"
-    found = prove.whole(content, ("xnnpack",), picture)
+    found = measure.whole(content, ("xnnpack",), picture)
     assert found["target_faults"] == []
     assert found["targets"]["gpu"]["how"] == "published list"
 
@@ -320,7 +324,7 @@ def test_what_may_be_chosen_of_fine_tuning(run, monkeypatch):
 def test_advice_of_fine_tuning():
     report = {"recipe": "sparse", "iou_keras": {"a": 0.9}, "iou_tflite": {"a": 0.5},
               "layer_errors": []}  # fmt: skip
-    assert make.advice(report) == (
+    assert refuse.advice(report) == (
         "Classes: a -0.400. Try more --epochs of fine-tuning, or fewer zeros with --sparsity. "
     )
 
@@ -337,7 +341,7 @@ def test_layers_kept_in_float(run):
     choices = Choices(lower=FIXED.lower, keep_float=("deconv5",))
     reports, refused = export_run(run, "int8", choices)
     assert refused == []
-    kept = anatomy.float_operators((run / "export/int8/model.tflite").read_bytes())
+    kept = inspect.float_operators((run / "export/int8/model.tflite").read_bytes())
     assert {o.layer.removeprefix("behind ") for o in kept if o.name == "CONV_2D"} == {"deconv5"}
     assert reports["int8"]["float_operators"] == [] and reports["int8"]["partitions"] == 1
     with pytest.raises(Refusal, match=r"no layer 'deconv55'. Did you mean deconv5\?"):
@@ -351,8 +355,8 @@ def test_equal_vectors_are_written_once():
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    from export.anatomy import parse
-    from export.pack import pack
+    from export.tflite.inspect import parse
+    from export.tflite.pack import pack
 
     tree = schema.ModelT()
     graph, tree.buffers = schema.SubGraphT(), [schema.BufferT()]
@@ -377,7 +381,7 @@ def test_data_of_tensors_is_aligned():
     import keras
     from ai_edge_litert import schema_py_generated as schema
 
-    from export.convert import to_tflite
+    from export.graph.convert import to_tflite
 
     x = keras.Input((8, 8, 3), batch_size=1)
     y = keras.layers.Conv2D(5, 3, bias_initializer="normal")(x)

@@ -16,28 +16,19 @@ import numpy as np
 import pytest
 from conftest import train
 
-import cli
 from cli import Refusal, Verdict
 from data.shapes import write_shapes
-from export import costs, fit
-from export.convert import to_tflite
-from export.deploy import deploy
+from export.budget import costs, fit
+from export.budget.work import Work, of_file, of_rows, running
+from export.graph.convert import to_tflite
+from export.graph.deploy import deploy
 from export.recipes import BY_NAME
-from export.work import Work, of_file, of_rows, running
+from files import write_json
 from segnet.build import build
 from segnet.cost import stages, total
 from segnet.plan import Plan
-from segnet.rows import (
-    FAMILIES,
-    PRESETS,
-    V3_SMALL,
-    Preset,
-    Sep,
-    at_width,
-    mobilenet_v1,
-    mobilenet_v2,
-    preset,
-)  # fmt: skip
+from segnet.presets import FAMILIES, PRESETS, at_width, preset
+from segnet.rows import Preset, Sep, mobilenet_v1, mobilenet_v2
 from segnet.run import compare
 from segnet.weights import copy_encoder
 
@@ -94,10 +85,9 @@ def test_work_by_hand():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*PRESETS, "v3"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_rows_of_every_preset(name):
-    v3 = Preset(V3_SMALL, tuple(row._replace(skip=None) for row in preset("tiny").decoder), "")
-    rows = v3 if name == "v3" else PRESETS[name]
+    rows = PRESETS[name]
     told = of_rows(rows, (160, 160), 3, "float32")
     assert [w[1:] for w in told] == [w[1:] for w in of_file(file_of(rows, (160, 160), 3))]
 
@@ -276,7 +266,7 @@ def table(tmp_path):
     others = ("CONCATENATION", "DEPTH_TO_SPACE", "MUL", "ADD", "PAD", "STRIDED_SLICE")
     ms = {kind: {"Mmac": 0.1} for kind in kinds} | {kind: {} for kind in others}
     path = tmp_path / "costs.json"
-    cli.write_json(path, {"schema": 1, "machine": "Phone", "recipes": {"float32": ms}})
+    write_json(path, {"schema": 1, "machine": "Phone", "recipes": {"float32": ms}})
     return path
 
 
@@ -334,7 +324,7 @@ STRANGE = {
 def test_unseen_configurations():
     """Of 10, timed interleaved with the probes and predicted by the table fitted to these, the
     median error is within 15 %, the worst within 30 %; in float32 and in int8."""
-    from export.runtime import Runtime, latency_ms
+    from export.tflite.runtime import Runtime, latency_ms
 
     nets, rng = {**fit.networks(), **STRANGE}, random.Random(0)
     sizes = [(h, w) for h in range(96, 385, 32) for w in range(96, 513, 32) if h * w <= 384 * 384]
@@ -401,7 +391,7 @@ def test_cost_of_another_width(monkeypatch, capsys):
 
 def test_no_other_width():
     with pytest.raises(Refusal, match="tiny has no other widths: its row conv1 is of no MobileNet"):
-        Plan("DIR", "tiny", width=0.5).rows()
+        Plan("DIR", "tiny", width=0.5).network()
     with pytest.raises(Refusal, match="no other widths: its row conv5_1"):
         preset("mobileseg80_sum", 0.5)
     with pytest.raises(Refusal, match="--width is -1; needed: above 0"):

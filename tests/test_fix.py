@@ -12,11 +12,11 @@ from test_doctor import ALL, FAULTS, broken, check, cv2_ids, ids, image, mask, s
 from test_refusals import contents
 
 from cli import Refusal
-from data.checks import ERROR, findings
 from data.dataset import read_dataset
-from data.doctor import examine
-from data.fix import without_strays, write_sound
-from data.pictures import read_mask, read_pair
+from data.doctor.checks.table import ERROR, findings
+from data.doctor.doctor import examine
+from data.doctor.fix import without_strays, write_sound
+from data.images import read_mask, read_pair
 from data.shapes import write_shapes
 
 __all__ = ["broken", "sound"]  # fixtures

@@ -14,9 +14,9 @@ from PIL import Image
 
 import cli
 from cli import Refusal
-from data.archives import opened
 from data.formats import module_of
 from data.formats.ade20k import short
+from data.formats.archives import opened
 from data.formats.masks import (
     BLOCK,
     Meaning,
@@ -28,6 +28,7 @@ from data.formats.masks import (
     to_classes,
 )
 from data.formats.matte import three_ways
+from files import write_json
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -189,7 +190,7 @@ def test_ade20k_genuine_raw_colours(tmp_path):
         for n in np.unique(red // 10 * 256 + green)
         if n
     ]
-    cli.write_json(tmp_path / "a.json", {"annotation": {"object": objects}})
+    write_json(tmp_path / "a.json", {"annotation": {"object": objects}})
     raw.save(tmp_path / "a_seg.png")
     save(tmp_path / "a.jpg", np.zeros((768, 1024, 3)))
     found = read("ade20k", tmp_path)

@@ -19,9 +19,9 @@ from sources import SOURCES, picture, text
 from cli import Refusal
 from data.__main__ import import_options
 from data.formats import module_of
+from data.formats.imports import Sharing, write_dataset
 from data.formats.polygons import runs, uncompressed
-from data.imports import Sharing, write_dataset
-from data.selection import select
+from data.formats.selection import select
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 HERE = Path("a.json")

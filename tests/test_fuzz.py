@@ -19,11 +19,12 @@ from sources import SOURCES
 
 from cli import Refusal
 from data.__main__ import import_options
-from data.dataset import SPLITS, read_dataset
+from data.dataset import read_dataset
 from data.formats import module_of
-from data.imports import Sharing, write_dataset
-from data.pictures import read_pair
-from data.selection import select
+from data.formats.imports import Sharing, write_dataset
+from data.formats.selection import select
+from data.images import read_pair
+from data.layout import SPLITS
 
 SECONDS = 120  # for one file; behind them the process ends and says where it was
 SHAPED = (".json", ".txt", ".yaml", ".zip", ".png")  # what mutates and stays well-formed

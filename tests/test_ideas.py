@@ -17,7 +17,7 @@ from segnet import blocks, loop
 from segnet.build import build
 from segnet.losses import segmentation_loss
 from segnet.plan import Plan
-from segnet.rows import preset
+from segnet.presets import preset
 from segnet.run import load_run
 
 ROOT = Path(__file__).parent.parent
@@ -38,16 +38,16 @@ def test_an_average_of_the_steps():
     """It keeps 1/10 of itself at the first step, 2/11 at the second, 3/12 at the third."""
     model, seen = Counter(), []
     with ideas.averaged():
-        going = loop.Loop(
-            model, None, None, 1, None, lambda: seen.append(float(model.variables[0])), None,
-            keep=lambda *_: None,
-        )  # fmt: skip
+        hooks = loop.Hooks(
+            None, lambda: seen.append(float(model.variables[0])), keep=lambda *_: None
+        )
+        going = loop.Loop(model, None, None, 1, hooks)
     for going.step in range(3):
         assert model.train_on_batch() == 0.5
     one = 9 / 10 * 1
     two = 2 / 11 * one + 9 / 11 * 2
     three = 3 / 12 * two + 9 / 12 * 3
-    going.evaluate()
+    going.hooks.evaluate()
     assert seen == [pytest.approx(three)] and float(model.variables[0]) == 3
     assert loop.Loop.__name__ == "Loop"
 
@@ -70,9 +70,8 @@ def test_the_second_loss_by_hand(tmp_path):
     with ideas.auxiliary():
         plan = Plan("", "base", (64, 64))
         loop.compile_model(model, plan, 10, None, segmentation_loss)
-        going = loop.Loop(
-            model, plan, tmp_path, 1, None, None, None, keep=lambda *words: kept.append(words)
-        )
+        hooks = loop.Hooks(None, None, keep=lambda *words: kept.append(words))
+        going = loop.Loop(model, plan, tmp_path, 1, hooks)
     rng = np.random.default_rng(0)
     picture = rng.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
     truth = rng.integers(0, 3, (1, 64, 64)).astype(np.uint8)
@@ -81,7 +80,7 @@ def test_the_second_loss_by_hand(tmp_path):
     loss = segmentation_loss(keras, 3)
     one, other = (float(loss(truth, part)) for part in (both[..., :3], both[..., 3:]))
     assert float(going.model.compute_loss(None, truth, both)) == pytest.approx(one + 0.4 * other)
-    going.keep(going.model, tmp_path, "best")
+    going.hooks.keep(going.model, tmp_path, "best")
     assert kept == [(model, tmp_path, "best")]
 
 

@@ -14,11 +14,11 @@ from cli import Refusal
 from data.__main__ import import_
 from data.dataset import read_dataset
 from data.formats import Found, Item
-from data.imports import Sharing, file_names, write_dataset
-from data.labels import VOID
-from data.pictures import read_mask, read_pair
-from data.selection import select
-from data.splits import assign, fraction
+from data.formats.imports import Sharing, file_names, write_dataset
+from data.formats.selection import select
+from data.formats.splits import assign, fraction
+from data.images import read_mask, read_pair
+from data.layout import VOID
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"

@@ -16,13 +16,13 @@ from conftest import train
 
 from cli import Refusal
 from data.dataset import Dataset, read_dataset
-from data.labels import VOID
-from data.pictures import read_mask, read_picture
+from data.images import read_mask, read_picture
+from data.layout import VOID
 from data.shapes import write_shapes
 from export.make import export_run
-from export.score import score
+from export.proof.score import score
 from segnet.build import build
-from segnet.rows import preset
+from segnet.presets import preset
 from segnet.run import load_run, save_checkpoint
 from segnet.weights import load_encoder
 

@@ -13,10 +13,10 @@ import pytest
 from benchmarks import peers
 from benchmarks.lowering import randomise_norms
 from cli import Refusal
-from export.anatomy import macs
-from export.convert import to_tflite
+from export.graph.convert import to_tflite
 from export.recipes import BY_NAME
-from export.runtime import Runtime
+from export.tflite.inspect import macs
+from export.tflite.runtime import Runtime
 
 WEIGHTS = Path(__file__).parent.parent.parent / "shared" / "weights"
 needs_weights = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"{WEIGHTS} is not there")
@@ -189,7 +189,7 @@ def check_file(name, recipe):
     found, wanted = runtime(picture), np.asarray(model(picture))
     tolerance = 0.2 if row.calibrated else 1e-4
     assert np.abs(found - wanted).max() <= tolerance * np.abs(wanted).max()
-    return runtime.anatomy()
+    return runtime.partitioning()
 
 
 def test_fast_scnn_runs_whole():

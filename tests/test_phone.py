@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from conftest import show_all_classes
 
-from data.pictures import write_picture
-from export.phone import TEMPLATES, fill
-from export.runtime import Runtime
+from data.images import write_picture
+from export.kit.render import TEMPLATES, render
+from export.tflite.runtime import Runtime
 
 ROOT = Path(__file__).parent.parent
 KINDS = {
@@ -82,15 +82,15 @@ def model(kind):
     """The bytes of a `tiny` of random weights whose classes all occur."""
     import keras
 
-    from export.convert import to_tflite
-    from export.deploy import deploy
-    from export.metadata import add_metadata
+    from export.graph.convert import to_tflite
+    from export.graph.deploy import deploy
     from export.recipes import BY_NAME
-    from segnet import rows
+    from export.tflite.metadata import add_metadata
+    from segnet import presets
     from segnet.build import build
 
     keras.utils.set_random_seed(3)
-    rng, preset = np.random.default_rng(3), rows.preset("tiny")
+    rng, preset = np.random.default_rng(3), presets.preset("tiny")
     trained = build(keras, preset, SIZE, len(LABELS))
     samples = np.stack([scene(SIZE, seed) for seed in range(8)]) / np.float32(127.5) - 1
     samples[0, 0, 0], samples[0, 0, 1] = -1, 1
@@ -119,7 +119,7 @@ def write_kit(folder, kind, content):
     digest = hashlib.sha256(content).hexdigest()
     found = contract(kind, digest, runtime.output["quantization"], tolerance)
     (folder / "contract.json").write_text(json.dumps(found))
-    fill(folder, found)
+    render(folder, found)
     return folder
 
 
@@ -171,7 +171,7 @@ def kit(request, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_template_is_filled(tmp_path, kind):
-    written = fill(tmp_path, contract(kind))
+    written = render(tmp_path, contract(kind))
     templates = {path.relative_to(TEMPLATES) for path in TEMPLATES.rglob("*.j2")}
     names = {path.relative_to(tmp_path) for path in written}
     assert names == {name.with_suffix("") for name in templates}
@@ -190,11 +190,11 @@ def test_a_missing_number_is_an_error(tmp_path):
     less = contract("float32")
     del less["golden"]
     with pytest.raises(UndefinedError, match="golden"):
-        fill(tmp_path, less)
+        render(tmp_path, less)
 
 
 def test_labels_in_every_language(tmp_path):
-    fill(tmp_path, contract("float32"))
+    render(tmp_path, contract("float32"))
     python = (tmp_path / "python" / "segment.py").read_text(encoding="utf-8")
     assert ast.literal_eval(python.split("LABELS = ")[1].split("\n\n")[0]) == LABELS
     # Derived by hand from the languages' grammars: $ starts a template in Kotlin, \( in Swift.
@@ -206,7 +206,7 @@ def test_labels_in_every_language(tmp_path):
 
 
 def test_control_characters():
-    from export.phone import kotlin, quoted, swift
+    from export.kit.render import kotlin, quoted, swift
 
     assert json.loads(quoted('a\t"\\\x7f')) == 'a\t"\\\x7f'
     assert kotlin("\t$") == '"\\u0009\\$"' and swift("\t$") == '"\\u{9}$"'

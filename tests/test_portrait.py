@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks import portrait
 from cli import Refusal
-from data.pictures import write_picture
-from export.convert import to_tflite
+from data.images import write_picture
+from export.graph.convert import to_tflite
 
 
 @pytest.fixture

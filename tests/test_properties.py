@@ -8,10 +8,10 @@ from PIL import Image
 
 from data.augment import warp
 from data.dataset import Dataset
-from data.labels import VOID
-from data.pictures import read_mask
-from export.deploy import subpixel
-from export.metadata import add_metadata, read_metadata
+from data.images import read_mask
+from data.layout import VOID
+from export.graph.deploy import subpixel
+from export.tflite.metadata import add_metadata, read_metadata
 from segnet.metrics import confusion, scores, to_mask
 
 seeds = st.integers(0, 2**32 - 1)
@@ -110,7 +110,7 @@ names = st.text(
 def flatbuffer():
     import keras
 
-    from export.convert import to_tflite
+    from export.graph.convert import to_tflite
 
     x = keras.Input((4, 4, 3), batch_size=1)
     return to_tflite(keras.Model(x, keras.layers.Conv2D(2, 1)(x)))

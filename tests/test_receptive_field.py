@@ -11,7 +11,7 @@ from benchmarks import receptive_nets as nets
 from benchmarks.receptive_nets import NETS, Layer, Net
 from cli import Refusal
 from data.dataset import read_dataset, write_names
-from data.pictures import read_mask, write_picture
+from data.images import read_mask, write_picture
 
 TINY = (Layer(4), Layer(6, 5))
 LAYOUTS = ("dilated", "strided", "large", "cascade", "depthwise")

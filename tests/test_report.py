@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from data.drawing import uri
-from data.labels import VOID
-from export import report
+from data.layout import VOID
 from export.recipes import BY_NAME
+from export.report import report
 
 NAME = '<b>lip & "co"</b>'  # of a class
 ESCAPED = "&lt;b&gt;lip &amp; &#34;co&#34;&lt;/b&gt;"
@@ -305,9 +305,9 @@ def test_pictures_are_shrunk():
 
 
 def test_pictures_of_a_run(finished, tmp_path):
-    from export.convert import to_tflite
-    from export.deploy import deploy, lowering
-    from segnet.rows import preset
+    from export.graph.convert import to_tflite
+    from export.graph.deploy import deploy, lowering
+    from segnet.presets import preset
     from segnet.run import load_run
 
     folder = shutil.copytree(finished / "run", tmp_path / "run")

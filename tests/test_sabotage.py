@@ -12,8 +12,11 @@ from conftest import show_all_classes
 
 from data.batches import evaluation_pairs
 from data.dataset import read_dataset
-from export import anatomy, convert, deploy, make, prove
+from export import make, refuse
+from export.graph import convert, deploy
 from export.make import Choices, export_run
+from export.proof import measure
+from export.tflite import inspect
 from segnet.run import load_run, save_weights
 
 FIXED = "signs+depth_to_space"
@@ -34,7 +37,7 @@ def trained_run(finished, tmp_path_factory):
 @pytest.fixture
 def run(trained_run, monkeypatch):
     """The run; its files' speed and the page that compares them are of no interest here."""
-    monkeypatch.setattr(prove, "speed", lambda *_: {"latency_ms": 1.0})
+    monkeypatch.setattr(measure, "speed", lambda *_: {"latency_ms": 1.0})
     monkeypatch.setattr(make, "write_report", lambda _: None)
     return trained_run
 
@@ -66,7 +69,7 @@ def change_file(monkeypatch, change):
     right = make.to_tflite
 
     def wrong(*words):
-        tree = anatomy.parse(right(*words))
+        tree = inspect.parse(right(*words))
         change(tree)
         builder = flatbuffers.Builder(1024)
         builder.Finish(tree.Pack(builder), b"TFL3")
@@ -229,7 +232,7 @@ def test_layer_that_is_dead(run, monkeypatch):
     change_graph(monkeypatch, lambda g: weights(g, "conv4_dw", lambda k, b: [k, b - 1e6]))
     numbers = refused(run, "dead_layers", "int8")
     assert numbers["dead_layers"] == ["conv4_dw"]
-    assert make.advice(numbers).startswith("Layers: conv4_dw. Try --recipe float16, or train")
+    assert refuse.advice(numbers).startswith("Layers: conv4_dw. Try --recipe float16, or train")
 
 
 def test_operator_outside_the_delegate(run, monkeypatch):

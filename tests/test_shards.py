@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cli import Refusal
-from data import shards
+from data import pack as pack_module
 from data.batches import evaluation_pairs, training_batches
 from data.dataset import read_dataset
-from data.pictures import count_pixels, read_mask, read_pair, read_picture
+from data.images import read_mask, read_pair, read_picture
+from data.pack import pack
 from data.shapes import COLOURS, write_shapes
-from data.shards import Member, pack, shard_name, shard_of
+from data.shards import Member, shard_name, shard_of
+from data.statistics import count_pixels
 from tests.conftest import train
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +118,7 @@ def test_size_shrinks_and_keeps_the_aspect(source):
 
 def test_interrupted_packing_resumes(source, monkeypatch):
     out, made = source.parent / "p", []
-    write = shards.write_shard
+    write = pack_module.write_shard
 
     def stopped(path, *more):
         if len(made) == 2:
@@ -124,7 +126,7 @@ def test_interrupted_packing_resumes(source, monkeypatch):
         made.append(path.name)
         write(path, *more)
 
-    monkeypatch.setattr(shards, "write_shard", stopped)
+    monkeypatch.setattr(pack_module, "write_shard", stopped)
     with pytest.raises(KeyboardInterrupt):
         pack(source, out, shards=3)
     with pytest.raises(Refusal, match=r"train-00002.* is missing: packing has not ended. The same"):
@@ -132,7 +134,9 @@ def test_interrupted_packing_resumes(source, monkeypatch):
     (out / made[1]).with_suffix(".json").unlink()  # as if stopped between the two files
     (out / ".part-x").write_text("half")
     times = {path.name: path.stat().st_mtime_ns for path in out.glob("train-00000*")}
-    monkeypatch.setattr(shards, "write_shard", lambda *of: (made.append(of[0].name), write(*of)))
+    monkeypatch.setattr(
+        pack_module, "write_shard", lambda *of: (made.append(of[0].name), write(*of))
+    )
     assert pack(source, out, shards=3) == []
     assert made[2:] == [shard_name("train", 1, 3), shard_name("train", 2, 3)] + [
         shard_name("val", part, 3) for part in range(3)
@@ -145,7 +149,7 @@ def test_a_stop_in_the_middle_of_a_shard_leaves_no_shard(source, monkeypatch):
     def stop(pair, *more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shards, "to_record", stop)
+    monkeypatch.setattr(pack_module, "to_record", stop)
     with pytest.raises(KeyboardInterrupt):
         pack(source, source.parent / "p", shards=2)
     left = sorted(path.name for path in (source.parent / "p").iterdir())
@@ -222,7 +226,7 @@ def test_record_with_wrong_lengths(packed):
     from array_record.python.array_record_module import ArrayRecordWriter
 
     path = packed / shard_name("train", 0, 3)
-    writer = ArrayRecordWriter(str(path), shards.OPTIONS)
+    writer = ArrayRecordWriter(str(path), pack_module.OPTIONS)
     for record in (b"", b"abc", b"\xff" * 8 + b"abc", b"\x01\0\0\0\x01\0\0\0abc"):
         writer.write(record)
     writer.close()
@@ -285,7 +289,7 @@ def test_training_on_shards(packed, tmp_path, capsys):
     assert end.returncode == 0 and f"skipped: {path}[1] (0005.png)" in end.stderr
     assert "best mIoU" in end.stdout
     from export.__main__ import show_score, show_suspects
-    from export.report import pictures
+    from export.report.report import pictures
     from segnet.run import read_run
 
     drawn = pictures(run, read_run(run)[0], COLOURS, [])

@@ -8,11 +8,12 @@ import pytest
 
 from benchmarks.size import trained, write_links
 from cli import Refusal
-from data import pictures
-from data.cache import cache_folder, cached
+from data import statistics
 from data.dataset import FolderPairs, read_dataset
-from data.pictures import count_pixels, write_picture
+from data.images import write_picture
 from data.shapes import write_shapes
+from data.statistics import count_pixels
+from files import cache_folder, cached
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +72,8 @@ def test_pixels_are_counted_once(shapes, monkeypatch):
             (shapes / f"train/{part}/{number:04}.png").unlink()
     for number, ids in enumerate(([[0, 0, 1], [0, 0, 0]], [[1, 1, 1], [0, 255, 255]])):
         write_picture(shapes / f"train/masks/{number:04}.png", np.uint8(ids))
-    read, asked = pictures.read_mask, []
-    monkeypatch.setattr(pictures, "read_mask", lambda *of: (asked.append(of), read(*of))[1])
+    read, asked = statistics.read_mask, []
+    monkeypatch.setattr(statistics, "read_mask", lambda *of: (asked.append(of), read(*of))[1])
     for _ in range(2):
         assert count_pixels(read_dataset(shapes), "train").tolist() == [6, 4, 0, 0]
         assert len(asked) == 2
@@ -103,7 +104,7 @@ def test_broken_count_is_not_kept(shapes):
 
 
 def test_memory_that_waits_is_bounded():
-    """Of batches of any size as many wait as there are threads, or 32 pictures."""
+    """Of batches of any size as many wait as there are threads, or 32 images."""
     from data.batches import AHEAD, THREADS, start_grain, with_threads
 
     for batch, waiting in ((1, AHEAD), (4, AHEAD // 4), (64, THREADS)):

@@ -1,4 +1,4 @@
-"""Each target takes or refuses tiny nets by its published rule, as targets.py and rules.py say.
+"""Each target takes or refuses tiny nets by its published rule, as audit.py and rules.py say.
 
 The lines expected here were written from the sources, not from what the audit says. XNNPACK is
 asked itself as well.
@@ -11,12 +11,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
-from test_anatomy import SHAPE, converted, packed
+from test_inspect import SHAPE, converted, packed
 
 from cli import Refusal
-from export import rules, targets
-from export.anatomy import Operator, Tensor
-from export.runtime import Runtime
+from export.targets import audit, rules, xnnpack
+from export.targets import target as target_module
+from export.tflite.inspect import Operator, Tensor
+from export.tflite.runtime import Runtime
 
 # The operators of our graphs and their neighbours.
 ALPHABET = set(
@@ -186,7 +187,7 @@ EXPECTED = {
     },
     ("six into one", "float32"): {"xnnpack": ["CONCATENATION (behind part0): 6 inputs, 2 to 5"]},
     ("flex", "flex"): {
-        target: ["FlexAdjustContrastv2 (flex): a custom operator"] for target in targets.TARGETS
+        target: ["FlexAdjustContrastv2 (flex): a custom operator"] for target in audit.TARGETS
     },
 }
 
@@ -214,29 +215,29 @@ FAST = {
 FILES = [pytest.param(*key, marks=() if key in FAST else pytest.mark.slow) for key in EXPECTED]
 
 
-@pytest.mark.parametrize("target", targets.TARGETS)
+@pytest.mark.parametrize("target", audit.TARGETS)
 @pytest.mark.parametrize(("name", "kind"), FILES)
 def test_audit(name, kind, target):
-    found = targets.audit(net(name, kind), target)
+    found = audit.audit(net(name, kind), target)
     assert sorted(found) == sorted(EXPECTED[name, kind].get(target, []))
 
 
 @pytest.mark.parametrize(("name", "kind"), FILES)
 def test_xnnpack_itself_agrees(name, kind):
-    from export.runtime import Runtime
+    from export.tflite.runtime import Runtime
 
     if kind == "flex":
         pytest.skip("LiteRT's wheel cannot load it at all")
-    parts = Runtime(net(name, kind)).anatomy()
+    parts = Runtime(net(name, kind)).partitioning()
     border = {"QUANTIZE": 1} if kind == "int8" else {}
     ran_whole = parts["partitions"] == 1 and parts["outside"] == border
-    assert (targets.audit(net(name, kind), "xnnpack") == []) == ran_whole
+    assert (audit.audit(net(name, kind), "xnnpack") == []) == ran_whole
 
 
 @pytest.mark.slow
 def test_five_dimensions_are_too_many_for_the_gpu():
     """Keras repeats rows and columns by RESHAPE to 5-D and TILE, for which there is no row."""
-    lines = targets.audit(net("nearest", "float32"), "gpu")
+    lines = audit.audit(net("nearest", "float32"), "gpu")
     assert any(line.startswith("RESHAPE") and "5 dimensions, at most 4" in line for line in lines)
     assert any(line.startswith("TILE") and line.endswith("not taken") for line in lines)
 
@@ -290,7 +291,7 @@ def operator(name, *dtypes, version=1, scales=(), **options):
     ],
 )  # fmt: skip
 def test_one_rule(target, made, why):
-    assert targets.refused(made, targets.TARGETS[target]) == why
+    assert target_module.refused(made, audit.TARGETS[target]) == why
 
 
 @pytest.mark.parametrize(("widest", "taken"), [(51.1, True), (51.2, False)])
@@ -320,10 +321,10 @@ def test_xnnpack_cannot_load_a_dead_layer():
     for bias, dead in ((1.0, []), (-1000.0, ["below"])):
         logits = layer.Conv2D(2, 1, bias_initializer="ones", name="logits")(below(picture, bias))
         content = converted(keras.Model(picture, logits), "int8")
-        assert targets.dead_layers(content) == dead
+        assert xnnpack.dead_layers(content) == dead
         if dead:
             with pytest.raises(Refusal, match=r"cannot be loaded: .*; CONV_2D \(below\): its sums"):
-                Runtime(content)
+                xnnpack.load(content)
         else:
             Runtime(content)
 
@@ -333,7 +334,7 @@ def test_core_ml_broadcasts_channels_or_images():
         made = operator("ADD", "float32", "float32", "float32")
         pair = zip(made.inputs, (first, second), strict=True)
         made = made._replace(inputs=tuple(tensor._replace(shape=shape) for tensor, shape in pair))
-        return targets.refused(made, targets.TARGETS["coreml"])
+        return target_module.refused(made, audit.TARGETS["coreml"])
 
     assert add((1, 4, 4, 3), (3,)) is add((1, 4, 4, 3), (1, 4, 4, 1)) is None
     assert add((1, 4, 4, 3), (1, 4, 1, 3)) == (
@@ -341,11 +342,11 @@ def test_core_ml_broadcasts_channels_or_images():
     )
 
 
-@pytest.mark.parametrize("target", targets.TARGETS)
+@pytest.mark.parametrize("target", audit.TARGETS)
 def test_every_operator_of_the_alphabet_has_a_row_or_is_refused_on_purpose(target):
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
-    rows = targets.TARGETS[target].rows
+    rows = audit.TARGETS[target].rows
     names = [row.operator for row in rows]
     assert len(names) == len(set(names)) and all(row.source for row in rows)
     assert set(names) <= set(vars(BuiltinOperator))
@@ -355,9 +356,9 @@ def test_every_operator_of_the_alphabet_has_a_row_or_is_refused_on_purpose(targe
 def test_a_flex_operator_is_no_builtin():
     tensors = [("x", "FLOAT32", SHAPE, None), ("y", "FLOAT32", SHAPE, None)]
     content = packed(tensors, [("FlexErf", 1, [0], [1])])
-    assert targets.audit(content, "npu") == ["FlexErf (input): a custom operator"]
+    assert audit.audit(content, "npu") == ["FlexErf (input): a custom operator"]
 
 
 def test_unknown_target():
     with pytest.raises(Refusal, match=r"no target 'gpus'. Did you mean gpu\? There are: xnnpack"):
-        targets.audit(b"", "gpus")
+        audit.audit(b"", "gpus")

@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import pytest
 
 from export.make import Choices, export_run
-from export.verify import verify
+from export.proof.verify import verify
 
 ROOT = Path(__file__).parent.parent
 

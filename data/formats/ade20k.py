@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from data.archives import opened
 from data.formats import Found, Item
+from data.formats.archives import opened
 from data.formats.masks import (
     Meaning,
     decoded,
@@ -23,7 +23,7 @@ from data.formats.masks import (
     split_of,
     to_classes,
 )
-from data.pictures import open_picture
+from data.images import open_picture
 
 ABOUT = """SOURCE: a folder (or zip), either ADEChallengeData2016 with images and annotations
 (150 classes; 0, other, is not scored), or a full release with NAME.jpg, NAME_seg.png and

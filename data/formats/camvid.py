@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from cli import Refusal
-from data.archives import opened
 from data.formats import Found, Item
+from data.formats.archives import opened
 from data.formats.masks import (
     ENDINGS,
     Meaning,
@@ -17,7 +17,7 @@ from data.formats.masks import (
     read_classes,
     split_of,
 )
-from data.pictures import open_picture
+from data.images import open_picture
 
 ABOUT = """SOURCE: a folder (or zip) with pictures and their masks, anywhere below it: NAME_L.png,
 or NAME.png in a folder called masks, labels, trainannot, valannot, train_labels or the like. The

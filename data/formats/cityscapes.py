@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal, say
-from data.archives import opened
 from data.formats import Found, Item
+from data.formats.archives import opened
 from data.formats.masks import Meaning, folder_with, pictures_in, read_ids, split_of, to_classes
 
 ABOUT = """SOURCE: a folder (or zip) with leftImg8bit and gtFine (or gtCoarse), both with

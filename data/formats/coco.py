@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cli import Refusal
-from data.archives import opened
 from data.formats import Found, Item
+from data.formats.archives import opened
 from data.formats.masks import files_below, split_of
 from data.formats.polygons import (
     corners,
@@ -20,7 +20,7 @@ from data.formats.polygons import (
     split_in,
     trees,
 )
-from data.selection import BACKGROUND
+from data.formats.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder (or zip) with pictures and instances_*.json, or such a JSON file.
 train, val or test in the file's name gives the split. What no polygon covers is background; of two
@@ -60,7 +60,7 @@ class Pictures:
         return paths[0]
 
 
-class Record(NamedTuple):
+class AnnotationFile(NamedTuple):
     """A JSON file. split: of the pictures in it. place: id of a category to that of its class."""
 
     path: Path
@@ -72,14 +72,16 @@ class Record(NamedTuple):
 def read(source: Path, words) -> Found:
     source, folder = source_of(source)
     pictures = Pictures([Path(words.images)] if words.images else [folder])
-    classes, records, broken = records_of(json_files(source, "instances"), folder, [BACKGROUND])
+    classes, annotated, broken = annotation_files(
+        json_files(source, "instances"), folder, [BACKGROUND]
+    )
     listed = []
-    for record in records:
-        for found in each(record, pictures):
+    for file in annotated:
+        for found in each(file, pictures):
             if isinstance(found, str):
                 broken.append(found)
             else:
-                listed.append((record.path, found))
+                listed.append((file.path, found))
     items, twice = listed_once(listed)
     return Found(classes, items, broken + twice)
 
@@ -99,8 +101,8 @@ def listed_once(listed: list[tuple[Path, Item]]) -> tuple[list[Item], list[str]]
     return [item for _, item in listed if len(files[item.picture]) == 1], twice
 
 
-def records_of(files: list[Path], folder: Path, classes: list[str]):
-    """(class names, records, what is broken). A number may mean another category in each file.
+def annotation_files(files: list[Path], folder: Path, classes: list[str]):
+    """(class names, annotated, what is broken). A number may mean another category in each file.
 
     classes: those that stand before the categories'. Raises Refusal when no file is sound.
     """
@@ -116,8 +118,8 @@ def records_of(files: list[Path], folder: Path, classes: list[str]):
     everything = sorted(pair for *_, names in named for pair in names.items())
     classes = list(dict.fromkeys([*classes, *(name for _, name in everything)]))
     at = {name: index for index, name in enumerate(classes)}
-    records = [
-        Record(
+    annotated = [
+        AnnotationFile(
             path,
             tree,
             split_in(path.stem) or split_of(path.relative_to(folder)),
@@ -125,7 +127,7 @@ def records_of(files: list[Path], folder: Path, classes: list[str]):
         )
         for path, tree, names in named
     ]
-    return classes, records, broken
+    return classes, annotated, broken
 
 
 def source_of(source: Path) -> tuple[Path, Path]:
@@ -156,11 +158,11 @@ def categories(tree, path: Path) -> dict[int, str]:
     return found
 
 
-def each(record: Record, pictures: Pictures) -> Iterator[Item | str]:
+def each(file: AnnotationFile, pictures: Pictures) -> Iterator[Item | str]:
     """An item a picture, or what is broken about it."""
-    shapes, path = {}, record.path
-    images = items_of(record.tree, "images", path)
-    for entry in items_of(record.tree, "annotations", path):
+    shapes, path = {}, file.path
+    images = items_of(file.tree, "images", path)
+    for entry in items_of(file.tree, "annotations", path):
         shapes.setdefault(key_of(entry.get("image_id")), []).append(entry)
     shapes.pop(None, None)
     if shapes and shapes.keys().isdisjoint(key_of(image.get("id")) for image in images):
@@ -168,14 +170,14 @@ def each(record: Record, pictures: Pictures) -> Iterator[Item | str]:
         return
     for image in images:
         try:
-            picture = pictures.find(image.get("file_name"), path.parent, path, record.split)
+            picture = pictures.find(image.get("file_name"), path.parent, path, file.split)
         except Refusal as refusal:
             yield str(refusal)
             continue
         said = (image.get("height"), image.get("width"))
         drawn = shapes.get(key_of(image.get("id")), [])
-        mask = partial(instances, drawn, picture, said, record.place, path)
-        yield Item(picture.stem, picture, mask, record.split, turned=False)
+        mask = partial(instances, drawn, picture, said, file.place, path)
+        yield Item(picture.stem, picture, mask, file.split, turned=False)
 
 
 def key_of(id_):

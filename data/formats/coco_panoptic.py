@@ -8,18 +8,18 @@ import numpy as np
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.coco import (
+    AnnotationFile,
     Pictures,
-    Record,
     add_arguments,
+    annotation_files,
     json_files,
     key_of,
     listed_once,
-    records_of,
     source_of,
 )
 from data.formats.masks import read_colours
 from data.formats.polygons import items_of, shape_in
-from data.pictures import open_picture
+from data.images import open_picture
 
 __all__ = ["ABOUT", "add_arguments", "read"]
 
@@ -32,15 +32,16 @@ def read(source: Path, words) -> Found:
     source, folder = source_of(source)
     pictures = Pictures([Path(words.images)] if words.images else [folder])
     drawn = Pictures([folder])
-    classes, records, broken = records_of(json_files(source, "panoptic"), folder, [])
+    found = annotation_files(json_files(source, "panoptic"), folder, [])
+    classes, annotated, broken = found
     listed = []
-    for record in records:
-        files = file_names(record.tree, record.path)
-        for entry in items_of(record.tree, "annotations", record.path):
+    for file in annotated:
+        names = file_names(file.tree, file.path)
+        for entry in items_of(file.tree, "annotations", file.path):
             if "segments_info" not in entry:
                 continue  # instances, which tell no segments
             try:
-                listed.append((record.path, item(entry, files, record, pictures, drawn)))
+                listed.append((file.path, item(entry, names, file, pictures, drawn)))
             except Refusal as refusal:
                 broken.append(str(refusal))
     if not listed and not broken:
@@ -56,14 +57,14 @@ def file_names(tree, path: Path) -> dict:
     }
 
 
-def item(entry: dict, files: dict, record: Record, pictures: Pictures, drawn: Pictures) -> Item:
-    path, id_ = record.path, entry.get("image_id")
-    if key_of(id_) is None or key_of(id_) not in files:
+def item(entry: dict, names: dict, file: AnnotationFile, pictures: Pictures, drawn) -> Item:
+    path, id_ = file.path, entry.get("image_id")
+    if key_of(id_) is None or key_of(id_) not in names:
         raise Refusal(f"{path}: an annotation is of the picture {id_!r}, which is not listed")
-    picture = pictures.find(files[key_of(id_)], path.parent, path, record.split)
+    picture = pictures.find(names[key_of(id_)], path.parent, path, file.split)
     png = drawn.find(entry.get("file_name"), path.with_suffix(""), path)
-    ids = partial(segments, png, picture, entry.get("segments_info"), record.place, path)
-    return Item(picture.stem, picture, ids, record.split, turned=False)
+    ids = partial(segments, png, picture, entry.get("segments_info"), file.place, path)
+    return Item(picture.stem, picture, ids, file.split, turned=False)
 
 
 def segments(drawn: Path, picture: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 
 from cli import Refusal
-from data.archives import opened
 from data.formats import Found
+from data.formats.archives import opened
 from data.formats.masks import folder_with, read_as, read_classes
 from data.formats.voc import FOLDERS, listed
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cli import Refusal
-from data.archives import opened
 from data.dataset import read_dataset
 from data.formats import Found, Item
+from data.formats.archives import opened
 from data.formats.masks import (
     ENDINGS,
     Meaning,
@@ -76,14 +76,14 @@ def meaning_of(source: Path, words, masks: list[Path]) -> Meaning:
     )
 
 
-class Pair(NamedTuple):
+class MatchedPair(NamedTuple):
     stem: str
     picture: Path
     mask: Path
     split: str | None
 
 
-def pairs(source: Path, images: str, masks: str) -> tuple[list[Pair], list[str]]:
+def pairs(source: Path, images: str, masks: str) -> tuple[list[MatchedPair], list[str]]:
     """Pictures with their masks, and a line for each file that has no partner."""
     theirs = matches(source, masks)
     taken = {hit.path for hit in theirs}
@@ -104,7 +104,7 @@ def pairs(source: Path, images: str, masks: str) -> tuple[list[Pair], list[str]]
             continue
         used.add(found[0].path)
         split = split_of(found[0].below) or split_of(hit.below)
-        paired.append(Pair(stem_of(hit.names), hit.path, found[0].path, split))
+        paired.append(MatchedPair(stem_of(hit.names), hit.path, found[0].path, split))
     broken += [f"{hit.path} has no picture" for hit in theirs if hit.path not in used]
     return paired, broken
 

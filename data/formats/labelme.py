@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cli import Refusal
-from data.archives import opened, temporary
 from data.formats import Found, Item
+from data.formats.archives import opened, temporary
 from data.formats.masks import ENDINGS, decoded, files_below, read_lines, split_of
 from data.formats.polygons import corners, items_of, read_tree, shape_in
-from data.pictures import FORMATS, MOST_PIXELS
-from data.selection import BACKGROUND
+from data.formats.selection import BACKGROUND
+from data.images import FORMATS, MOST_PIXELS
 
 ABOUT = """SOURCE: a folder (or zip) with labelme's NAME.json, beside their pictures or with them
 inside. A folder called train, val or test gives the split. Classes: those of --classes FILE or of

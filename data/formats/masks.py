@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from cli import Refusal
-from data.dataset import PICTURES
-from data.labels import VOID
-from data.pictures import as_stored, decoded, open_picture
+from data.images import as_stored, decoded, open_picture
+from data.layout import IMAGE_ENDINGS, VOID
 
-ENDINGS = (*PICTURES, ".tif", ".tiff", ".gif")
+ENDINGS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")
 MOST_TEXT = 20_000_000  # bytes of a list of names
 BLOCK = 1 << 20  # pixels at a time
 SPLIT_OF = {

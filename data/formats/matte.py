@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 
 from cli import Refusal
-from data.archives import opened
 from data.formats import Found, Item
+from data.formats.archives import opened
 from data.formats.folder import add_patterns, matches, pairs, stem_of
 from data.formats.masks import decoded, split_of
-from data.pictures import open_picture
+from data.images import open_picture
 
 ABOUT = """SOURCE: a folder (or zip) with pictures and grey mattes that share names, or, with
 --alpha, with pictures that carry their matte as alpha channel. Classes: background and

@@ -9,7 +9,7 @@ import numpy as np
 
 from cli import Refusal
 from data.formats.masks import SPLIT_OF
-from data.pictures import MOST_PIXELS, open_picture
+from data.images import MOST_PIXELS, open_picture
 
 MOST_JSON = 1 << 30  # bytes
 FAR = 16  # sides of the picture, beyond which a corner is no corner

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 
 from cli import Refusal
-from data.archives import temporary
 from data.formats import Found, Item
+from data.formats.archives import temporary
 from data.formats.masks import SPLIT_OF, Meaning, given_values, meaning, read_as
 
 ABOUT = """SOURCE: NAME or NAME/CONFIG or NAME:VERSION of TensorFlow Datasets, with a picture and a

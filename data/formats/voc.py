@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from data.archives import opened
 from data.formats import Found, Item
+from data.formats.archives import opened
 from data.formats.masks import (
     SPLIT_OF,
     Meaning,
@@ -26,8 +26,8 @@ from data.formats.masks import (
     to_classes,
     unpacked,
 )
-from data.labels import VOID
-from data.pictures import open_picture
+from data.images import open_picture
+from data.layout import VOID
 
 ABOUT = """SOURCE: a folder (or zip) with JPEGImages, SegmentationClass and ImageSets/Segmentation.
 

@@ -7,12 +7,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from cli import Refusal
-from data.archives import opened
 from data.formats import Found, Item
+from data.formats.archives import opened
 from data.formats.masks import ENDINGS, SPLIT_OF, files_below, read_lines, read_text, split_of
 from data.formats.polygons import corners, outlined, painted
-from data.pictures import open_picture, orientation_of
-from data.selection import BACKGROUND
+from data.formats.selection import BACKGROUND
+from data.images import open_picture, orientation_of
 
 ABOUT = """SOURCE: a folder (or zip) with pictures below images, labels below labels, and names in
 data.yaml (or another .yaml) or classes.txt. Its train, val and test, or folders called so, give

@@ -1,0 +1,47 @@
+"""Checks of classes and splits."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from data.doctor.checks.named import Named
+from data.doctor.exam import Exam
+from data.doctor.files import WHOLE
+
+FEW_PICTURES = 5  # of train, below which a class hardly occurs
+FEW_PIXELS = 1e-4  # share of train's scored pixels, likewise
+
+
+def nothing(exam: Exam) -> Iterable[Named]:
+    split = "train" if "train" in exam.splits else WHOLE
+    rows = exam.pixels[exam.of(split)]
+    if len(rows) and len(exam.dataset.classes) > 1 and not rows[:, 1:-1].any():
+        yield Named(split, "has no pixel of any class but the first")
+
+
+def absent(exam: Exam) -> Iterable[Named]:
+    counts = exam.pixels.sum(0)
+    for index, name in enumerate(exam.dataset.classes if counts.any() else []):
+        if not counts[index]:
+            yield Named(f"class {name}", f"(id {index}) is in no mask")
+
+
+def unsplit(exam: Exam) -> Iterable[Named]:
+    rows = {split: exam.pixels[exam.of(split)] for split in exam.splits}
+    for index, name in enumerate(exam.dataset.classes):
+        without = [split for split, counts in rows.items() if not counts[:, index].any()]
+        if without and len(without) < len(rows):
+            yield Named(f"class {name}", f"(id {index}) is missing from {' and '.join(without)}")
+
+
+def rare(exam: Exam) -> Iterable[Named]:
+    """The rarest first."""
+    rows = exam.pixels[exam.of("train")]
+    pictures, shares = (rows > 0).sum(0), rows.sum(0) / max(1, rows[:, :-1].sum())
+    few = min(FEW_PICTURES, len(rows) / 4)
+    for index in np.argsort(shares[:-1], kind="stable"):
+        count, share = pictures[index], shares[index]
+        if count and (count < few or share < FEW_PIXELS):
+            name, times = exam.dataset.classes[index], "picture" if count == 1 else "pictures"
+            note = f"(id {index}) is in {count} {times} of train, {100 * share:.2g}% of its pixels"
+            yield Named(f"class {name}", note)

@@ -1,0 +1,63 @@
+"""Checks of files and their names."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from data.doctor.checks.named import Named
+from data.doctor.exam import Exam
+from data.doctor.files import fold
+
+
+def unnamed(exam: Exam) -> Iterable[Named]:
+    if exam.unnamed:
+        yield Named("dataset.toml", exam.unnamed)
+
+
+def missing(exam: Exam) -> Iterable[Named]:
+    for path, note in exam.listing.missing:
+        yield Named(exam.name(path), note)
+
+
+def shared(exam: Exam) -> Iterable[Named]:
+    for first, *others in exam.listing.shared:
+        names = [path.name for path in others]
+        note = f"and {' and '.join(names)} share a stem"
+        yield Named(exam.name(first), note, tuple(exam.name(path) for path in others))
+
+
+def lone_pictures(exam: Exam) -> Iterable[Named]:
+    for path in exam.listing.lone_pictures:
+        yield Named(exam.name(path), "has no mask")
+
+
+def lone_masks(exam: Exam) -> Iterable[Named]:
+    for path in exam.listing.lone_masks:
+        yield Named(exam.name(path), "has no picture")
+
+
+def misnamed(exam: Exam) -> Iterable[Named]:
+    for pair in exam.listing.misnamed:
+        note = f"is the mask of {pair.picture.name} but is not called {pair.picture.stem}.png"
+        yield Named(exam.name(pair.mask), note)
+
+
+def ignored(exam: Exam) -> Iterable[Named]:
+    for path in exam.listing.ignored:
+        yield Named(exam.name(path), "is of no kind that training reads")
+
+
+def accents(exam: Exam) -> Iterable[Named]:
+    for pair in exam.listing.pairs:
+        if not pair.picture.name.isascii():
+            yield Named(exam.name(pair.picture), "has letters beyond ASCII in its name")
+
+
+def collisions(exam: Exam) -> Iterable[Named]:
+    groups = defaultdict(list)
+    for pair in exam.listing.pairs:
+        groups[pair.split, fold(pair.picture.stem)].append(pair.picture)
+    for first, *others in groups.values():
+        for other in others:
+            if other.stem != first.stem:
+                note = f"and {first.name} differ in case or accents alone"
+                yield Named(exam.name(other), note, (exam.name(first),))

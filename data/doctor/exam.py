@@ -1,0 +1,70 @@
+"""All that is known of a dataset, from one look at every file."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from data.dataset import Dataset
+from data.doctor.alike import Alike, find_alike
+from data.doctor.facts import Facts
+from data.doctor.files import WHOLE, Listing, Pair
+from data.doctor.readings import STRAY, Reading
+from data.layout import SPLITS, VOID
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass
+class Exam:
+    """All that is known of a dataset. unnamed: why its class names are guessed, "" if they are
+    its own. facts, readings: one a pair of the listing."""
+
+    folder: Path
+    dataset: Dataset
+    unnamed: str
+    listing: Listing
+    facts: list[Facts] = field(repr=False)
+    readings: list[Reading] = field(repr=False)
+
+    def name(self, path: Path) -> str:
+        """As printed: below the folder; bytes that are no text, and control characters, escaped."""
+        name = os.fsencode(path.relative_to(self.folder).as_posix())
+        return CONTROL.sub("?", name.decode("utf-8", "backslashreplace"))
+
+    @property
+    def looked(self) -> Iterator[tuple[Pair, Facts, Reading]]:
+        return zip(self.listing.pairs, self.facts, self.readings, strict=True)
+
+    @cached_property
+    def alike(self) -> Alike:
+        return find_alike([facts.picture for facts in self.facts])
+
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """Pixels of each class in each pair, (N, C + 1) int64, void last; 0 where it is broken."""
+        counts = np.zeros((len(self.facts), len(self.dataset.classes) + 1), np.int64)
+        for row, facts, reading in zip(counts, self.facts, self.readings, strict=True):
+            ids = np.where(reading.ids == VOID, len(row) - 1, reading.ids)
+            np.add.at(row, ids[ids != STRAY], facts.mask.counts[ids != STRAY])
+        return counts
+
+    @property
+    def splits(self) -> list[str]:
+        held = {pair.split for pair in self.listing.pairs}
+        return [split for split in (*SPLITS, WHOLE) if split in held]
+
+    def of(self, split: str) -> np.ndarray:
+        """Positions of a split's pairs whose files can both be read."""
+        return np.array(
+            [
+                index
+                for index, (pair, facts, _) in enumerate(self.looked)
+                if pair.split == split and not (facts.picture.fault or facts.mask.fault)
+            ],
+            int,
+        )

@@ -1,0 +1,259 @@
+"""What operators cost on a machine: latencies of probe files in, a table of coefficients out.
+
+The milliseconds of a file are the sum over its operators of coefficients times FEATURES, a set of
+coefficients for each recipe and kind of operator. They are never negative and fitted by least
+squares of the relative errors. A probe is a network of random weights, cut behind every few of its
+operators: each beginning is a file of its own, so that a few networks give hundreds of sums.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import cli
+from cli import Refusal
+from export.budget.work import Work
+from files import beside, read_json
+from segnet.rows import CLASSES, Preset, Up, mobilenet_v1, mobilenet_v2
+
+SCHEMA = 1
+RECIPES = ("float32", "int8")
+ROUNDS = 30
+EVERY = 10  # operators between two cuts; with 4 the table predicts no better
+FEWEST = 40  # files, to fit a table to
+
+# Of an operator. Runtimes work on 8, 16 or 32 channels at a time: the multiply-accumulates are also
+# counted as if the output had full vectors of them.
+FEATURES = {
+    "Mmac": lambda w: w.taps * w.writes / 1e6,
+    "Mmac, channels in 16s": lambda w: w.taps * w.writes / w.channels * full(w.channels, 16) / 1e6,
+    "Mmac, channels in 32s": lambda w: w.taps * w.writes / w.channels * full(w.channels, 32) / 1e6,
+    "million numbers read": lambda w: w.reads / 1e6,
+    "million numbers written": lambda w: w.writes / 1e6,
+    "million weights": lambda w: w.taps * w.channels / 1e6,
+    "million pixels written": lambda w: w.writes / w.channels / 1e6,
+    "operators": lambda w: 1.0,
+}
+
+
+def full(channels: int, vector: int) -> int:
+    return -(-channels // vector) * vector
+
+
+def features(work: Work) -> np.ndarray:
+    return np.array([of(work) for of in FEATURES.values()])
+
+
+# The fit
+
+
+def fit(samples: list[tuple[list[Work], float]]) -> dict[str, dict[str, float]]:
+    """Coefficients in ms by kind of operator, those of nothing left out; samples: (works, ms)."""
+    from scipy.optimize import nnls
+
+    kinds = sorted({work.kind for works, _ in samples for work in works})
+    sums = np.zeros((len(samples), len(kinds), len(FEATURES)))
+    for row, (works, _) in zip(sums, samples, strict=True):
+        for work in works:
+            row[kinds.index(work.kind)] += features(work)
+    times = np.array([ms for _, ms in samples])
+    found, _ = nnls(sums.reshape(len(samples), -1) / times[:, None], np.ones(len(samples)))
+    return {
+        kind: {name: float(ms) for name, ms in zip(FEATURES, row, strict=True) if ms}
+        for kind, row in zip(kinds, found.reshape(len(kinds), -1), strict=True)
+    }
+
+
+def predict(coefficients: dict, works: list[Work]) -> list[float]:
+    """Milliseconds of each operator. Raises Refusal for a kind that the table does not know."""
+    for work in works:
+        if work.kind not in coefficients:
+            raise Refusal(
+                f"the costs know no {work.kind}, which is {work.name}; "
+                f"they know {', '.join(coefficients)}"
+            )
+    return [
+        sum(ms * FEATURES[name](work) for name, ms in coefficients[work.kind].items())
+        for work in works
+    ]
+
+
+# The probes
+
+
+class Probe(NamedTuple):
+    """decoder: channels of its stages but the last. kernel: of all its deconvolutions but the
+    first, in front of kernel 4 at the end. join: with "sum" the refinement has CReLU."""
+
+    encoder: tuple
+    decoder: tuple[int, ...]
+    kernel: int
+    join: str
+    size: tuple[int, int]
+    classes: int
+
+
+WIDE = ("conv5_6", "conv6")
+EARLY = ("conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv4_1", "conv4_2")
+# fmt: off
+PROBES = (
+    #     encoder                    decoder           kernel  join      size        classes
+    Probe(mobilenet_v1(0.25),        (32, 24, 16, 16),   2, "concat", (224, 288),  2),
+    Probe(mobilenet_v1(0.5, WIDE),   (64, 48, 32, 16),   4, "concat", (160, 160),  3),
+    Probe(mobilenet_v1(0.75, EARLY), (96, 64, 32, 24),   4, "concat", ( 96, 128), 12),
+    Probe(mobilenet_v1(1.0, WIDE),   (96, 64, 32, 16),   2, "concat", (192, 256),  2),
+    Probe(mobilenet_v1(0.25, EARLY), (24, 16,  8,  8),   2, "sum",    (320, 320),  4),
+    Probe(mobilenet_v2(0.35),        (32, 24, 16, 16),   2, "concat", (320, 320), 12),
+    Probe(mobilenet_v2(0.5),         (64, 48, 32, 16),   4, "sum",    (128, 160),  2),
+    Probe(mobilenet_v2(0.75),        (96, 64, 32, 16),   2, "concat", (256, 256),  3),
+    Probe(mobilenet_v2(1.0),         (128, 96, 64, 32),  2, "concat", (128, 160),  2),
+)
+# fmt: on
+
+
+def network(probe: Probe) -> Preset:
+    """The last deconvolution of every probe has kernel 4."""
+    last, stride = {}, 1
+    for row in probe.encoder:
+        stride *= row.stride
+        last[stride] = row.name
+    rows = []
+    for number, out in enumerate(probe.decoder, 1):
+        stride //= 2
+        kernel = 2 if number == 1 else probe.kernel
+        project = out if probe.join == "sum" else out // 2
+        crelu = probe.join == "sum"
+        rows.append(Up(f"deconv{number}", out, kernel, last[stride], project, out, crelu, "bn",
+                       probe.join))  # fmt: skip
+    rows.append(Up(f"deconv{len(rows) + 1}", CLASSES, 4, None, 0, 0, False, "bias"))
+    return Preset(probe.encoder, tuple(rows), "probe of operators' costs", None)
+
+
+def beginnings_of(probe: Probe) -> Iterator[tuple[str, int, bytes]]:
+    """(recipe, how many operators, file) of a probe's beginnings in each recipe."""
+    from export.budget.work import running
+    from export.graph.convert import to_tflite
+    from export.graph.deploy import deploy
+    from export.recipes import BY_NAME
+    from export.tflite.profile import beginnings
+    from segnet.backend import start
+    from segnet.build import build
+
+    rows, size, classes = network(probe), probe.size, probe.classes
+    graph = deploy(build(start(), rows, size, classes), rows, size, classes)
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype(np.float32)
+    for recipe in RECIPES:
+        content = to_tflite(graph, BY_NAME[recipe], noise if recipe == "int8" else None)
+        ends = running(content)
+        for count, cut in enumerate(beginnings(content, ends), 1):
+            if (len(ends) - count) % EVERY == 0:
+                yield recipe, count, content if count == len(ends) else cut
+
+
+def probe_files() -> Iterator[tuple[tuple[str, int, int], bytes]]:
+    """((recipe, number of the probe, how many operators), file) of all probes."""
+    for number, probe in enumerate(PROBES, 1):
+        cli.say(f"probe {number} of {len(PROBES)} ...")
+        for recipe, count, content in beginnings_of(probe):
+            yield (recipe, number, count), content
+
+
+def samples_of(files: dict, times: dict) -> dict[str, list[tuple[list[Work], float]]]:
+    """Recipe to (works, ms) of files of probe_files(); times: of latency_ms()."""
+    from export.budget.work import of_file
+
+    found = {recipe: [] for recipe in RECIPES}
+    for probe, content in files.items():
+        found[probe[0]].append((of_file(content), times[probe]["least"]))
+    return found
+
+
+def measured() -> dict[str, list[tuple[list[Work], float]]]:
+    """samples_of() the probes on this machine, on one thread.
+
+    All are timed in one interleaved run: a busy while falls on each, not on one of them.
+    """
+    from export.tflite.runtime import Runtime, latency_ms
+
+    files = dict(probe_files())
+    return samples_of(files, latency_ms({key: Runtime(files[key]) for key in files}, ROUNDS))
+
+
+def write_probes(folder: Path) -> int:
+    """Writes RECIPE-PROBE-COUNT.tflite for a phone; how many."""
+    written = 0
+    for (recipe, number, count), content in probe_files():
+        with beside(Path(folder) / f"{recipe}-{number:02}-{count:03}.tflite") as part:
+            part.write_bytes(content)
+        written += 1
+    return written
+
+
+# A phone's log
+
+# What benchmark_model (tensorflow/lite/tools/benchmark) prints of a graph and, last, of its runs.
+GRAPH = re.compile(r"Graph: \[(.*?)\]")
+MEAN_US = re.compile(r"Inference timings in us: .*Inference \(avg\): ([\d.e+]+)")
+
+
+def read_log(log: Path, probes: Path) -> dict[str, list[tuple[list[Work], float]]]:
+    """Recipe to (works, ms) of the files of `probes` that benchmark_model timed. Raises Refusal."""
+    from export.budget.work import of_file
+    from export.tflite.runtime import read_model
+
+    samples, graph = {}, None
+    for line in read_model(log).decode(errors="replace").splitlines():
+        if found := GRAPH.search(line):
+            graph = found[1].replace("\\", "/").rsplit("/", 1)[-1]
+        elif (found := MEAN_US.search(line)) and graph:
+            works = of_file(read_model(Path(probes) / graph))
+            recipe = cli.one_of(graph.partition("-")[0], RECIPES, "recipe")
+            samples.setdefault(recipe, []).append((works, float(found[1]) / 1e3))
+            graph = None
+    fewest = min(map(len, samples.values()), default=0)
+    if fewest < FEWEST:
+        raise Refusal(
+            f"{log} has times of {fewest} files of {probes} in a recipe; needed: {FEWEST} or more. "
+            "Run benchmark_model over all of them and keep all that it prints"
+        )
+    return samples
+
+
+# The table
+
+
+def table(machine: str, samples: dict) -> dict:
+    """errors: how far the fit is from its own samples, median and worst, as shares."""
+    recipes = {recipe: fit(found) for recipe, found in samples.items()}
+    errors = {}
+    for recipe, found in samples.items():
+        off = [abs(sum(predict(recipes[recipe], works)) / ms - 1) for works, ms in found]
+        errors[recipe] = {"median": float(np.median(off)), "worst": float(max(off))}
+    return {"schema": SCHEMA, "machine": machine, "errors": errors, "recipes": recipes}
+
+
+def of_this_machine() -> dict:
+    """The table of this machine: measured the first time, then as kept in the person's cache."""
+    from importlib.metadata import version
+
+    from export.budget.work import of_rows
+    from export.tflite.runtime import machine
+    from files import cache_folder, cached
+
+    here = machine()
+    works = [of_rows(network(p), p.size, p.classes, recipe) for p in PROBES for recipe in RECIPES]
+    known = repr((here, version("ai-edge-litert"), works, EVERY, ROUNDS, [*FEATURES]))
+    known = hashlib.sha256(known.encode()).hexdigest()
+    return cached(cache_folder(), "costs", known, lambda: table(here, measured()))
+
+
+def read_table(path: Path) -> dict:
+    """Raises Refusal for what `python -m export costs` did not write."""
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA or "recipes" not in found:
+        raise Refusal(f"{path} is no table of costs. python -m export costs --out {path} makes one")
+    return found

@@ -1,0 +1,1 @@
+"""The deploy graph: folded, lowered, equalised, calibrated, converted."""

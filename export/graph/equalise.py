@@ -1,0 +1,94 @@
+"""Equal ranges for the channels of every tensor of a deploy graph, for int8.
+
+An int8 tensor has one scale; a channel with a tenth of the widest one's range keeps a tenth of the
+256 levels. ReLU, concatenation and depth to space commute with a positive factor for each channel,
+so the factor can move from a layer's outgoing weights into the next layer's incoming ones, and the
+function stays what it was (Nagel et al. 2019, "Data-free quantization", section 4.1; there the
+ranges are of weights, here they are measured activations).
+"""
+
+import numpy as np
+
+UNSCALED = {"Add", "output"}  # take true values only
+LEAST = 1 / 8  # of the widest channel: narrower ones are not widened further, lest weights vanish
+
+
+def ranges(graph, batch: np.ndarray) -> dict[str, np.ndarray]:
+    """Largest magnitude of every channel of every layer's output over inputs (N, H, W, 3).
+
+    graph: a deploy graph of any batch size.
+    """
+    layers = graph.layers[1:]
+    probe = type(graph)(graph.input, [layer.output for layer in layers])
+    found = {layer.name: np.zeros(layer.output.shape[-1]) for layer in layers}
+    for start in range(0, len(batch), 8):
+        for layer, values in zip(
+            layers, probe.predict_on_batch(batch[start : start + 8]), strict=True
+        ):
+            found[layer.name] = np.maximum(found[layer.name], np.abs(values).max((0, 1, 2)))
+    return found
+
+
+def equalise(graph, found: dict[str, np.ndarray]) -> None:
+    """Moves factors between the layers of `graph`, whose channels have the ranges `found`."""
+    scales = {graph.layers[0].name: np.ones(3)}  # tensor of layer -> true value / value here
+    for layer in graph.layers[1:]:
+        sources = [scales[node.name] for node in before(layer)]
+        kind = type(layer).__name__
+        if kind == "LateBias":
+            layer.set_weights([layer.get_weights()[0] / np.float32(sources[0])])
+            scales[layer.name] = sources[0]
+        elif layer.weights:
+            scales[layer.name] = move(layer, sources[0], wanted(layer, found[layer.name]))
+        elif kind == "Concatenate":
+            scales[layer.name] = np.concatenate(sources)
+        elif kind == "DepthToSpace":  # `wanted` made its four phases equal
+            scales[layer.name] = sources[0][: len(sources[0]) // 4]
+        else:
+            scales[layer.name] = sources[0]
+
+
+def before(layer) -> list:
+    """The layers whose outputs go into `layer`, in order."""
+    (node,) = layer._inbound_nodes
+    return [tensor._keras_history.operation for tensor in node.input_tensors]
+
+
+def behind(layer) -> list:
+    return [node.operation for node in layer._outbound_nodes]
+
+
+def wanted(layer, found: np.ndarray) -> np.ndarray:
+    """The factors of a layer's output channels: its range there, 1 for the widest."""
+    kinds = followers(layer)
+    if kinds & UNSCALED or found.max() == 0:
+        return np.ones(len(found))
+    if "DepthToSpace" in kinds:
+        found = np.tile(found.reshape(4, -1).max(0), 4)
+    return np.maximum(found / found.max(), LEAST)
+
+
+def followers(layer) -> set[str]:
+    """Kinds of the layers that see this layer's channels as they are."""
+    kinds = set() if behind(layer) else {"output"}
+    for other in behind(layer):
+        kind = type(other).__name__
+        kinds.add(kind)
+        if kind == "LateBias" or (not other.weights and kind not in UNSCALED):
+            kinds |= followers(other)
+    return kinds
+
+
+def move(layer, incoming: np.ndarray, outgoing: np.ndarray) -> np.ndarray:
+    """Multiplies a layer's weights by the factors of its input, divides by those of its output."""
+    kernel, *bias = layer.get_weights()
+    kind = type(layer).__name__
+    if kind == "DepthwiseConv2D":  # (h, w, channels, 1)
+        kernel = kernel * (incoming / outgoing)[:, None]
+    elif kind == "Conv2DTranspose":  # (h, w, out, in)
+        kernel = kernel * incoming / outgoing[:, None]
+    else:  # (h, w, in / groups, out)
+        groups = np.repeat(incoming.reshape(layer.groups, -1), len(outgoing) // layer.groups, 0)
+        kernel = kernel * groups.T / outgoing
+    layer.set_weights([np.float32(kernel), *(np.float32(b / outgoing) for b in bias)])
+    return outgoing

@@ -1,0 +1,35 @@
+"""The layers of a deploy graph that Keras lacks."""
+
+from functools import cache
+
+
+@cache
+def tiny_layers(k):
+    """The layers of the deploy graph that Keras lacks, as classes of `k`."""
+    import tensorflow as tf
+
+    class Signs(k.layers.Layer):
+        """y = relu(x * [1, ..., 1, -1, ..., -1]): the sign flip and ReLU of CReLU in one MUL."""
+
+        def call(self, x):
+            half = x.shape[-1] // 2
+            return tf.nn.relu(x * tf.constant([1.0] * half + [-1.0] * half, x.dtype))
+
+    class DepthToSpace(k.layers.Layer):
+        def call(self, x):
+            return tf.nn.depth_to_space(x, 2)
+
+        def compute_output_shape(self, shape):
+            batch, height, width, channels = shape
+            return (batch, height * 2, width * 2, channels // 4)
+
+    class LateBias(k.layers.Layer):
+        """y = relu(x + bias): bias and ReLU of what was concatenated without them, in one ADD."""
+
+        def build(self, shape):
+            self.bias = self.add_weight(name="bias", shape=(shape[-1],), initializer="zeros")
+
+        def call(self, x):
+            return tf.nn.relu(x + self.bias)
+
+    return {"Signs": Signs, "DepthToSpace": DepthToSpace, "LateBias": LateBias}

@@ -1,0 +1,1 @@
+"""The kit's folder and the code in it."""

@@ -1,0 +1,1 @@
+"""What is measured of a file, and the gate that judges it."""

@@ -1,0 +1,83 @@
+"""Which layers of an int8 file lose accuracy, which clip: its tensors beside the float graph's."""
+
+import numpy as np
+
+from export.tflite.inspect import operators
+from export.tflite.runtime import to_bytes
+from files import quiet
+
+
+def layer_errors(content: bytes, graph, inputs: np.ndarray) -> list[dict]:
+    """For every layer of the file: error, added and clipped, the most added first.
+
+    error: root mean square of the difference to the float graph's output over that output's own;
+    added: what the layer itself adds to the worst of its inputs' errors; clipped: share of the
+    float graph's values beyond the range of the file's tensor. graph: the deploy graph that the
+    file was made of; inputs: (N, H, W, 3) float32 in [-1, 1].
+    """
+    layers = list(graph.layers[1:])
+    probe = type(graph)(graph.input, [layer.output for layer in layers])
+    interpreter = reference_interpreter(content)
+    steps = [step for step in operators(content) if step.outputs[0].scales]
+    sums = {}
+    for picture in inputs:
+        wanted = dict(
+            zip(
+                [layer.name for layer in layers], probe.predict_on_batch(picture[None]), strict=True
+            )
+        )
+        found = tensors_of(interpreter, to_bytes(picture[None]))
+        for step in steps:
+            tensor, true = step.outputs[0], wanted.get(step.layer)
+            if true is None or true.shape != found[tensor.name].shape:
+                continue
+            scale, zero = tensor.scales[0], tensor.zero_points[0]
+            value = (found[tensor.name].astype(np.float32) - zero) * scale
+            least, most = (np.array([-128.5, 127.5]) - zero) * scale
+            terms = [
+                ((value - true) ** 2).mean(),
+                (true**2).mean(),
+                ((true < least) | (true > most)).mean(),
+            ]
+            sums[tensor.name] = sums.get(tensor.name, 0) + np.array(terms)
+    return rows(steps, sums, len(inputs))
+
+
+def rows(steps, sums, pictures) -> list[dict]:
+    error = {name: float(np.sqrt(s[0] / s[1])) if s[1] else 0.0 for name, s in sums.items()}
+    found = []
+    for step in steps:
+        name = step.outputs[0].name
+        if name in sums:
+            before = max((error.get(t.name, 0.0) for t in step.activations[:-1]), default=0.0)
+            found.append({
+                "layer": step.layer, "error": error[name], "added": error[name] - before,
+                "clipped": float(sums[name][2] / pictures),
+            })  # fmt: skip
+    return sorted(found, key=lambda row: -row["added"])
+
+
+def reference_interpreter(content: bytes):
+    """An interpreter that keeps every tensor, which the delegate would not."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with quiet():
+        interpreter = Interpreter(
+            model_content=content, experimental_preserve_all_tensors=True,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )  # fmt: skip
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def tensors_of(interpreter, inputs: np.ndarray) -> dict[str, np.ndarray]:
+    """Every tensor of a file by name, after it ran on `inputs`."""
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
+    interpreter.invoke()
+    found = {}
+    for detail in interpreter.get_tensor_details():
+        try:
+            found[detail["name"]] = interpreter.get_tensor(detail["index"])
+        except ValueError:  # a tensor that the run did not need
+            continue
+    return found

@@ -1,0 +1,164 @@
+"""Everything that is measured of a file before the gate judges it. It judges nothing."""
+
+import gzip
+import os
+from functools import cache
+
+import numpy as np
+
+from data.batches import to_input
+from export.graph.convert import to_tflite
+from export.proof import contract
+from export.proof.layer_errors import layer_errors
+from export.proof.score import keras_function, predictions
+from export.recipes import Recipe
+from export.targets import run_gpu, xnnpack
+from export.targets.audit import TARGETS, audit
+from export.tflite import inspect, profile
+from export.tflite.runtime import Runtime, latency_ms, machine
+from segnet.metrics import confusion, scores, to_mask
+
+LOOKED_AT = 8  # pictures whose activations are compared layer by layer
+
+
+def accuracy(trained, runtime: Runtime) -> dict:
+    """The whole validation set through Keras and through the file, both with the one metric."""
+    from tqdm import tqdm
+
+    dataset = trained.dataset
+    classes = len(dataset.classes)
+    matrices, equal, pixels, error, largest = [0, 0], 0, 0, 0.0, 0.0
+    pictures = predictions(keras_function(trained.model), dataset, "val", trained.plan.size)
+    for inputs, wanted, truth in tqdm(
+        pictures, total=len(dataset.pairs("val")), unit="picture", leave=False
+    ):
+        found = runtime(inputs)[0]
+        equal += int((found.argmax(-1) == wanted.argmax(-1)).sum())
+        pixels += wanted.shape[0] * wanted.shape[1]
+        error = np.maximum(error, np.abs(found - wanted).max())  # keeps a NaN, as max() does not
+        largest = max(largest, float(np.abs(wanted).max()))
+        for index, logits in enumerate((wanted, found)):
+            guess = to_mask(logits, truth.shape)
+            matrices[index] = matrices[index] + confusion(truth, guess, classes)
+    before, after = (scores(matrix, dataset.classes) for matrix in matrices)
+    return {
+        "miou_keras": before["miou"],
+        "miou_tflite": after["miou"],
+        "miou_drop": before["miou"] - after["miou"],
+        "iou_keras": before["iou"],
+        "iou_tflite": after["iou"],
+        "confusion": matrices[1].tolist(),
+        "agreement": equal / pixels,
+        "max_abs_error": float(error) / largest if largest else float("inf"),
+    }
+
+
+def speed(content: bytes, float32: bytes) -> dict:
+    """Latency on one thread and on all cores, interleaved with the run's float32 file."""
+    found = {}
+    for threads in sorted({1, os.cpu_count()}):
+        pair = {"file": Runtime(content, threads), "float32": Runtime(float32, threads)}
+        times = latency_ms(pair)
+        key = "one thread" if threads == 1 else f"{threads} threads"
+        found[key] = {
+            **times["file"],
+            "ratio": times["file"]["median"] / times["float32"]["median"],
+        }
+    return {
+        "machine": machine(),
+        "latency_ms": found["one thread"]["median"],
+        "latency": found,
+        "time_by_operator": profile.bill(content),
+    }
+
+
+def structure(content: bytes, keep_float) -> dict:
+    """What the file is made of; nothing runs. keep_float: layers that may compute in float."""
+    floats = [o for o in inspect.float_operators(content) if not kept(o, keep_float)]
+    return {
+        "size_bytes": len(content),
+        "gzip_bytes": len(gzip.compress(content, mtime=0)),
+        "versions": {o.name: o.version for o in inspect.operators(content)},
+        "conversions": inspect.conversions(content),
+        "float_operators": [f"{o.name} ({o.layer})" for o in floats],
+        "keep_float": list(keep_float),
+        "open_shapes": inspect.open_shapes(content),
+        "custom_operators": inspect.custom_operators(content),
+        "dead_layers": xnnpack.dead_layers(content),
+    }
+
+
+def kept(operator, layers) -> bool:
+    """Whether an operator is one of the layers that stay in float, or a step into or out of one."""
+    if operator.layer.removeprefix("behind ") in layers:
+        return True
+    return bool(layers) and operator.name in ("QUANTIZE", "DEQUANTIZE")
+
+
+def whole(content: bytes, targets, picture: np.ndarray) -> dict:
+    """How XNNPACK parts the file, and which operators each target leaves out.
+
+    A target that was asked for and is to be had on this machine runs it, with a picture
+    (1, H, W, 3) in [-1, 1]; of the others the published list is asked alone.
+    """
+    runtime = Runtime(content)
+    parts = runtime.partitioning()
+    verdicts = {name: audit(content, name) for name in TARGETS}
+    verdicts["xnnpack"] += xnnpack.run_faults(content, parts)
+    ran = {"xnnpack"}
+    if "gpu" in targets and run_gpu.available(one_convolution()):
+        verdicts["gpu"] += run_gpu.faults(content, runtime, picture)
+        ran.add("gpu")
+    return {
+        **parts,
+        "targets": {
+            name: {
+                "how": "run here and published list" if name in ran else "published list",
+                "asked": name in targets,
+                "refused": found,
+            }
+            for name, found in verdicts.items()
+        },
+        "target_faults": [line for name in targets for line in verdicts[name]],
+    }
+
+
+@cache
+def one_convolution() -> bytes:
+    """A file that any GPU takes, (1, 8, 8, 3) float32 in."""
+    import keras
+
+    image = keras.Input((8, 8, 3), batch_size=1)
+    return to_tflite(keras.Model(image, keras.layers.Conv2D(4, 3)(image)))
+
+
+def activations(graph, content: bytes, recipe: Recipe, inputs: np.ndarray) -> dict:
+    """Largest activation of the float graph; for int8 the layers that lose and clip most.
+
+    graph: the deploy graph of the file, or None when there is none in float.
+    """
+    found = {"largest_activation": None, "fp16_safe": None, "clipped": None, "layer_errors": []}
+    if graph is None:
+        return found
+    probe = type(graph)(graph.input, [layer.output for layer in graph.layers[1:]])
+    pictures = inputs[:LOOKED_AT]
+    largest = max(float(np.abs(v).max()) for x in pictures for v in probe.predict_on_batch(x[None]))
+    most = float(np.finfo(np.float16).max)
+    found |= {"largest_activation": largest, "fp16_safe": largest <= most}
+    if recipe.kernels == "int8":
+        errors = layer_errors(content, graph, pictures)
+        found |= {"clipped": max(e["clipped"] for e in errors), "layer_errors": errors[:10]}
+    return found
+
+
+def promises(made: dict, content: bytes, classes: list[str], photo: np.ndarray) -> dict:
+    """Whether who follows the contract gets the pipeline's answer on the golden photo."""
+    runtime = Runtime(content)
+    _, height, width, _ = made["input"]["shape"]
+    by_contract = contract.answer(made, runtime, photo)
+    inputs = to_input(photo, (height, width))[None]
+    by_pipeline = np.array(classes)[to_mask(runtime(inputs)[0], photo.shape[:2])]
+    return {
+        "contract_agreement": float((by_contract == by_pipeline).mean()),
+        "metadata_faults": contract.metadata_faults(made, content),
+    }

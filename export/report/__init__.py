@@ -1,0 +1,1 @@
+"""The page over all recipes of a run."""

@@ -1,0 +1,1 @@
+"""Images whose masks are likely wrong."""

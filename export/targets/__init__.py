@@ -1,0 +1,1 @@
+"""A table of operators a target, its rules, and how it is proven."""

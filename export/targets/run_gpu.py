@@ -1,0 +1,120 @@
+"""LiteRT's GPU accelerator over one file, really run: python -m export.gpu MODEL INPUT OUTPUT.
+
+In float32, and alone: with the processor beside it `is_fully_accelerated` was seen true while half
+of the operators ran there. In a process of its own: some operators end the process.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+RUNTIME = f"LiteRT {version('ai-edge-litert')} GPU alone, fp32"
+EQUAL = 0.99  # share of pixels of equal class; a GPU rounds nothing to integers between layers
+
+
+@cache
+def available(probe: bytes) -> bool:
+    """Whether this machine has a GPU, or a Vulkan in software, that runs `probe`.
+
+    probe: a .tflite that any GPU takes, from (1, 8, 8, 3) float32.
+    """
+    return not run(probe, np.zeros((1, 8, 8, 3), np.float32))[1]
+
+
+def faults(content: bytes, runtime, picture: np.ndarray) -> list[str]:
+    """What the GPU does not run of a file, or that it answers otherwise than `runtime`.
+
+    picture: (1, H, W, 3) float32 RGB in [-1, 1].
+    """
+    inputs = runtime.encode(picture)
+    output, refused = run(content, inputs)
+    if refused:
+        return refused
+    wanted = runtime.run(inputs)
+    found = np.frombuffer(output, wanted.dtype).reshape(wanted.shape)
+    equal = float((found.argmax(-1) == wanted.argmax(-1)).mean())
+    return [] if equal >= EQUAL else [f"{equal:.2%} of pixels as on the processor"]
+
+
+def run(content: bytes, inputs: np.ndarray) -> tuple[bytes, list[str]]:
+    """(bytes of the output tensor; what is refused, in words), in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        model, source, target = (Path(folder) / name for name in ("model.tflite", "in", "out"))
+        model.write_bytes(content)
+        source.write_bytes(inputs.tobytes())
+        words = [sys.executable, "-m", "export.targets.run_gpu", model, source, target]
+        root = Path(__file__).parents[2]
+        end = subprocess.run(words, cwd=root, capture_output=True, text=True)
+        if end.returncode == 0:
+            return target.read_bytes(), []
+        lines = [line for line in end.stdout.splitlines() if line.startswith("{")]
+        refused = json.loads(lines[-1])["refused"] if lines else end.stderr.splitlines()[-1:]
+        return b"", refused or ["the process ended"]
+
+
+@contextmanager
+def kept_messages():
+    """The file into which goes what the runtime itself says on stderr."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile("w+") as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield messages
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def refused_operators(messages: str) -> list[str]:
+    """One line for each operator and reason: "TRANSPOSE_CONV: Max version supported: 3. ..."."""
+    listed = re.search(r"not supported by GPU delegate:\n(.*?)\n\w+ operations", messages, re.S)
+    return (listed.group(1) if listed else messages[-500:]).splitlines()
+
+
+def main(model: str, source: str, target: str) -> int:
+    """Exit code other than 0 = refused."""
+    from ai_edge_litert.compiled_model import (
+        CompiledModel,
+        GpuOptions,
+        HardwareAccelerator,
+        Options,
+    )
+
+    options = Options(
+        hardware_accelerators=HardwareAccelerator.GPU, gpu_options=GpuOptions(enforce_f32=True)
+    )
+    with kept_messages() as messages:
+        try:
+            compiled = CompiledModel.from_file(model, options=options)
+        except RuntimeError as error:
+            messages.seek(0)
+            refused = refused_operators(f"{messages.read()}\n{error}")
+            print(json.dumps({"version": RUNTIME, "whole": False, "refused": refused}))
+            return 1
+    if not compiled.is_fully_accelerated():
+        refused = ["a part of it runs on the processor"]
+        print(json.dumps({"version": RUNTIME, "whole": False, "refused": refused}))
+        return 1
+    key = compiled.get_signature_by_index(0)["key"]
+    (image,) = compiled.get_input_tensor_details(key).values()
+    (logits,) = compiled.get_output_tensor_details(key).values()
+    inputs, outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
+    inputs[0].write(np.fromfile(source, image["dtype"]))
+    compiled.run_by_index(0, inputs, outputs)
+    outputs[0].read(int(np.prod(logits["shape"])), np.dtype(logits["dtype"])).tofile(target)
+    print(json.dumps({"version": RUNTIME, "whole": True}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

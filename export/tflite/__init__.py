@@ -1,0 +1,1 @@
+"""Bytes and runtime of a .tflite; no Keras, no dataset."""

@@ -1,0 +1,43 @@
+"""Fine-tuning of a run's deploy graph for a recipe that needs it; what was stopped goes on."""
+
+import dataclasses
+from pathlib import Path
+
+import cli
+from export.proof.score import keras_function, score_function
+
+
+def lowering_file(run: Path, kind: str) -> Path:
+    """Where a fine-tuning keeps the lowering that it began with."""
+    return run / "compress" / kind / "lowering.json"
+
+
+def tune(trained, kind: str, graph, lowering, sparsity: float, epochs: int | None):
+    """The tf_keras model that fine-tuning makes of `graph`, a deploy graph of a run.
+
+    kind: "qat", "sparse" or "cluster". epochs: None for as many as the kind is known to need.
+    """
+    import tf_keras
+
+    from data.batches import training_batches
+    from data.statistics import class_weights
+    from segnet.compress import KINDS, FinePlan
+    from segnet.finetune import finetune
+
+    plan, dataset = trained.plan, trained.dataset
+    twin = trained.graph(lowering, tf_keras, batch=None)
+    for layer in twin.layers:
+        layer.set_weights(graph.get_layer(layer.name).get_weights())
+    steps = max(1, len(dataset.pairs("train")) // plan.batch)
+    epochs = KINDS[kind].epochs if epochs is None else epochs
+    fine = FinePlan(steps, epochs, KINDS[kind].learning_rate, plan.batch, seed=plan.seed)
+    if kind == "sparse":
+        fine = dataclasses.replace(fine, sparsity=sparsity)
+    return finetune(
+        kind, twin, fine, trained.folder / "compress" / kind,
+        lambda start: training_batches(
+            dataset, plan.size, plan.batch, plan.seed, start, plan.augment
+        ),
+        lambda model: score_function(keras_function(model), dataset, "val", plan.size),
+        cli.say, class_weights(dataset, plan.class_weights),
+    )  # fmt: skip

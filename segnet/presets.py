@@ -1,0 +1,71 @@
+"""The networks by name: presets, variants of `base`, and their encoders at other widths."""
+
+from cli import Refusal, one_of
+from segnet.rows import (
+    BASE,
+    COURSE160,
+    DENSE_DILATED,
+    LARGE,
+    MOBILESEG80_CONCAT,
+    MOBILESEG80_CRELU,
+    MOBILESEG80_SUM,
+    MOBILESEG160,
+    NANO,
+    SMALL,
+    TINY,
+    Preset,
+    mobilenet_v1,
+    mobilenet_v2,
+)
+from segnet.variants import VARIANTS
+
+FAMILY = {"nano": NANO, "small": SMALL, "base": BASE, "large": LARGE}
+PRESETS = {
+    **FAMILY,
+    "tiny": TINY,
+    "course160": COURSE160,
+    "mobileseg160": MOBILESEG160,
+    "mobileseg80_crelu": MOBILESEG80_CRELU,
+    "mobileseg80_sum": MOBILESEG80_SUM,
+    "mobileseg80_concat": MOBILESEG80_CONCAT,
+    "dense_dilated": DENSE_DILATED,
+}
+
+
+# Widths of the families whose weights keras.applications publishes, by its names.
+FAMILIES = {
+    "MobileNet": (mobilenet_v1, (0.25, 0.5, 0.75, 1.0)),
+    "MobileNetV2": (mobilenet_v2, (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
+}
+
+
+def preset(name: str, width: float = 0.0) -> Preset:
+    """A preset, or the variant of `base` of that name; `width`: of its encoder, if not its own.
+
+    Raises Refusal.
+    """
+    known = VARIANTS if name.startswith("base_") else PRESETS
+    found = known[one_of(name, known, "preset")]
+    return at_width(found, width, name) if width else found
+
+
+def at_width(preset: Preset, width: float, name: str) -> Preset:
+    """`preset` with the rows of its encoder at another width of their family; the decoder stays.
+
+    CReLU and strides stay too. Raises Refusal for an encoder that is not a family's, row by row.
+    """
+    family, own = preset.pretrained or ("", 0.0)
+    make, published = FAMILIES.get(family, (lambda width: (), ()))
+    own_rows, new_rows = ({row.name: row for row in make(w)} for w in (own, width))
+    encoder = []
+    for row in preset.encoder:
+        theirs, sizes = own_rows.get(row.name), ("mid", "out")
+        if not theirs or any(getattr(row, s, None) != getattr(theirs, s, None) for s in sizes):
+            raise Refusal(
+                f"{name} has no other widths: its row {row.name} is of no MobileNet v1 or v2. "
+                "Leave out --width, or take another preset"
+            )
+        changed = {size: getattr(new_rows[row.name], size, None) for size in sizes}
+        encoder.append(row._replace(**{s: c for s, c in changed.items() if hasattr(row, s)}))
+    pretrained = (family, width) if width in published else None
+    return preset._replace(encoder=tuple(encoder), pretrained=pretrained)
