@@ -21,7 +21,7 @@ lint: .venv/done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# A synthetic dataset, a small network, a proven file; the picture's path is printed last.
+# A synthetic dataset, a small network, a proven file; the image's path is printed last.
 demo: .venv/done
 	test -d datasets/shapes || $(BIN)/python -m data shapes datasets/shapes
 	$(BIN)/python train.py --data datasets/shapes --run runs/demo --preset tiny --size 96 96 \

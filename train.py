@@ -1,4 +1,4 @@
-"""python train.py --data DIR --run runs/NAME: a folder of pictures and masks to a trained model."""
+"""python train.py --data DIR --run runs/NAME: a folder of images and masks to a trained model."""
 
 import dataclasses
 from functools import partial
@@ -12,7 +12,7 @@ SAMPLE_EPOCHS = 5
 def main() -> None:
     from segnet.plan import Plan
 
-    parser = cli.parser("python train.py", "Train a segmentation model on your own pictures.")
+    parser = cli.parser("python train.py", "Train a segmentation model on your own images.")
     parser.add_argument("--run", required=True, metavar="runs/NAME", help="folder of this run")
     cli.add_flags(parser, Plan)
     words = vars(parser.parse_args())
@@ -127,7 +127,7 @@ def evaluate(model, dataset, plan) -> dict:
 
 @dataclasses.dataclass
 class Notes:
-    """What a person looks at after an epoch: TensorBoard curves and sample pictures."""
+    """What a person looks at after an epoch: TensorBoard curves and sample images."""
 
     model: object
     dataset: object
@@ -151,13 +151,13 @@ class Notes:
         import numpy as np
 
         from data.drawing import sheet
-        from data.images import write_picture
+        from data.images import write_image
         from segnet.metrics import to_mask
 
         def predict(inputs, shape):
             return to_mask(np.asarray(self.model.predict_on_batch(inputs))[0], shape)
 
-        write_picture(path, sheet(self.dataset, self.plan.size, predict))
+        write_image(path, sheet(self.dataset, self.plan.size, predict))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""python -m benchmarks.data --data DIR: training pictures per second of folder, shards, tf.data.
+"""python -m benchmarks.data --data DIR: training images per second of folder, shards, tf.data.
 
 All three decode the same files and augment them with `data.augment`; tf.data decodes in its own
 operators and augments in tf.numpy_function. Each round makes the same number of batches with each,
@@ -15,7 +15,7 @@ PARALLEL = 4  # calls of tf.data; 2 were no faster (LOG.md)
 
 
 def main() -> None:
-    parser = cli.parser("python -m benchmarks.data", "Training pictures per second, by source.")
+    parser = cli.parser("python -m benchmarks.data", "Training images per second, by source.")
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
     parser.add_argument("--size", type=int, nargs=2, default=(160, 160), metavar=("H", "W"))
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="(default 16)")
@@ -54,19 +54,19 @@ def theirs(dataset, size, batch, batches):
 
     pairs = [[str(path) for path in pair] for pair in dataset.pairs("train")]
 
-    def change(index, picture, mask):
+    def change(index, image, mask):
         rng = np.random.default_rng([0, index])
-        return augment(picture, mask[..., 0], rng, size)
+        return augment(image, mask[..., 0], rng, size)
 
     def read(index, pair):
         # As OpenCV decodes: the same pixels. The operator takes PNG as well.
-        picture = tf.io.decode_jpeg(tf.io.read_file(pair[0]), 3, dct_method="INTEGER_ACCURATE")
+        image = tf.io.decode_jpeg(tf.io.read_file(pair[0]), 3, dct_method="INTEGER_ACCURATE")
         mask = tf.io.decode_png(tf.io.read_file(pair[1]), 1)
         mask = tf.where(mask == dataset.void, np.uint8(VOID), mask)
-        return tf.numpy_function(change, (index, picture, mask), (tf.uint8, tf.uint8))
+        return tf.numpy_function(change, (index, image, mask), (tf.uint8, tf.uint8))
 
-    def scale(pictures, masks):
-        return tf.cast(pictures, tf.float32) / 127.5 - 1, masks
+    def scale(images, masks):
+        return tf.cast(images, tf.float32) / 127.5 - 1, masks
 
     stream = tf.data.Dataset.from_tensor_slices(pairs).shuffle(len(pairs), seed=0).repeat()
     stream = stream.enumerate().map(read, num_parallel_calls=PARALLEL)
@@ -87,12 +87,12 @@ def measure(makers: dict, rounds: int) -> dict[str, list[tuple[float, float]]]:
     return {name: times[1:] for name, times in found.items()}
 
 
-def report(found: dict, pictures: int, rounds: int) -> None:
+def report(found: dict, images: int, rounds: int) -> None:
     from statistics import median
 
-    print(f"{'source':10}{'pictures/s':>12}{'a core':>10}  median of {rounds} interleaved rounds")
+    print(f"{'source':10}{'images/s':>12}{'a core':>10}  median of {rounds} interleaved rounds")
     for name, times in found.items():
-        wall, cores = (pictures / median(column) for column in zip(*times, strict=True))
+        wall, cores = (images / median(column) for column in zip(*times, strict=True))
         print(f"{name:10}{wall:12.0f}{cores:10.0f}")
 
 

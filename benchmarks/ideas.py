@@ -1,9 +1,9 @@
 """python -m benchmarks.ideas --data DIR --out DIR: other ways to train `base`, a row each.
 
 Each changes one thing of the recipe and has the same seeds: how deconvolutions begin, an average of
-the weights, a second loss, a teacher, pictures that grow. Runs lie in OUT/IDEA-seedN and go on
+the weights, a second loss, a teacher, images that grow. Runs lie in OUT/IDEA-seedN and go on
 where they stopped. mIoU is the best epoch's on the validation set, the checkerboard that of a
-constant picture before the first and after the best epoch.
+constant image before the first and after the best epoch.
 """
 
 import csv
@@ -24,8 +24,8 @@ AVERAGE = 0.99  # of itself that an average keeps at a step; less in the first s
 AUXILIARY = 0.4  # weight of the second loss (PSPNet, Zhao et al. 2017)
 AUXILIARY_AT = "deconv1_join"  # stride 16
 TEACHER = "large"
-SMALLER = 0.6  # of the sides, at first, in pictures that grow
-FAR = 1024  # sides of a picture in whose middle no border is seen
+SMALLER = 0.6  # of the sides, at first, in images that grow
+FAR = 1024  # sides of an image in whose middle no border is seen
 
 
 def main() -> None:
@@ -178,7 +178,7 @@ def with_teacher(folder: Path, plan, seed: int) -> dict:
 
 
 def growing(folder: Path, plan, seed: int) -> dict:
-    """Half of the epochs on small pictures, the other half from there."""
+    """Half of the epochs on small images, the other half from there."""
     whole, first = plan("base", seed), folder.with_name(f"{folder.name}-first")
     size = tuple(round(SMALLER * side / 32) * 32 for side in whole.size)
     half = whole.epochs // 2
@@ -220,7 +220,7 @@ def checkerboards(folder: Path, idea: Idea) -> tuple[float, float]:
 
 
 def checkerboard(model) -> float:
-    """How far a constant picture's logits differ from pixel to pixel, as a share of how far they
+    """How far a constant image's logits differ from pixel to pixel, as a share of how far they
     differ from class to class: standard deviations, over the 32x32 pixels in the middle."""
     _, height, width, channels = model.input_shape
     grey = np.full((1, height, width, channels), 0.5, np.float32)

@@ -22,7 +22,7 @@ STATUS = Path("/proc/self/status")
 
 
 class Row(NamedTuple):
-    """gmac: multiply-accumulates of one picture, in 1e9. partitions: delegate nodes of XNNPACK."""
+    """gmac: multiply-accumulates of one image, in 1e9. partitions: delegate nodes of XNNPACK."""
 
     name: str
     recipe: str
@@ -152,14 +152,14 @@ def yardsticks(size, widths) -> dict[tuple, bytes]:
     from segnet.backend import start
 
     k = start()
-    x = picture = k.Input((STACK_SIDE, STACK_SIDE, STACK_CHANNELS), batch_size=1)
+    x = image = k.Input((STACK_SIDE, STACK_SIDE, STACK_CHANNELS), batch_size=1)
     for _ in range(STACK_LAYERS):
         x = k.layers.Conv2D(STACK_CHANNELS, 1, activation="relu", bias_initializer="normal")(x)
-    found = converted(k.Model(picture, x), STACK)
+    found = converted(k.Model(image, x), STACK)
     for alpha in widths:
-        picture = k.Input((*size, 3), batch_size=1)
+        image = k.Input((*size, 3), batch_size=1)
         net = k.applications.MobileNet(
-            (*size, 3), alpha, include_top=False, weights=None, input_tensor=picture
+            (*size, 3), alpha, include_top=False, weights=None, input_tensor=image
         )
         randomise_norms(net, np.random.default_rng(0))
         found |= converted(net, encoder_name(alpha))

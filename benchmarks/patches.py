@@ -12,7 +12,7 @@ LABELS = {"data_batch_1.bin": 1, "train.bin": 2}  # CIFAR-10 and -100: bytes bef
 
 
 def read_patches(folder: Path) -> tuple[dict, int]:
-    """{"train", "val"}: (pictures (N, 32, 32, 3) uint8 RGB, labels (N,)), and how many classes.
+    """{"train", "val"}: (images (N, 32, 32, 3) uint8 RGB, labels (N,)), and how many classes.
 
     The same whenever and wherever they are drawn.
     """
@@ -56,9 +56,9 @@ def most_frequent(counts):
 
 
 def centres(dataset, split: str, classes, count: int, rng):
-    """Pixels (number of the pair, y, x, class) whose patch lies in the picture, at random.
+    """Pixels (number of the pair, y, x, class) whose patch lies in the image, at random.
 
-    So many of each class in each picture that a class of one picture in twenty has its tenth.
+    So many of each class in each image that a class of one image in twenty has its tenth.
     """
     import numpy as np
     from tqdm import tqdm
@@ -82,15 +82,15 @@ def cut(dataset, split: str, spots):
     """The patches (N, 32, 32, 3) uint8 around pixels as `centres` gives them."""
     import numpy as np
 
-    from data.images import read_picture
+    from data.images import read_image
 
     patches = np.empty((len(spots), SIDE, SIDE, 3), np.uint8)
     pairs = dataset.pairs(split)
     for number in np.unique(spots[:, 0]):
-        picture = read_picture(pairs[number][0])
+        image = read_image(pairs[number][0])
         for at in np.flatnonzero(spots[:, 0] == number):
             y, x = spots[at, 1:3] - CENTRE
-            patches[at] = picture[y : y + SIDE, x : x + SIDE]
+            patches[at] = image[y : y + SIDE, x : x + SIDE]
     return patches
 
 

@@ -39,7 +39,7 @@ class Peer(NamedTuple):
 def lraspp(size: tuple[int, int], classes: int, batch: int | None = None):
     """LR-ASPP on MobileNetV3-small 1.0, output stride 16, 128 channels.
 
-    The gate pools the whole picture, where the paper's window is tuned to 1024x2048. The last
+    The gate pools the whole image, where the paper's window is tuned to 1024x2048. The last
     stage keeps its published widths, those of the ImageNet weights.
     """
     k = start()
@@ -60,8 +60,8 @@ def lraspp(size: tuple[int, int], classes: int, batch: int | None = None):
 def fast_scnn(size: tuple[int, int], classes: int, batch: int | None = None):
     """Fast-SCNN, table 1. The pyramid's pools have at most 1, 2, 3 and 6 bins a side."""
     k = start()
-    picture = k.Input((*size, 3), batch_size=batch, name="image")
-    x = blocks.conv(k, picture, "down1", 32, 3, 2)
+    image = k.Input((*size, 3), batch_size=batch, name="image")
+    x = blocks.conv(k, image, "down1", 32, 3, 2)
     x = separable(k, x, "down2", 48, 2)
     fine = x = separable(k, x, "down3", 64, 2)
     for stage, (out, stride) in enumerate(((64, 2), (96, 2), (128, 1)), 1):
@@ -75,7 +75,7 @@ def fast_scnn(size: tuple[int, int], classes: int, batch: int | None = None):
     for number in (1, 2):
         x = separable(k, x, f"classify{number}", 128)
     x = logits(k, x, classes)
-    return k.Model(picture, resize(k, x, size), name="fast_scnn")
+    return k.Model(image, resize(k, x, size), name="fast_scnn")
 
 
 def deeplab(size: tuple[int, int], classes: int, batch: int | None = None):
@@ -114,23 +114,23 @@ def unet(size: tuple[int, int], classes: int, batch: int | None = None):
 
 def one_step(size: tuple[int, int], classes: int, batch: int | None = None):
     """base's encoder, scores at stride 32, one deconvolution of kernel 64 that begins bilinear."""
-    k, picture, x = scores(size, classes, batch)
+    k, image, x = scores(size, classes, batch)
     taps = 1 - np.abs(np.arange(64) - 31.5) / 32
     kernel = np.multiply.outer(np.multiply.outer(taps, taps), np.eye(classes))
     x = k.layers.Conv2DTranspose(
         classes, 64, 32, "same", kernel_initializer=k.initializers.Constant(kernel), name="deconv"
     )(x)
-    return k.Model(picture, x, name="one_step")
+    return k.Model(image, x, name="one_step")
 
 
 def bilinear(size: tuple[int, int], classes: int, batch: int | None = None):
     """base's encoder, scores at stride 32, enlarged bilinearly."""
-    k, picture, x = scores(size, classes, batch)
-    return k.Model(picture, resize(k, x, size), name="bilinear")
+    k, image, x = scores(size, classes, batch)
+    return k.Model(image, resize(k, x, size), name="bilinear")
 
 
 def scores(size, classes, batch):
-    """(keras, picture, scores of the classes from the last features of base's encoder)."""
+    """(keras, image, scores of the classes from the last features of base's encoder)."""
     k = start()
     net = build_preset(k, preset("base"), size, classes, batch=batch)
     return k, net.inputs[0], logits(k, net.get_layer("deconv1").input, classes)
@@ -143,9 +143,9 @@ def encoder(maker, size, batch, unstrided: str = "", dilated: tuple[str, ...] = 
     convolutions then reach twice as far and so see what they were trained on.
     """
     k = start()
-    picture = k.Input((*size, 3), batch_size=batch, name="image")
+    image = k.Input((*size, 3), batch_size=batch, name="image")
     net = maker(
-        input_shape=(*size, 3), input_tensor=picture, include_top=False, weights=None, **options
+        input_shape=(*size, 3), input_tensor=image, include_top=False, weights=None, **options
     )
 
     def change(layer):

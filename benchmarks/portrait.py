@@ -1,7 +1,7 @@
 """python -m benchmarks.portrait FILE --data DIR: a published portrait file on a person dataset.
 
-For files as MediaPipe's selfie segmentation: a picture in [0, 1], RGB, and the person's share
-(1, H, W, 1). Pictures are resized as for our own files, shares to the mask's size, and a pixel is
+For files as MediaPipe's selfie segmentation: an image in [0, 1], RGB, and the person's share
+(1, H, W, 1). Images are resized as for our own files, shares to the mask's size, and a pixel is
 the person's from 0.5 on.
 """
 
@@ -37,8 +37,8 @@ def main() -> None:
 def shares(runtime):
     """From (1, H, W, 3) in [-1, 1] to the two classes' shares (1, H, W, 2)."""
 
-    def function(picture):
-        person = runtime((picture + 1) / 2)
+    def function(image):
+        person = runtime((image + 1) / 2)
         return np.concatenate([1 - person, person], -1)
 
     return function

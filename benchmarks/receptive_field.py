@@ -114,31 +114,31 @@ def compile_model(model, steps: int) -> None:
     model.compile(tf_keras.optimizers.Adam(rate), loss, jit_compile=False)
 
 
-def batches(pictures, labels, rng):
+def batches(images, labels, rng):
     """An epoch of them, shuffled, half of the patches mirrored."""
     import numpy as np
 
     order = rng.permutation(len(labels))
     for places in np.split(order, range(BATCH, len(order), BATCH)):
         mirrored = rng.random(len(places)) < 0.5
-        some = pictures[places]
+        some = images[places]
         some[mirrored] = some[mirrored, :, ::-1]
         yield scaled(some), labels[places]
 
 
-def scaled(pictures):
+def scaled(images):
     """uint8 to float32 in [-1, 1]."""
     import numpy as np
 
-    return pictures.astype(np.float32) / 127.5 - 1
+    return images.astype(np.float32) / 127.5 - 1
 
 
-def correct(model, pictures, labels):
+def correct(model, images, labels):
     """(N,) bool: where the greatest logit is the label's."""
     import numpy as np
 
     starts = range(0, len(labels), BATCH)
-    logits = [model.predict_on_batch(scaled(pictures[at : at + BATCH])) for at in starts]
+    logits = [model.predict_on_batch(scaled(images[at : at + BATCH])) for at in starts]
     return np.concatenate(logits).argmax(1) == labels
 
 
@@ -160,11 +160,11 @@ def announce(todo: list, patches: dict, classes: int, epochs: int) -> None:
 def step_seconds(net: Net, patches: dict, classes: int) -> float:
     model = build(net, classes)
     compile_model(model, 1)
-    pictures, labels = scaled(patches["train"][0][:BATCH]), patches["train"][1][:BATCH]
+    images, labels = scaled(patches["train"][0][:BATCH]), patches["train"][1][:BATCH]
     times = []
     for _ in range(WARM_STEPS + TIMED_STEPS):
         start = time.perf_counter()
-        model.train_on_batch(pictures, labels)
+        model.train_on_batch(images, labels)
         times.append(time.perf_counter() - start)
     return median(times[WARM_STEPS:])
 
@@ -176,8 +176,8 @@ def digest(patches: dict) -> str:
     import hashlib
 
     found = hashlib.sha256()
-    for pictures, labels in patches.values():
-        found.update(pictures.tobytes() + labels.tobytes())
+    for images, labels in patches.values():
+        found.update(images.tobytes() + labels.tobytes())
     return found.hexdigest()
 
 

@@ -93,8 +93,8 @@ def build(net: Net, classes: int):
 
     layers, field = tf_keras.layers, receptive_field(net.layers)
     first = CENTRE - field // 2
-    picture = tf_keras.Input((SIDE, SIDE, 3))
-    x = layers.Cropping2D(((first, SIDE - first - field),) * 2)(picture)
+    image = tf_keras.Input((SIDE, SIDE, 3))
+    x = layers.Cropping2D(((first, SIDE - first - field),) * 2)(image)
     for layer in net.layers:
         if layer.depthwise:
             x = layers.DepthwiseConv2D(layer.kernel)(x)
@@ -104,7 +104,7 @@ def build(net: Net, classes: int):
             x = layers.Conv2D(layer.out, layer.kernel, layer.stride)(x)
         x = layers.ReLU()(layers.BatchNormalization(momentum=MOMENTUM)(x))
     x = layers.Conv2D(classes, 1, name="head")(x)
-    return tf_keras.Model(picture, layers.Reshape((classes,))(x))
+    return tf_keras.Model(image, layers.Reshape((classes,))(x))
 
 
 @cache

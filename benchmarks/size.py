@@ -1,6 +1,6 @@
-"""python -m benchmarks.size: starts and memory of a training on very many pictures.
+"""python -m benchmarks.size: starts and memory of a training on very many images.
 
-Makes a folder of hard links to a few generated pictures, trains `tiny` on it, twice from the
+Makes a folder of hard links to a few generated images, trains `tiny` on it, twice from the
 start, and prints seconds until the first step and resident memory as the steps go.
 """
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import cli
 
-LINKED = 64  # pictures that the others are links to
+LINKED = 64  # images that the others are links to
 VAL = 16
 
 
 def main() -> None:
-    parser = cli.parser("python -m benchmarks.size", "Starts and memory with very many pictures.")
+    parser = cli.parser("python -m benchmarks.size", "Starts and memory with very many images.")
     parser.add_argument("--pairs", type=int, default=200_000, metavar="N", help="(default 200000)")
     parser.add_argument("--steps", type=int, default=2000, metavar="N", help="(default 2000)")
     parser.add_argument(

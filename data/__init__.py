@@ -1,1 +1,1 @@
-"""Pictures and masks: the folder contract, decoding, augmentation, batches."""
+"""Images and masks: the folder contract, decoding, augmentation, batches."""

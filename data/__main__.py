@@ -11,8 +11,8 @@ ABOUT = """Datasets.
 python -m data shapes DIR                   writes the built-in synthetic dataset
 python -m data import FORMAT SOURCE DIR     makes a dataset of what others have
 python -m data check DIR [--fix OUT]        finds what is wrong, repairs it elsewhere
-python -m data pack DIR OUT                 shards of many pictures, to be read fast
-python -m data preview DIR                  augmentation in one picture, preview.png"""
+python -m data pack DIR OUT                 shards of many images, to be read fast
+python -m data preview DIR                  augmentation in one image, preview.png"""
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ written into DIR."""
     )  # fmt: skip
     parser.add_argument(
         "--html", metavar="FILE", nargs="?", const="check.html",
-        help="write a page with pictures (default check.html in the working folder)",
+        help="write a page with images (default check.html in the working folder)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     words = parser.parse_args(words)
@@ -68,7 +68,7 @@ def pack(words: list[str]) -> None:
     )
     parser.add_argument(
         "--size", type=count, nargs=2, metavar=("H", "W"),
-        help="shrink pictures and masks, their aspect kept, until one side has this many pixels; "
+        help="shrink images and masks, their aspect kept, until one side has this many pixels; "
         "scores are then of the shrunk masks",
     )  # fmt: skip
     words = parser.parse_args(words)
@@ -109,10 +109,10 @@ def preview(words: list[str]) -> None:
     if Path(words.out).exists() and not words.force:
         raise Refusal(f"{words.out} exists. Name another --out, or add --force")
     from data.dataset import read_dataset
-    from data.images import write_picture
+    from data.images import write_image
     from data.preview import preview
 
-    write_picture(words.out, preview(read_dataset(words.folder), words.augment))
+    write_image(words.out, preview(read_dataset(words.folder), words.augment))
     print(words.out)
 
 

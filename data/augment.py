@@ -1,7 +1,7 @@
 """Augmentation: seeded and pure, one table in the order in which it happens, one strength.
 
-Pictures are (H, W, 3) uint8 RGB, masks (H, W) uint8 with 255 for void. All geometry is one
-transform, so that picture and mask move alike and are sampled once.
+Images are (H, W, 3) uint8 RGB, masks (H, W) uint8 with 255 for void. All geometry is one
+transform, so that image and mask move alike and are sampled once.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from data.images import resize
 from data.layout import VOID
 
 # Ranges at strength 1.
-SCALE = (0.7, 1.6)  # of the picture's own size after it fits the model's
+SCALE = (0.7, 1.6)  # of the image's own size after it fits the model's
 ROTATION = 12.0  # degrees, either way
 PERSPECTIVE = 0.1  # of a side: how far a corner wanders, either way
 CLOSER = 2.0  # the most by which the crop of a rare class is enlarged
@@ -34,7 +34,7 @@ LOOKED_AT = 128  # pixels of a mask's shorter side in the search for rare classe
 class Frame(NamedTuple):
     """What geometry may look at.
 
-    matrix: (3, 3), from pixels of the picture to pixels about the middle of `size` (H, W).
+    matrix: (3, 3), from pixels of the image to pixels about the middle of `size` (H, W).
     """
 
     mask: np.ndarray
@@ -64,7 +64,7 @@ def perspective(frame, rng, reach):
 
 
 def scale_crop(frame, rng, reach):
-    """The crop wanders as far as the zoomed picture exceeds it, or falls short of it."""
+    """The crop wanders as far as the zoomed image exceeds it, or falls short of it."""
     zoom = between(SCALE, rng, reach)
     slack = np.abs(zoom - 1) / 2 * np.array(frame.size[::-1])
     return affine(zoom * np.eye(2), rng.uniform(-slack, slack))
@@ -84,7 +84,7 @@ def rare_class_crop(frame, rng, reach):
     sides = np.array(frame.size[::-1])
     target = rng.uniform(-0.25, 0.25, 2) * sides
     shift = target - zoom * moved(frame.matrix, [[step * x, step * y]])[0]
-    # No further than the picture's own border.
+    # No further than the image's own border.
     height, width = frame.mask.shape
     corners = zoom * moved(frame.matrix, [[0, 0], [width, 0], [width, height], [0, height]])
     ends = sides / 2 - corners.max(0), -sides / 2 - corners.min(0)
@@ -108,70 +108,70 @@ def between(bounds, rng, reach):
     return np.exp(reach * rng.uniform(*np.log(bounds)))
 
 
-# Looks: (picture, rng, reach) to a picture; the mask stays
+# Looks: (image, rng, reach) to an image; the mask stays
 
 
-def exposure(picture, rng, reach):
+def exposure(image, rng, reach):
     """Too little or too much light, in stops, with highlights cut off, and a tint."""
     gain = 2 ** (reach * rng.uniform(-EXPOSURE, EXPOSURE))
     gains = gain * (1 + reach * rng.uniform(-TINT, TINT, 3))
     light = np.linspace(0, 1, 256)[:, None] ** GAMMA * gains
     table = np.rint(255 * np.minimum(light, 1) ** (1 / GAMMA)).astype(np.uint8)
-    return cv2.LUT(picture, table[None])
+    return cv2.LUT(image, table[None])
 
 
-def shadow(picture, rng, reach):
+def shadow(image, rng, reach):
     """A hand's or the phone's own: one side of a line is darker, its edge hard or soft."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     angle, soft = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.3)
     x = np.cos(angle) * np.linspace(-1, 1, width, dtype=np.float32)
     y = np.sin(angle) * np.linspace(-1, 1, height, dtype=np.float32)
     along = (x + y[:, None] - rng.uniform(-0.6, 0.6)) / soft
     taken = reach * rng.uniform(*SHADOW)
     light = 1 - np.float32(taken) / (1 + np.exp(-np.clip(along, -30, 30)))
-    return cv2.multiply(picture, cv2.merge([light.astype(np.float32)] * 3), dtype=cv2.CV_8U)
+    return cv2.multiply(image, cv2.merge([light.astype(np.float32)] * 3), dtype=cv2.CV_8U)
 
 
-def colour(picture, rng, reach):
+def colour(image, rng, reach):
     """Brightness, contrast and saturation."""
     saturation, contrast = between(SATURATION, rng, reach), between(CONTRAST, rng, reach)
     brightness = 255 * reach * rng.uniform(-BRIGHTNESS, BRIGHTNESS)
     grey = np.tile([0.299, 0.587, 0.114], (3, 1))
     linear = contrast * (saturation * np.eye(3) + (1 - saturation) * grey)
     shift = np.full((3, 1), 128 * (1 - contrast) + brightness)
-    return cv2.transform(picture, np.hstack([linear, shift]))
+    return cv2.transform(image, np.hstack([linear, shift]))
 
 
-def blur(picture, rng, reach):
+def blur(image, rng, reach):
     """Out of focus, or shaken along a line."""
-    spread = reach * rng.uniform(*BLUR) * min(picture.shape[:2])
+    spread = reach * rng.uniform(*BLUR) * min(image.shape[:2])
     if rng.random() < 0.5:
-        return cv2.GaussianBlur(picture, (0, 0), max(spread, 0.1))
+        return cv2.GaussianBlur(image, (0, 0), max(spread, 0.1))
     radius = int(np.ceil(spread)) + 1
     angle = rng.uniform(0, np.pi)
     end = spread * np.array([np.cos(angle), np.sin(angle)])
     kernel = np.zeros((2 * radius + 1, 2 * radius + 1), np.uint8)
     ends = (np.rint(16 * (radius + way * end)).astype(int).tolist() for way in (-1, 1))
     cv2.line(kernel, *ends, 255, 1, cv2.LINE_AA, shift=4)
-    return cv2.filter2D(picture, -1, kernel / kernel.sum())
+    return cv2.filter2D(image, -1, kernel / kernel.sum())
 
 
-def noise(picture, rng, reach):
+def noise(image, rng, reach):
     """In brightness and, half as much, in each channel."""
     spread = np.float32(reach * rng.uniform(*NOISE))
-    grey = rng.standard_normal(picture.shape[:2], np.float32)
-    added = rng.standard_normal(picture.shape, np.float32) / 2 + grey[..., None]
-    return cv2.add(picture, spread * added, dtype=cv2.CV_8U)
+    grey = rng.standard_normal(image.shape[:2], np.float32)
+    added = rng.standard_normal(image.shape, np.float32) / 2 + grey[..., None]
+    return cv2.add(image, spread * added, dtype=cv2.CV_8U)
 
 
-def jpeg(picture, rng, reach):
+def jpeg(image, rng, reach):
     quality = round(100 - reach * rng.uniform(*JPEG))
     wanted = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    _, raw = cv2.imencode(".jpg", np.ascontiguousarray(picture[..., ::-1]), wanted)
+    _, raw = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), wanted)
     return cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB)
 
 
-# Mixing: (mask of another picture, rng, reach) to what of that is laid on top, (H, W) bool
+# Mixing: (mask of another image, rng, reach) to what of that is laid on top, (H, W) bool
 
 
 def cutmix(other, rng, reach):
@@ -200,7 +200,7 @@ class Row(NamedTuple):
     function: Callable
 
 
-# At strength 1 what was measured to help. Camera's defects cost a little on pictures without them
+# At strength 1 what was measured to help. Camera's defects cost a little on images without them
 # (LOG.md); they, and what makes scenes that no camera sees, begin above 1.
 # fmt: off
 AUGMENTATIONS = (
@@ -227,10 +227,10 @@ def chance(row: Row, strength: float) -> float:
 
 
 def augment(
-    picture: np.ndarray, mask: np.ndarray, rng: np.random.Generator, size: tuple[int, int],
+    image: np.ndarray, mask: np.ndarray, rng: np.random.Generator, size: tuple[int, int],
     strength: float = 1.0, another: Callable | None = None, only: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Picture and mask at `size` (H, W); at strength 0 no more than resized.
+    """Image and mask at `size` (H, W); at strength 0 no more than resized.
 
     another(rng) gives a second pair for mixing, as it was read. only: one augmentation by name,
     which then happens for certain.
@@ -244,41 +244,41 @@ def augment(
             ):
                 yield row.function
 
-    def alone(picture, mask):
-        picture, mask = geometry(picture, mask, rng, size, happening(MOVE), reach)
+    def alone(image, mask):
+        image, mask = geometry(image, mask, rng, size, happening(MOVE), reach)
         for look in happening(LOOK):
-            picture = look(picture, rng, reach)
-        return picture, mask
+            image = look(image, rng, reach)
+        return image, mask
 
-    picture, mask = alone(picture, mask)
+    image, mask = alone(image, mask)
     for mix in happening(MIX) if another else ():
         other, its_mask = alone(*another(rng))
         on_top = mix(its_mask, rng, reach)
-        picture = np.where(on_top[..., None], other, picture)
+        image = np.where(on_top[..., None], other, image)
         mask = np.where(on_top, its_mask, mask)
-    return picture, mask
+    return image, mask
 
 
-def geometry(picture, mask, rng, size, moves, reach=1.0):
+def geometry(image, mask, rng, size, moves, reach=1.0):
     """All `moves` in one transform to `size`; outside is void. Without any, the plain resize."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     to_middle = affine(np.eye(2), [(1 - width) / 2, (1 - height) / 2])
     whole = fit = affine(np.diag([size[1] / width, size[0] / height])) @ to_middle
     for move in moves:
         whole = move(Frame(mask, whole, size), rng, reach) @ whole
     if whole is fit:
         to = (size[1], size[0])
-        return resize(picture, size), cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST_EXACT)
+        return resize(image, size), cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST_EXACT)
     from_middle = affine(np.eye(2), [(size[1] - 1) / 2, (size[0] - 1) / 2])
-    return warp(picture, mask, from_middle @ whole, size)
+    return warp(image, mask, from_middle @ whole, size)
 
 
-def warp(picture, mask, matrix, size):
+def warp(image, mask, matrix, size):
     """Both through `matrix` (3, 3), from pixels to pixels of `size` (H, W)."""
     mask = sampled(mask, matrix, size, cv2.INTER_NEAREST, VOID)
-    while shrinks(matrix, picture.shape):
-        picture, matrix = halved(picture, matrix)
-    return sampled(picture, matrix, size, cv2.INTER_LINEAR, 0), mask
+    while shrinks(matrix, image.shape):
+        image, matrix = halved(image, matrix)
+    return sampled(image, matrix, size, cv2.INTER_LINEAR, 0), mask
 
 
 def shrinks(matrix, shape) -> bool:
@@ -287,9 +287,9 @@ def shrinks(matrix, shape) -> bool:
     return abs(np.linalg.det(matrix) / depth**3) < 0.25 and min(shape[:2]) > 1
 
 
-def halved(picture, matrix):
+def halved(image, matrix):
     """By two, also where a side is odd: OpenCV then leaves out the last half of a pixel."""
-    half = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return half, matrix @ affine(2 * np.eye(2), [0.5, 0.5])
 
 

@@ -15,21 +15,21 @@ from data.shards import start_grain
 
 MEAN = STD = 127.5  # byte to [-1, 1]
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-ENDLESS = 2**40  # pictures
+ENDLESS = 2**40  # images
 AHEAD = 32  # decoded pairs that wait, or a batch a thread: the memory that any dataset takes
 
 
-def to_input(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 RGB to (*size, 3) float32 in [-1, 1], the whole picture resized."""
-    return scale(resize(picture, size))
+def to_input(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, 3) uint8 RGB to (*size, 3) float32 in [-1, 1], the whole image resized."""
+    return scale(resize(image, size))
 
 
-def scale(picture: np.ndarray) -> np.ndarray:
+def scale(image: np.ndarray) -> np.ndarray:
     """Bytes, any shape, to [-1, 1]. The same two steps as of TFLite's metadata, so the same bits.
 
     In place, since a batch does not fit the cache.
     """
-    scaled = picture.astype(np.float32)
+    scaled = image.astype(np.float32)
     scaled -= np.float32(MEAN)
     scaled /= np.float32(STD)
     return scaled
@@ -39,10 +39,10 @@ def training_batches(
     dataset: Dataset, size: tuple[int, int], batch: int, seed: int, start: int = 0,
     strength: float = 1.0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
-    """Endless (pictures (N, H, W, 3) float32 in [-1, 1], masks (N, H, W) uint8), from `start`.
+    """Endless (images (N, H, W, 3) float32 in [-1, 1], masks (N, H, W) uint8), from `start`.
 
     Step s gives the same batch whatever `start` is: every element has a seed of its own, which also
-    draws the picture that it is mixed with. strength: of the augmentation.
+    draws the image that it is mixed with. strength: of the augmentation.
     """
     stream = training_stream(dataset, size, batch, seed, strength)
     return iter(with_threads(stream[start:], batch))
@@ -74,13 +74,13 @@ def order(seed: int, epoch: int, count: int) -> np.ndarray:
     """Numbers below `count`, shuffled anew every epoch.
 
     Grain's shuffle finds each number alone: 27 ms an epoch of any small set (measured), the
-    time of 20 pictures.
+    time of 20 images.
     """
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def with_threads(stream, batch: int = 1):
-    """The elements of a MapDataset, of `batch` pictures each, made in threads."""
+    """The elements of a MapDataset, of `batch` images each, made in threads."""
     options = start_grain().ReadOptions(THREADS, max(THREADS, AHEAD // batch))
     return stream.to_iter_dataset(options)
 
@@ -88,11 +88,11 @@ def with_threads(stream, batch: int = 1):
 def evaluation_pairs(
     dataset: Dataset, split: str, size: tuple[int, int], batch: int
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray], list]]:
-    """(inputs (N, H, W, 3), masks at their own sizes, paths), every picture once, in order."""
+    """(inputs (N, H, W, 3), masks at their own sizes, paths), every image once, in order."""
 
     def read(pair):
-        picture, mask = read_pair(pair, dataset)
-        return to_input(picture, size), mask, pair
+        image, mask = read_pair(pair, dataset)
+        return to_input(image, size), mask, pair
 
     source = start_grain().MapDataset.source(dataset.pairs(split)).map(read)
     stream = iter(with_threads(source))

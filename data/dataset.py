@@ -31,7 +31,7 @@ class Dataset:
     listed: dict = field(default_factory=dict, repr=False, compare=False)  # split -> its pairs
 
     def pairs(self, split: str):
-        """(picture, mask) of a split, by name: what `data.pictures` reads, made when asked for.
+        """(image, mask) of a split, by name: what `data.images` reads, made when asked for.
 
         Listed once. Raises Refusal for a broken split.
         """
@@ -64,8 +64,8 @@ class FolderPairs:
     """The pairs of one split's folder. Only names, sizes and times wait in memory."""
 
     folder: Path
-    names: list[str]  # of the pictures
-    pictures: dict[str, tuple[int, int]]  # name -> bytes, ns
+    names: list[str]  # of the images
+    images: dict[str, tuple[int, int]]  # name -> bytes, ns
     masks: dict[str, tuple[int, int]]
 
     def __len__(self) -> int:
@@ -80,30 +80,30 @@ class FolderPairs:
     def stamps(self) -> Iterator[tuple[str, int, int]]:
         """(name, bytes, ns) of every file."""
         for name in self.names:
-            yield f"images/{name}", *self.pictures[name]
+            yield f"images/{name}", *self.images[name]
             yield f"masks/{mask_name(name)}", *self.masks[mask_name(name)]
 
 
 def list_folder(folder: Path) -> FolderPairs:
     """Raises Refusal for a folder that is no split."""
-    images, masks = folder / "images", folder / "masks"
-    for part in (images, masks):
+    image_folder, mask_folder = folder / "images", folder / "masks"
+    for part in (image_folder, mask_folder):
         if not part.is_dir():
             raise Refusal(f"{part} is missing: a split is a folder with images/ and masks/")
-    pictures, found = stamped(images, IMAGE_ENDINGS), stamped(masks, (".png",))
-    if not pictures:
-        raise Refusal(f"{images} holds no picture; known endings: {', '.join(IMAGE_ENDINGS)}")
-    names, taken = sorted(pictures), {}
+    images, found = stamped(image_folder, IMAGE_ENDINGS), stamped(mask_folder, (".png",))
+    if not images:
+        raise Refusal(f"{image_folder} holds no image; known endings: {', '.join(IMAGE_ENDINGS)}")
+    names, taken = sorted(images), {}
     for name in names:
         mask = mask_name(name)
         if mask in taken:
-            raise Refusal(f"{images / name} and {taken[mask]} share a stem: rename one")
+            raise Refusal(f"{image_folder / name} and {taken[mask]} share a stem: rename one")
         taken[mask] = name
     for name in names:
         if mask_name(name) not in found:
-            path = masks / mask_name(name)
-            raise Refusal(f"{images / name} has no mask: {path} is missing; add it")
-    return FolderPairs(folder, names, pictures, found)
+            path = mask_folder / mask_name(name)
+            raise Refusal(f"{image_folder / name} has no mask: {path} is missing; add it")
+    return FolderPairs(folder, names, images, found)
 
 
 def stamped(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[int, int]]:

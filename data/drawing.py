@@ -1,4 +1,4 @@
-"""Pictures for people: masks on top of pictures, and sheets of them."""
+"""Images for people: masks on top of images, and sheets of them."""
 
 import base64
 from collections.abc import Callable
@@ -11,30 +11,30 @@ from data.dataset import Dataset
 from data.images import read_pair
 from data.layout import VOID
 
-SIDE = 200  # pixels, height of a picture on a sheet
-PICTURES = 4
+SIDE = 200  # pixels, height of an image on a sheet
+IMAGES = 4
 QUALITY = 82  # of a page's JPEG, 0 to 100
-ROWS = ("picture", "truth", "model")
+ROWS = ("image", "truth", "model")
 
 
-def overlay(picture: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
-    """The picture with every class but the first in its colour, half transparent."""
+def overlay(image: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
+    """The image with every class but the first in its colour, half transparent."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = colours
-    mixed = (picture // 2 + table[mask] // 2).astype(np.uint8)
-    return np.where(((mask > 0) & (mask != VOID))[..., None], mixed, picture)
+    mixed = (image // 2 + table[mask] // 2).astype(np.uint8)
+    return np.where(((mask > 0) & (mask != VOID))[..., None], mixed, image)
 
 
 def sheet(dataset: Dataset, size: tuple[int, int], predict: Callable) -> np.ndarray:
-    """Validation pictures, a column each: picture, truth and model; (H, W, 3) RGB uint8.
+    """Validation images, a column each: image, truth and model; (H, W, 3) RGB uint8.
 
-    predict: from (1, *size, 3) float32 and the shape (H, W) of the picture to class ids (H, W).
+    predict: from (1, *size, 3) float32 and the shape (H, W) of the image to class ids (H, W).
     """
     columns, pairs = [], dataset.pairs("val")
-    for pair in pairs[:: max(1, len(pairs) // PICTURES)][:PICTURES]:  # neighbours look alike
-        picture, truth = read_pair(pair, dataset)
-        guess = predict(to_input(picture, size)[None], truth.shape)
-        columns.append(column(picture, [truth, guess], dataset.colours))
+    for pair in pairs[:: max(1, len(pairs) // IMAGES)][:IMAGES]:  # neighbours look alike
+        image, truth = read_pair(pair, dataset)
+        guess = predict(to_input(image, size)[None], truth.shape)
+        columns.append(column(image, [truth, guess], dataset.colours))
     drawn = np.hstack(columns)
     for row, name in enumerate(ROWS):
         cv2.rectangle(drawn, (0, row * SIDE), (9 + 8 * len(name), row * SIDE + 19), (0, 0, 0), -1)
@@ -43,19 +43,19 @@ def sheet(dataset: Dataset, size: tuple[int, int], predict: Callable) -> np.ndar
     return drawn
 
 
-def uri(picture: np.ndarray, side: int) -> str:
-    """A picture (H, W, 3) uint8 RGB as a data URI, `side` pixels a side at most."""
-    ratio = min(1.0, side / max(picture.shape[:2]))
-    small = resize(picture, tuple(max(1, round(ratio * edge)) for edge in picture.shape[:2]))
+def uri(image: np.ndarray, side: int) -> str:
+    """An image (H, W, 3) uint8 RGB as a data URI, `side` pixels a side at most."""
+    ratio = min(1.0, side / max(image.shape[:2]))
+    small = resize(image, tuple(max(1, round(ratio * edge)) for edge in image.shape[:2]))
     pixels = np.ascontiguousarray(small[..., ::-1])
     done, raw = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     assert done
     return "data:image/jpeg;base64," + base64.b64encode(raw.tobytes()).decode()
 
 
-def column(picture, masks, colours) -> np.ndarray:
-    to = (max(1, round(picture.shape[1] * SIDE / picture.shape[0])), SIDE)
-    rule = cv2.INTER_AREA if picture.shape[0] > SIDE else cv2.INTER_CUBIC
-    picture = cv2.resize(picture, to, interpolation=rule)
+def column(image, masks, colours) -> np.ndarray:
+    to = (max(1, round(image.shape[1] * SIDE / image.shape[0])), SIDE)
+    rule = cv2.INTER_AREA if image.shape[0] > SIDE else cv2.INTER_CUBIC
+    image = cv2.resize(image, to, interpolation=rule)
     masks = [cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST) for mask in masks]
-    return np.vstack([picture, *(overlay(picture, mask, colours) for mask in masks)])
+    return np.vstack([image, *(overlay(image, mask, colours) for mask in masks)])

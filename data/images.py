@@ -1,4 +1,4 @@
-"""Decoding and encoding of pictures and masks."""
+"""Decoding and encoding of images and masks."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from files import beside
 ORIENTATION = 0x0112  # EXIF's tag
 # Of Pillow's many: EPS, for one, would run a program. TIFF and GIF are for import.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-MOST_PIXELS = 100_000_000  # a picture larger than this is taken for a decompression bomb
+MOST_PIXELS = 100_000_000  # an image larger than this is taken for a decompression bomb
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"  # width and height follow, then bits and colour type
 EIGHT_BITS_GREY = bytes([8, 0])
 MOST_BYTES = 1 << 29  # a file larger than this is not opened
@@ -26,7 +26,7 @@ Image.MAX_IMAGE_PIXELS = None  # we check MOST_PIXELS ourselves, before anything
 
 
 def read_bytes(path: Path) -> bytes:
-    """Of a file, or of a picture or mask in a shard (`data.shards.Member`)."""
+    """Of a file, or of an image or mask in a shard (`data.shards.Member`)."""
     try:
         return path.read_bytes() if hasattr(path, "read_bytes") else Path(path).read_bytes()
     except OSError as error:
@@ -46,7 +46,7 @@ def fault_of(path: Path) -> str:
     return f"has {found.st_size >> 20} MB; shrink it" if found.st_size > MOST_BYTES else ""
 
 
-def open_picture(path: Path) -> tuple[bytes, Image.Image]:
+def open_image(path: Path) -> tuple[bytes, Image.Image]:
     """The bytes of a file and its header, nothing decoded yet."""
     raw = read_sound(path)
     return raw, header_of(path, raw)
@@ -63,30 +63,30 @@ def header_of(path: Path, raw: bytes) -> Image.Image:
     try:
         header = Image.open(io.BytesIO(raw), formats=FORMATS)
     except (OSError, ValueError) as error:
-        raise Refusal(f"{path} is not a picture: replace or remove it") from error
+        raise Refusal(f"{path} is not an image: replace or remove it") from error
     if header.width * header.height > MOST_PIXELS:
         raise Refusal(f"{path} has {header.width}x{header.height} pixels; shrink it")
     return header
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """A picture as (H, W, 3) uint8, RGB, turned as EXIF says. Raises Refusal naming the file."""
-    return decode_picture(path, *open_picture(path))
+def read_image(path: Path) -> np.ndarray:
+    """An image as (H, W, 3) uint8, RGB, turned as EXIF says. Raises Refusal naming the file."""
+    return decode_image(path, *open_image(path))
 
 
-def decode_picture(path: Path, raw: bytes, header: Image.Image) -> np.ndarray:
-    """What `read_picture` gives, of a file that `open_picture` opened."""
+def decode_image(path: Path, raw: bytes, header: Image.Image) -> np.ndarray:
+    """What `read_image` gives, of a file that `open_image` opened."""
     if header.format == "JPEG" and b"\xff\xd9" not in raw[-1024:]:
         # OpenCV fills the rest of a truncated JPEG with grey and says nothing.
         raise Refusal(f"{path} is truncated: replace or remove it")
-    picture = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
+    image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
         raise Refusal(f"{path} is damaged: replace or remove it")
-    return picture
+    return image
 
 
 def decoded(path: Path, image: Image.Image, mode: str | None = None) -> np.ndarray:
-    """An opened picture's values, in its own mode or another. Raises Refusal."""
+    """An opened image's values, in its own mode or another. Raises Refusal."""
     try:
         return np.array(image.convert(mode) if mode else image)
     except Exception as error:  # Pillow meets damage with whatever it stumbles over
@@ -154,39 +154,39 @@ def decode_mask(path: Path, raw: bytes, image: Image.Image) -> np.ndarray:
 
 
 def read_pair(pair: tuple[Path, Path], dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    picture, mask = read_picture(pair[0]), read_mask(pair[1], dataset)
-    if picture.shape[:2] != mask.shape:
+    image, mask = read_image(pair[0]), read_mask(pair[1], dataset)
+    if image.shape[:2] != mask.shape:
         came = "x".join(map(str, mask.shape))
-        needed = "x".join(map(str, picture.shape[:2]))
+        needed = "x".join(map(str, image.shape[:2]))
         raise Refusal(
-            f"{pair[1]} is {came} (HxW) but its picture {pair[0].name} is {needed}: "
+            f"{pair[1]} is {came} (HxW) but its image {pair[0].name} is {needed}: "
             "resize the mask by nearest neighbour, or remove the pair"
         )
-    return picture, mask
+    return image, mask
 
 
-def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """To `size` (H, W), uint8: a side that shrinks by area, one that grows bilinearly."""
     height, width = size
-    smaller = (min(width, picture.shape[1]), min(height, picture.shape[0]))
-    if smaller != picture.shape[1::-1]:
-        picture = cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA)
+    smaller = (min(width, image.shape[1]), min(height, image.shape[0]))
+    if smaller != image.shape[1::-1]:
+        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
     if smaller != (width, height):
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
-    return picture
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    return image
 
 
 def turned(mask: np.ndarray, orientation: int) -> np.ndarray:
-    """A mask (H, W) as EXIF's `orientation`, 1 to 8, turns its picture."""
+    """A mask (H, W) as EXIF's `orientation`, 1 to 8, turns its image."""
     image = Image.fromarray(mask.astype(np.int32))
     image.getexif()[ORIENTATION] = orientation
     return np.array(ImageOps.exif_transpose(image)).astype(mask.dtype)
 
 
-def write_picture(path: Path, picture: np.ndarray) -> None:
+def write_image(path: Path, image: np.ndarray) -> None:
     """Writes (H, W, 3) RGB or (H, W) grey uint8; the ending chooses the format."""
     with beside(path) as part:
-        pixels = picture[..., ::-1] if picture.ndim == 3 else picture
+        pixels = image[..., ::-1] if image.ndim == 3 else image
         done, raw = cv2.imencode(Path(path).suffix, np.ascontiguousarray(pixels))
         if not done:
             raise Refusal(f"cannot write {path}: no such format")

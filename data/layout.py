@@ -8,8 +8,8 @@ SPLITS = ("train", "val", "test")
 VOID = 255  # in memory: a pixel that is neither trained on nor scored, the ignore index
 
 
-def mask_name(picture: str) -> str:
-    return os.path.splitext(picture)[0] + ".png"
+def mask_name(image: str) -> str:
+    return os.path.splitext(image)[0] + ".png"
 
 
 def default_colours(count: int) -> list[list[int]]:

@@ -24,7 +24,7 @@ from data.shards import (
 from files import beside, read_json, write_json
 
 SHARDS = 8  # a split, unless it has fewer pairs
-OPTIONS = "group_size:1,uncompressed"  # pictures are compressed already; one record, one read
+OPTIONS = "group_size:1,uncompressed"  # images are compressed already; one record, one read
 THREADS = 4
 AT_ONCE = 64  # pairs in memory while packing
 
@@ -32,7 +32,7 @@ AT_ONCE = 64  # pairs in memory while packing
 def pack(source: Path, out: Path, shards: int = SHARDS, size=None) -> list[str]:
     """Packs a dataset into `out` and gives a line for each pair that is left out as broken.
 
-    size: (H, W) that pictures are shrunk to cover, the aspect kept. What an interrupted packing of
+    size: (H, W) that images are shrunk to cover, the aspect kept. What an interrupted packing of
     the same source had finished is kept. Raises Refusal when `out` holds something else.
     """
     from tqdm import tqdm
@@ -43,7 +43,7 @@ def pack(source: Path, out: Path, shards: int = SHARDS, size=None) -> list[str]:
     claim(dataset, out, shards, size)
     total = sum(len(dataset.pairs(split)) for split in dataset.splits())
     broken = []
-    with tqdm(total=total, unit="picture", leave=False) as bar:
+    with tqdm(total=total, unit="image", leave=False) as bar:
         for split, parts in shard_counts(out).items():
             for part in range(parts):
                 path = out / shard_name(split, part, parts)
@@ -58,7 +58,7 @@ def pack(source: Path, out: Path, shards: int = SHARDS, size=None) -> list[str]:
 def splits_line(out: Path) -> str:
     """What is in a packed dataset, in words."""
     return ", ".join(
-        f"{split} {sum(len(read_shard_index(p)['pictures']) for p in shard_paths(out, split))} "
+        f"{split} {sum(len(read_shard_index(p)['images']) for p in shard_paths(out, split))} "
         f"in {parts} shard{'s' * (parts > 1)}"
         for split, parts in shard_counts(out).items()
     )
@@ -107,23 +107,23 @@ def write_shard(path: Path, dataset: Dataset, pairs: list, size) -> None:
         finally:
             writer.close()
         length = part.stat().st_size
-    write_json(index_of(path), {"bytes": length, "pictures": names, "broken": broken})
+    write_json(index_of(path), {"bytes": length, "images": names, "broken": broken})
 
 
 def to_record(pair, dataset: Dataset, size) -> bytes | str:
     """A record, or in words what is broken."""
     try:
-        picture, mask = read_pair(pair, dataset)
+        image, mask = read_pair(pair, dataset)
         files = [read_bytes(path) for path in pair]
     except Refusal as broken:
         return str(broken)
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     ratio = max(size[0] / height, size[1] / width) if size else 1
     if ratio < 1:
         to = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        picture = cv2.resize(picture, to, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, to, interpolation=cv2.INTER_AREA)
         mask = cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST_EXACT)
-        files = [encoded(picture[..., ::-1], pair[0].suffix), encoded(mask, ".png")]
+        files = [encoded(image[..., ::-1], pair[0].suffix), encoded(mask, ".png")]
     return LENGTHS.pack(*map(len, files)) + b"".join(files)
 
 

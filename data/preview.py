@@ -1,4 +1,4 @@
-"""What training is given, in one picture: every augmentation alone, then all together."""
+"""What training is given, in one image: every augmentation alone, then all together."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -9,7 +9,7 @@ from data.drawing import overlay
 from data.images import read_pair
 from data.layout import VOID
 
-PICTURES = 4
+IMAGES = 4
 TOGETHER = 4  # rows
 SIDE = 160  # pixels, as training's own default
 GAP = 4
@@ -19,12 +19,12 @@ HALF_VOID = (128, 128, 128)  # RGB, of every second diagonal of void
 
 
 def preview(dataset: Dataset, strength: float, seed: int = 0) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: a row each for the plain pictures, every augmentation and all together.
+    """(H, W, 3) uint8 RGB: a row each for the plain images, every augmentation and all together.
 
     What stands in a row alone happens for certain there; its caption says how often in training.
     """
     pairs = dataset.pairs("train")
-    places = np.linspace(0, len(pairs) - 1, min(PICTURES, len(pairs))).round().astype(int)
+    places = np.linspace(0, len(pairs) - 1, min(IMAGES, len(pairs))).round().astype(int)
     chosen = [read_pair(pairs[place], dataset) for place in places]
 
     def another(rng):
@@ -42,34 +42,34 @@ def preview(dataset: Dataset, strength: float, seed: int = 0) -> np.ndarray:
     rows = [("resized only", row(0, 0.0))]
     for number, entry in enumerate(AUGMENTATIONS, 1):
         often = chance(entry, strength)
-        words = f"{often:.0%} of pictures" if often else f"not at strength {strength:g}"
+        words = f"{often:.0%} of images" if often else f"not at strength {strength:g}"
         rows.append((f"{entry.name}\n{words}", row(number, strength, entry.name)))
     for number in range(len(rows), len(rows) + TOGETHER):
         rows.append((f"all together\nstrength {strength:g}", row(number, strength)))
     return sheet(rows, dataset)
 
 
-def shown(picture: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
-    """The mask on its picture, void hatched."""
-    drawn = overlay(picture, mask, colours)
+def shown(image: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
+    """The mask on its image, void hatched."""
+    drawn = overlay(image, mask, colours)
     hatched = np.add.outer(*map(np.arange, mask.shape)) // 4 % 2 == 0
     drawn[(mask == VOID) & hatched] = HALF_VOID
     return drawn
 
 
 def sheet(rows: list, dataset: Dataset) -> np.ndarray:
-    """(caption, pictures) of each row, in two halves side by side, and the classes below."""
+    """(caption, images) of each row, in two halves side by side, and the classes below."""
     half = -(-len(rows) // 2)
     width = CAPTION + (SIDE + GAP) * len(rows[0][1])
-    image = Image.new("RGB", (2 * width, half * (SIDE + GAP)), "white")
-    font, draw = ImageFont.load_default(14), ImageDraw.Draw(image)
-    for number, (caption, pictures) in enumerate(rows):
+    canvas = Image.new("RGB", (2 * width, half * (SIDE + GAP)), "white")
+    font, draw = ImageFont.load_default(14), ImageDraw.Draw(canvas)
+    for number, (caption, images) in enumerate(rows):
         left, top = number // half * width, number % half * (SIDE + GAP)
         draw.text((left + GAP, top + GAP), caption, "black", font)
-        for column, picture in enumerate(pictures):
+        for column, image in enumerate(images):
             place = (left + CAPTION + column * (SIDE + GAP), top)
-            image.paste(Image.fromarray(picture), place)
-    return np.vstack([np.array(image), legend(dataset, 2 * width, font)])
+            canvas.paste(Image.fromarray(image), place)
+    return np.vstack([np.array(canvas), legend(dataset, 2 * width, font)])
 
 
 def legend(dataset: Dataset, width: int, font) -> np.ndarray:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from cli import Refusal
-from data.images import write_picture
+from data.images import write_image
 from files import write_json
 
 CLASSES = ["background", "disc", "box", "star"]
@@ -48,14 +48,14 @@ def outline(kind: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A picture (SIDE, SIDE, 3) uint8 RGB and its mask (SIDE, SIDE) uint8."""
-    picture, mask = texture(rng, 0), np.zeros((SIDE, SIDE), np.uint8)
+    """An image (SIDE, SIDE, 3) uint8 RGB and its mask (SIDE, SIDE) uint8."""
+    image, mask = texture(rng, 0), np.zeros((SIDE, SIDE), np.uint8)
     for kind in rng.permutation([1, 2, 3, int(rng.integers(1, 4))])[: int(rng.integers(2, 4))]:
         shape = np.zeros((SIDE, SIDE), np.uint8)
         cv2.fillPoly(shape, [outline(int(kind), rng)], 1)
-        picture = np.where(shape[..., None] == 1, texture(rng, int(kind)), picture)
+        image = np.where(shape[..., None] == 1, texture(rng, int(kind)), image)
         mask[shape == 1] = kind
-    return picture, mask
+    return image, mask
 
 
 def write_shapes(folder: Path, seed: int = 0, train: int = TRAIN, val: int = VAL) -> None:
@@ -66,9 +66,9 @@ def write_shapes(folder: Path, seed: int = 0, train: int = TRAIN, val: int = VAL
     for split, count in (("train", train), ("val", val)):
         for number in range(count):
             rng = np.random.default_rng([seed, split == "val", number])
-            picture, mask = pair(rng)
-            write_picture(folder / split / "images" / f"{number:04}.png", picture)
-            write_picture(folder / split / "masks" / f"{number:04}.png", mask)
+            image, mask = pair(rng)
+            write_image(folder / split / "images" / f"{number:04}.png", image)
+            write_image(folder / split / "masks" / f"{number:04}.png", mask)
     toml = f"classes = {CLASSES}\ncolours = {COLOURS}\n"
     write_json(folder / "origin.json", {"made_by": "python -m data shapes", "seed": seed})
     (folder / "dataset.toml").write_text(toml)

@@ -2,7 +2,7 @@
 
 OUT/dataset.toml as in a folder; OUT/shards.json: of what it is packed and how many shards a split
 has; OUT/train-00000-of-00008.array_record: a record a pair, two lengths (uint32, little-endian),
-the picture's file, the mask's file; beside it .json, written last: the pictures' names in order.
+the image's file, the mask's file; beside it .json, written last: the images' names in order.
 """
 
 import bisect
@@ -19,7 +19,7 @@ from data.layout import SPLITS, mask_name
 from files import quiet, read_json
 
 INDEX = "shards.json"
-SCHEMA = 1
+SCHEMA = 2
 LENGTHS = struct.Struct("<II")
 
 
@@ -67,7 +67,7 @@ def start_grain():
 
 @dataclass
 class Record:
-    """A pair in a shard, read once, when its picture or mask is asked for."""
+    """A pair in a shard, read once, when its image or mask is asked for."""
 
     source: "PackedPairs"
     place: int  # among the records of all shards of its split
@@ -79,10 +79,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Member:
-    """The picture or the mask of a record: what a path is in a folder."""
+    """The image or the mask of a record: what a path is in a folder."""
 
     record: Record
-    part: int  # 0 the picture, 1 the mask
+    part: int  # 0 the image, 1 the mask
     name: str
 
     @property
@@ -113,9 +113,9 @@ class PackedPairs:
         if not skip:
             for path, index in zip(self.paths, found, strict=True):
                 check_length(path, index["bytes"])
-        counts = [len(index["pictures"]) for index in found]
+        counts = [len(index["images"]) for index in found]
         self.ends = list(itertools.accumulate(counts))
-        self.names = [name for index in found for name in index["pictures"]]
+        self.names = [name for index in found for name in index["images"]]
         # With the range nothing is read before a record is asked for.
         ranges = [f"{path}[0:{count}]" for path, count in zip(self.paths, counts, strict=True)]
         self.records = start_grain().sources.ArrayRecordDataSource(ranges)
@@ -144,15 +144,15 @@ class PackedPairs:
         return f"{self.paths[shard]}[{place - (self.ends[shard - 1] if shard else 0)}]"
 
     def read(self, place: int) -> tuple[bytes, bytes]:
-        """The files of picture and mask. Raises Refusal naming the shard and the record."""
+        """The files of image and mask. Raises Refusal naming the shard and the record."""
         try:
             record = self.records[place]
-            picture, mask = LENGTHS.unpack_from(record)
+            image, mask = LENGTHS.unpack_from(record)
         except (RuntimeError, ValueError, IndexError, struct.error):
             raise self.broken(place) from None
-        if LENGTHS.size + picture + mask != len(record):
+        if LENGTHS.size + image + mask != len(record):
             raise self.broken(place)
-        end = LENGTHS.size + picture
+        end = LENGTHS.size + image
         return record[LENGTHS.size : end], record[end:]
 
     def broken(self, place: int) -> Refusal:
@@ -197,13 +197,13 @@ def index_of(path: Path) -> Path:
 
 
 def read_shard_index(path: Path) -> dict:
-    """{"pictures": names, "broken": lines, "bytes": of the shard}."""
+    """{"images": names, "broken": lines, "bytes": of the shard}."""
     index = read_json(index_of(path))
     sound = isinstance(index, dict) and type(index.get("bytes")) is int
-    for key in ("pictures", "broken"):
+    for key in ("images", "broken"):
         lines = index.get(key) if sound else None
         sound = isinstance(lines, list) and all(isinstance(line, str) for line in lines)
-    if not sound or not all(name and name == os.path.basename(name) for name in index["pictures"]):
+    if not sound or not all(name and name == os.path.basename(name) for name in index["images"]):
         raise damaged(index_of(path))
     return index
 

@@ -156,7 +156,7 @@ def show_score(words: list[str]) -> None:
 
 def show_suspects(words: list[str]) -> None:
     parser = cli.parser(
-        "python -m export suspects", "The masks that a run disagrees with most, in pictures."
+        "python -m export suspects", "The masks that a run disagrees with most, in images."
     )
     parser.add_argument("run", metavar="runs/NAME", help="a finished run")
     parser.add_argument(
@@ -165,7 +165,7 @@ def show_suspects(words: list[str]) -> None:
     parser.add_argument("--split", default="val", help="train, val or test (default val)")
     parser.add_argument(
         "--second", metavar="runs/OTHER",
-        help="judges the pictures that runs/NAME was trained on and this run was not",
+        help="judges the images that runs/NAME was trained on and this run was not",
     )  # fmt: skip
     parser.add_argument("--top", type=int, default=20, metavar="N", help="how many (default 20)")
     parser.add_argument("--html", metavar="FILE", help="the page (default runs/NAME/suspects.html)")
@@ -203,7 +203,7 @@ def show_fit(words: list[str]) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--size", type=int, nargs=2, metavar=("H", "W"),
-        help="pixels (default: what fits, in the pictures' ratio)",
+        help="pixels (default: what fits, in the images' ratio)",
     )  # fmt: skip
     parser.add_argument(
         "--recipe", default="float32", metavar="R", help="of the file (default float32)"

@@ -12,13 +12,13 @@ def build(k, preset: Preset, size: tuple[int, int], classes: int, ops=blocks, ba
     `segnet.blocks` for training. Raises Refusal for a size or a number of classes that cannot be.
     """
     check(preset, size, classes)
-    x = picture = k.Input((*size, 3), batch_size=batch, name="image")
+    x = image = k.Input((*size, 3), batch_size=batch, name="image")
     outputs = {}
     for row in preset.encoder:
         x = outputs[row.name] = SPELT[type(row)](k, x, row, ops, outputs)
     for row in (fitted(row, classes) for row in preset.decoder):
         x = DECODED[type(row)](k, x, row, outputs, ops)
-    return k.Model(picture, x, name="segnet")
+    return k.Model(image, x, name="segnet")
 
 
 def convolution(k, x, row, ops, outputs):

@@ -28,7 +28,7 @@ class FinePlan:
     steps: int  # an epoch
     epochs: int
     learning_rate: float  # the first; it falls to 0 along a cosine
-    batch: int = 16  # pictures a step
+    batch: int = 16  # images a step
     sparsity: float = 0.7  # share of zeros in the layers that are pruned
     clusters: int = 16  # distinct weights a layer
     seed: int = 0
@@ -46,7 +46,7 @@ class FinePlan:
 class Tuned(NamedTuple):
     """A graph prepared for training, and what is to do around it.
 
-    model: takes pictures (N, H, W, 3) in [-1, 1]. settle: called before every evaluation.
+    model: takes images (N, H, W, 3) in [-1, 1]. settle: called before every evaluation.
     finish: gives the model that is converted. first: the epoch from which on the best one counts.
     """
 
@@ -75,16 +75,16 @@ def fresh(layer):
 
 
 def rebuilt(graph, batch: int | None, word=lambda layer, x: fresh(layer)(x), first=lambda x: x):
-    """`graph` once more: every layer spelt by word(layer, x), first(picture) before them all."""
+    """`graph` once more: every layer spelt by word(layer, x), first(image) before them all."""
     import tf_keras
 
-    picture = tf_keras.Input(graph.input_shape[1:], batch_size=batch, name="image")
-    made = {id(graph.input): first(picture)}
+    image = tf_keras.Input(graph.input_shape[1:], batch_size=batch, name="image")
+    made = {id(graph.input): first(image)}
     for layer in graph.layers[1:]:
         x = layer.input
         x = [made[id(t)] for t in x] if isinstance(x, list) else made[id(x)]
         made[id(layer.output)] = word(layer, x)
-    return tf_keras.Model(picture, made[id(graph.output)], name="segnet")
+    return tf_keras.Model(image, made[id(graph.output)], name="segnet")
 
 
 def heavy(graph) -> list[str]:
@@ -111,7 +111,7 @@ def stripped(graph, model):
     return result
 
 
-def sparse(graph, plan: FinePlan, pictures) -> Tuned:
+def sparse(graph, plan: FinePlan, images) -> Tuned:
     """Magnitude pruning, over the first half of the steps (Zhu and Gupta 2017)."""
     from tensorflow_model_optimization.sparsity import keras as tfmot
 
@@ -129,7 +129,7 @@ def sparse(graph, plan: FinePlan, pictures) -> Tuned:
     )  # fmt: skip
 
 
-def cluster(graph, plan: FinePlan, pictures) -> Tuned:
+def cluster(graph, plan: FinePlan, images) -> Tuned:
     """Weight clustering: every layer's weights are of a few values, which are trained."""
     from tensorflow_model_optimization.clustering import keras as tfmot
 
@@ -138,10 +138,10 @@ def cluster(graph, plan: FinePlan, pictures) -> Tuned:
     return Tuned(model, lambda model: stripped(graph, tfmot.strip_clustering(model)))
 
 
-def qat(graph, plan: FinePlan, pictures) -> Tuned:
+def qat(graph, plan: FinePlan, images) -> Tuned:
     """Quantisation-aware training: 8-bit weights, a range a channel, and 8-bit activations."""
     model = quantised(graph, None, offset=-LEVEL / 2)
-    begin_ranges(model, extremes(graph, pictures))
+    begin_ranges(model, extremes(graph, images))
 
     def finish(model):
         result = quantised(graph, 1)
@@ -155,7 +155,7 @@ def quantised(graph, batch: int | None, offset: float = 0.0):
     """`graph` with tfmot's default 8 bits.
 
     A byte as the phone's tensor stands for (byte - 128) / 127.5, because zero must be a level, and
-    a picture's value is byte / 127.5 - 1: half a level more, just between two levels. `offset`
+    an image's value is byte / 127.5 - 1: half a level more, just between two levels. `offset`
     -LEVEL / 2 makes the one of the other.
     """
     from tensorflow_model_optimization.quantization import keras as tfmot
@@ -260,15 +260,15 @@ def channel_quantizer():
     return ChannelQuantizer(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)
 
 
-def extremes(graph, pictures) -> dict[str, tuple[float, float]]:
+def extremes(graph, images) -> dict[str, tuple[float, float]]:
     """Least and greatest value of every layer's output, 0 included."""
     import tf_keras
 
     layers = graph.layers[1:]
     taps = tf_keras.Model(graph.input, [layer.output for layer in layers])
     ends = np.zeros((len(layers), 2))
-    for picture in pictures:  # one by one: all outputs of a batch would take a gigabyte
-        for end, output in zip(ends, taps(picture[None]), strict=True):
+    for image in images:  # one by one: all outputs of a batch would take a gigabyte
+        for end, output in zip(ends, taps(image[None]), strict=True):
             end[:] = min(end[0], np.min(output)), max(end[1], np.max(output))
     return {layer.name: tuple(end) for layer, end in zip(layers, ends, strict=True)}
 

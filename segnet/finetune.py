@@ -25,7 +25,7 @@ def finetune(
     """A tf_keras model (1, H, W, 3) to logits, with the weights of the best epoch by mIoU.
 
     kind: "qat", "sparse" or "cluster". graph: the tf_keras deploy graph of any batch, which is left
-    as it is. batches(step): endless pictures (N, H, W, 3) float32 in [-1, 1] and masks (N, H, W)
+    as it is. batches(step): endless images (N, H, W, 3) float32 in [-1, 1] and masks (N, H, W)
     uint8, 255 void. evaluate(model): `segnet.metrics.scores`. class_weights: as in training. What
     was stopped goes on from its checkpoint in `folder`, to the same bits. The model of "qat" takes
     (byte - 128) / 127.5, as its file will. Raises Refusal; a layer that cannot be trained so is
@@ -35,8 +35,8 @@ def finetune(
 
     folder, prepare = Path(folder), KINDS[one_of(kind, KINDS, "fine-tuning")].prepare
     backend.seed_everything(plan.seed)
-    pictures, masks = next(batches(0))
-    tuned = prepare(graph, plan, pictures)
+    images, masks = next(batches(0))
+    tuned = prepare(graph, plan, images)
     claim(folder, kind, graph, plan, say)
     compile_model(tuned.model, plan, class_weights)
     hooks = Hooks(
@@ -46,7 +46,7 @@ def finetune(
     loop = Loop(tuned.model, plan, folder, plan.steps, hooks, tuned.first)
     loop.restore()
     if left := loop.steps - loop.step:
-        seconds = left * step_seconds(loop, pictures, masks)
+        seconds = left * step_seconds(loop, images, masks)
         say(f"{kind}: {left} of {loop.steps} steps to go, takes about {minutes(seconds)}")
         loop.run()
     assign(tuned.model.variables, read_best(folder))
@@ -96,14 +96,14 @@ def compile_model(model, plan: FinePlan, class_weights=None) -> None:
     optimizer.build(model.trainable_variables)
 
 
-def step_seconds(loop: Loop, pictures, masks) -> float:
+def step_seconds(loop: Loop, images, masks) -> float:
     """Seconds a step, by a few steps whose traces are wiped."""
     kept = arrays(loop.variables)
     for _ in range(WARM_STEPS):
-        loop.model.train_on_batch(pictures, masks)
+        loop.model.train_on_batch(images, masks)
     start = time.perf_counter()
     for _ in range(TIMED_STEPS):
-        loop.model.train_on_batch(pictures, masks)
+        loop.model.train_on_batch(images, masks)
     seconds = (time.perf_counter() - start) / TIMED_STEPS
     assign(loop.variables, kept)
     return seconds

@@ -1,4 +1,4 @@
-"""The training loop: steps, checkpoints, exact resume. It knows tensors, not files of pictures."""
+"""The training loop: steps, checkpoints, exact resume. It knows tensors, not files of images."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ class Hooks(NamedTuple):
     batches(step): endless training batches from that step on. evaluate(): `segnet.metrics.scores`
     on the validation set. after_epoch(epoch, history): called with the rows so far, once an epoch's
     files are written. keep(model, folder, name): saves the "best" epoch and the "last". target(
-    pictures, masks): what the model's loss takes as truth. diverged: what to type when the loss is
+    images, masks): what the model's loss takes as truth. diverged: what to type when the loss is
     no number, None for a lower learning rate.
     """
 
@@ -61,7 +61,7 @@ class Hooks(NamedTuple):
     evaluate: Callable[[], dict]
     after_epoch: Callable[[int, list], None] = lambda epoch, history: None
     keep: Callable = keep_weights
-    target: Callable = lambda pictures, masks: masks
+    target: Callable = lambda images, masks: masks
     diverged: str | None = None
 
 
@@ -111,11 +111,9 @@ class Loop:
         stream = self.hooks.batches(self.step) if self.step < self.steps else iter(())
         with tqdm(total=self.steps, initial=self.step, unit="step", dynamic_ncols=True) as bar:
             while self.step < self.steps:
-                pictures, masks = next(stream)
+                images, masks = next(stream)
                 self.model.reset_metrics()
-                loss = float(
-                    self.model.train_on_batch(pictures, self.hooks.target(pictures, masks))
-                )
+                loss = float(self.model.train_on_batch(images, self.hooks.target(images, masks)))
                 if not math.isfinite(loss):
                     slower = f"--learning-rate {self.plan.learning_rate / 4:g}"
                     way = self.hooks.diverged or f"Name a new --run with {slower}"
@@ -124,7 +122,7 @@ class Loop:
                 bar.update()
                 bar.set_postfix(loss=f"{self.loss_sum / (self.step_in_epoch()):.3f}")
                 if self.step % self.steps_per_epoch == 0:
-                    self.end_epoch(pictures, masks)
+                    self.end_epoch(images, masks)
                 elif self.step % CHECKPOINT_STEPS == 0:
                     self.save()
         self.hooks.keep(self.model, self.folder, "last")
@@ -132,7 +130,7 @@ class Loop:
     def step_in_epoch(self) -> int:
         return (self.step - 1) % self.steps_per_epoch + 1
 
-    def end_epoch(self, pictures, masks) -> None:
+    def end_epoch(self, images, masks) -> None:
         epoch = self.step // self.steps_per_epoch
         found = self.hooks.evaluate()
         row = {"epoch": epoch, "loss": self.loss_sum / self.steps_per_epoch, "miou": found["miou"]}
@@ -147,11 +145,11 @@ class Loop:
         self.save()
         classes = ", ".join(f"{n} {v:.3f}" for n, v in found["iou"].items() if v is not None)
         note(f"epoch {epoch}: loss {row['loss']:.4f}, mIoU {row['miou']:.4f} ({classes})")
-        for remark in remarks(self.history, self.mode_gap(pictures, masks)):
+        for remark in remarks(self.history, self.mode_gap(images, masks)):
             note(f"note: {remark}")
         self.hooks.after_epoch(epoch, self.history)
 
-    def mode_gap(self, pictures, masks) -> float:
+    def mode_gap(self, images, masks) -> float:
         """Pixel accuracy on one batch by the batch's own statistics, less that in inference.
 
         0 for a network without batch norms, which has no such statistics.
@@ -161,7 +159,7 @@ class Loop:
         kept = [np.asarray(variable) for variable in self.model.non_trainable_variables]
         accuracies = []
         for training in (True, False):
-            logits = np.asarray(self.model(pictures, training=training))
+            logits = np.asarray(self.model(images, training=training))
             counts = masks != VOID
             accuracies.append((logits.argmax(-1) == masks)[counts].mean() if counts.any() else 0.0)
         for variable, value in zip(self.model.non_trainable_variables, kept, strict=True):

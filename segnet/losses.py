@@ -67,9 +67,9 @@ def distillation_loss(k, classes, weights=None):
     return loss
 
 
-def taught(teacher, pictures, masks):
+def taught(teacher, images, masks):
     """(N, H, W, 1 + C) float32: class ids, then the shares that `teacher` gives the classes."""
-    logits = np.asarray(teacher.predict_on_batch(pictures), np.float32)
+    logits = np.asarray(teacher.predict_on_batch(images), np.float32)
     shares = np.exp(logits - logits.max(-1, keepdims=True))
     shares /= shares.sum(-1, keepdims=True)
     return np.concatenate([np.asarray(masks, np.float32)[..., None], shares], -1)

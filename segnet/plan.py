@@ -16,7 +16,7 @@ class Plan:
         (160, 160), type=int, nargs=2, metavar=("H", "W"), help="model input in pixels"
     )
     epochs: int = option(60, type=int, help="passes over the training set")
-    batch: int = option(16, type=int, help="pictures a step")
+    batch: int = option(16, type=int, help="images a step")
     encoder_weights: str = option(
         "imagenet",
         metavar="SOURCE",

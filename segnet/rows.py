@@ -244,7 +244,7 @@ COURSE160 = Preset(TRUNK + tuple(
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
 ), "the course's article: five deconvolutions, concat skips, CReLU (derived)")
 
-# Ours. Features are wide where pixels are few; from a quarter of the picture's sides on the decoder
+# Ours. Features are wide where pixels are few; from a quarter of the image's sides on the decoder
 # enlarges logits, which costs little and keeps rare classes alive (docs/results.md); `large` can
 # afford features up to a half, with which it finds small things better. CReLU of `base` stands
 # in the last rows: earlier it costs pretrained filters. The last deconvolution has kernel 4: with 2

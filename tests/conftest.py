@@ -39,14 +39,14 @@ def spread_norms(model, rng):
             layer.set_weights([spread[0], spread[1] - 1, spread[2] - 1, spread[3]])
 
 
-def show_all_classes(model, pictures):
-    """Norms with the statistics of `pictures`, and no class ahead of the others on average."""
+def show_all_classes(model, images):
+    """Norms with the statistics of `images`, and no class ahead of the others on average."""
     for layer in model.layers:
         if layer.name.endswith("_bn"):
             layer.momentum = 0.0
-    model(pictures, training=True)
+    model(images, training=True)
     kernel, bias = model.layers[-1].get_weights()
-    means = np.asarray(model(pictures, training=False)).mean((0, 1, 2))
+    means = np.asarray(model(images, training=False)).mean((0, 1, 2))
     model.layers[-1].set_weights([kernel, bias - means])
 
 

@@ -1,4 +1,4 @@
-"""A small sound source of every format, for test_fuzz: a few pictures of some pixels."""
+"""A small sound source of every format, for test_fuzz: a few images of some pixels."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ SIZE = (20, 24)  # H, W
 STEMS = ("a1", "b2", "c3", "d4")
 
 
-def picture(path: Path, seed: int) -> None:
+def photo(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), np.uint8)
     Image.fromarray(pixels).save(path)
@@ -51,7 +51,7 @@ def text(path: Path, *lines: str) -> None:
 
 def folder(at: Path) -> Path:
     for seed, stem in enumerate(STEMS):
-        picture(at / f"images/{stem}.png", seed)
+        photo(at / f"images/{stem}.png", seed)
         grey(at / f"masks/{stem}.png", ids(seed, 0, 1, 2))
     text(at / "classes.txt", "ground", "cat", "dog")
     return at
@@ -59,7 +59,7 @@ def folder(at: Path) -> Path:
 
 def voc(at: Path) -> Path:
     for seed, stem in enumerate(STEMS):
-        picture(at / f"JPEGImages/{stem}.jpg", seed)
+        photo(at / f"JPEGImages/{stem}.jpg", seed)
         palette(at / f"SegmentationClass/{stem}.png", ids(seed, 0, 8, 255))
     text(at / "ImageSets/Segmentation/train.txt", *STEMS[:3])
     text(at / "ImageSets/Segmentation/val.txt", *STEMS[3:])
@@ -69,7 +69,7 @@ def voc(at: Path) -> Path:
 def coco(at: Path) -> Path:
     images, annotations = [], []
     for seed, stem in enumerate(STEMS):
-        picture(at / f"images/{stem}.jpg", seed)
+        photo(at / f"images/{stem}.jpg", seed)
         images.append({"id": seed, "file_name": f"{stem}.jpg", "height": 20, "width": 24})
         box = [1 + seed, 2, 9 + seed, 2, 9 + seed, 12, 1 + seed, 12]
         annotations.append(
@@ -90,7 +90,7 @@ def coco(at: Path) -> Path:
 def coco_panoptic(at: Path) -> Path:
     images, annotations = [], []
     for seed, stem in enumerate(STEMS):
-        picture(at / f"images/{stem}.jpg", seed)
+        photo(at / f"images/{stem}.jpg", seed)
         images.append({"id": seed, "file_name": f"{stem}.jpg", "height": 20, "width": 24})
         table = {0: (0, 0, 0), 1: (1, 1, 0), 2: (2, 0, 1)}
         colours(at / f"annotations/panoptic_train/{stem}.png", ids(seed, 0, 1, 2), table)
@@ -107,7 +107,7 @@ def coco_panoptic(at: Path) -> Path:
 
 def labelme(at: Path) -> Path:
     for seed, stem in enumerate(STEMS):
-        picture(at / f"{stem}.jpg", seed)
+        photo(at / f"{stem}.jpg", seed)
         corners = [[2 + seed, 3], [12, 3], [12, 15], [2, 15]]
         shapes = [
             {"label": "cat", "points": corners, "shape_type": "polygon", "flags": {}},
@@ -126,7 +126,7 @@ def cityscapes(at: Path) -> Path:
     for seed in range(len(STEMS)):
         split = "val" if seed == 3 else "train"
         name = f"aachen_{seed:06}_000019"
-        picture(at / f"leftImg8bit/{split}/aachen/{name}_leftImg8bit.png", seed)
+        photo(at / f"leftImg8bit/{split}/aachen/{name}_leftImg8bit.png", seed)
         mask = at / f"gtFine/{split}/aachen/{name}_gtFine_labelIds.png"
         grey(mask, ids(seed, 7, 11, 26))
     return at
@@ -135,7 +135,7 @@ def cityscapes(at: Path) -> Path:
 def camvid(at: Path) -> Path:
     table = {0: (64, 128, 64), 1: (192, 0, 128), 2: (0, 0, 0)}
     for seed, stem in enumerate(STEMS):
-        picture(at / f"{stem}.png", seed)
+        photo(at / f"{stem}.png", seed)
         colours(at / f"{stem}_L.png", ids(seed, 0, 1, 2), table)
     text(at / "label_colors.txt", "64 128 64\tAnimal", "192 0 128\tArchway", "0 0 0\tVoid")
     return at
@@ -144,7 +144,7 @@ def camvid(at: Path) -> Path:
 def ade20k(at: Path) -> Path:
     for seed, stem in enumerate(STEMS):
         split = "validation" if seed == 3 else "training"
-        picture(at / f"images/{split}/{stem}.jpg", seed)
+        photo(at / f"images/{split}/{stem}.jpg", seed)
         grey(at / f"annotations/{split}/{stem}.png", ids(seed, 0, 1, 150))
     return at
 
@@ -152,7 +152,7 @@ def ade20k(at: Path) -> Path:
 def cvat(at: Path) -> Path:
     table = {0: (0, 0, 0), 1: (250, 50, 83), 2: (51, 221, 255)}
     for seed, stem in enumerate(STEMS):
-        picture(at / f"JPEGImages/{stem}.jpg", seed)
+        photo(at / f"JPEGImages/{stem}.jpg", seed)
         colours(at / f"SegmentationClass/{stem}.png", ids(seed, 0, 1, 2), table)
     text(at / "ImageSets/Segmentation/default.txt", *STEMS)
     lines = ("background:0,0,0::", "cat:250,50,83::", "dog:51,221,255::")
@@ -173,7 +173,7 @@ def cvat_zip(at: Path) -> Path:
 def yolo_seg(at: Path) -> Path:
     for seed, stem in enumerate(STEMS):
         split = "val" if seed == 3 else "train"
-        picture(at / f"images/{split}/{stem}.jpg", seed)
+        photo(at / f"images/{split}/{stem}.jpg", seed)
         line = f"{seed % 2} 0.1 0.1 0.6 0.1 0.6 0.{5 + seed} 0.1 0.5"
         text(at / f"labels/{split}/{stem}.txt", line, "1 0.7 0.7 0.9 0.7 0.9 0.9")
     lines = ("path: .", "train: images/train", "val: images/val", "names: [cat, dog]")
@@ -183,7 +183,7 @@ def yolo_seg(at: Path) -> Path:
 
 def matte(at: Path) -> Path:
     for seed, stem in enumerate(STEMS):
-        picture(at / f"images/{stem}.jpg", seed)
+        photo(at / f"images/{stem}.jpg", seed)
         grey(at / f"masks/{stem}.png", ids(seed, 0, 255, 128))
     return at
 

@@ -55,14 +55,14 @@ def graph_of(preset="tiny", lowering="signs+depth_to_space", keras=False):
     return deploy.deploy(model, rows, SIZE, 3, lower, k=tf_keras, batch=None)
 
 
-def pictures(number, seed):
+def images(number, seed):
     return np.random.default_rng(seed).integers(0, 256, (number, *SIZE, 3)).astype(np.uint8)
 
 
 def batches(start):
-    """Pictures of random bytes; the class is the red third, some pixels are void."""
+    """Images of random bytes; the class is the red third, some pixels are void."""
     for step in range(start, 10**6):
-        raw = pictures(4, step)
+        raw = images(4, step)
         masks = raw[..., 0] // 86
         masks[:, :4] = 255
         yield np.float32(raw / 127.5 - 1), masks
@@ -113,15 +113,15 @@ def test_heavy_layers_by_hand():
 @pytest.mark.parametrize("lowering", LOWERINGS)
 def test_rebuilt_is_the_same_function(lowering):
     """Also of a layer of our own that has weights."""
-    graph, picture = graph_of(lowering=lowering), np.float32(pictures(1, 0) / 127.5 - 1)
+    graph, image = graph_of(lowering=lowering), np.float32(images(1, 0) / 127.5 - 1)
     again = rebuilt(graph, 1)
     assert again.input_shape == (1, *SIZE, 3)
     assert [layer.name for layer in again.layers] == [layer.name for layer in graph.layers]
-    assert np.array_equal(again(picture), graph(picture))
+    assert np.array_equal(again(image), graph(image))
 
 
 def test_bytes_fall_on_levels():
-    """A picture's value of byte b becomes what the file's byte b stands for, with no tie."""
+    """An image's value of byte b becomes what the file's byte b stands for, with no tie."""
     from segnet.compress import input_layer
 
     raw = np.arange(256)
@@ -135,7 +135,7 @@ def test_qat_file(tuned):
 
     model, _, _ = tuned("qat")
     content = to_file(model, "qat8")
-    runtime, raw = Runtime(content), pictures(1, 5)
+    runtime, raw = Runtime(content), images(1, 5)
     found = runtime.partitioning()
     assert found["partitions"] == 1 and found["outside"] == {"QUANTIZE": 1}
     assert found["ops"]["DEQUANTIZE"] == 1
@@ -178,9 +178,9 @@ def test_sparse_is_stored_sparse(tuned):
     model, _, _ = tuned("sparse")
     sparse, plain = to_file(model, "sparse"), to_file(model, "float32")
     assert len(plain) > 1.9 * len(sparse)
-    picture = np.float32(pictures(1, 1) / 127.5 - 1)
-    wanted = Runtime(plain)(picture)
-    assert np.abs(Runtime(sparse)(picture) - wanted).max() < 1e-5 * np.abs(wanted).max()
+    image = np.float32(images(1, 1) / 127.5 - 1)
+    wanted = Runtime(plain)(image)
+    assert np.abs(Runtime(sparse)(image) - wanted).max() < 1e-5 * np.abs(wanted).max()
 
 
 @pytest.mark.slow
@@ -292,13 +292,13 @@ def test_another_plan_and_other_weights(tuned, tmp_path):
 def test_refusals(tmp_path):
     import tf_keras
 
-    picture = tf_keras.Input((*SIZE, 3), name="image")
-    x = tf_keras.layers.Conv2D(3, 1, name="one")(picture)
+    image = tf_keras.Input((*SIZE, 3), name="image")
+    x = tf_keras.layers.Conv2D(3, 1, name="one")(image)
     for layer in (
         tf_keras.layers.Rescaling(2.0, name="twice"),
         tf_keras.layers.Conv2D(3, 1, activation="tanh", name="twice"),
     ):
-        graph = tf_keras.Model(picture, layer(x))
+        graph = tf_keras.Model(image, layer(x))
         with pytest.raises(Refusal, match=r"layer twice \(.*cannot be trained for 8 bits"):
             tune("qat", tmp_path / "run", graph)
         assert not (tmp_path / "run").exists()
@@ -338,9 +338,9 @@ def test_keras_3_is_left_alone(tuned):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("adam", "mse", jit_compile=False)
     assert np.isfinite(model.train_on_batch(np.ones((1, 2)), np.ones((1, 1))))
-    graph, picture = graph_of(keras=True), np.float32(pictures(1, 3) / 127.5 - 1)
-    wanted = np.asarray(graph(picture))
-    assert np.abs(Runtime(to_file(graph, "float32"))(picture) - wanted).max() < 1e-5
+    graph, image = graph_of(keras=True), np.float32(images(1, 3) / 127.5 - 1)
+    wanted = np.asarray(graph(image))
+    assert np.abs(Runtime(to_file(graph, "float32"))(image) - wanted).max() < 1e-5
 
 
 @pytest.mark.slow

@@ -76,16 +76,16 @@ def test_context_is_what_its_row_says(name):
 
 
 def test_branches_by_hand():
-    """One pixel of 2 in a picture of zeros: 1x1, pool and input, each seen in its channel."""
+    """One pixel of 2 in an image of zeros: 1x1, pool and input, each seen in its channel."""
     row = Context("context", 5, ((Step(1, 1),), (MaxPool(3),), ()))
     model = build(keras, Preset((Conv("conv1", 2, 1, 1), row), (rows.Head("logits", 2, 1),), ""),
                   (3, 3), 2)  # fmt: skip
     for layer in ("conv1", "context_1_1"):
         kernel = model.get_layer(layer).get_weights()[0]
         model.get_layer(layer).set_weights([np.ones_like(kernel)])
-    picture = np.zeros((1, 3, 3, 3), np.float32)
-    picture[0, 0, 0] = 2  # conv1 sums three channels: 6; batch norm divides by sqrt(1 + 0.001)
-    found = np.asarray(keras.Model(model.input, model.get_layer("logits").input)(picture))[0]
+    image = np.zeros((1, 3, 3, 3), np.float32)
+    image[0, 0, 0] = 2  # conv1 sums three channels: 6; batch norm divides by sqrt(1 + 0.001)
+    found = np.asarray(keras.Model(model.input, model.get_layer("logits").input)(image))[0]
     six = 6 / 1.001**0.5
     assert found[0, 0] == pytest.approx([2 * six / 1.001**0.5, six, six, six, six])
     assert found[1, 1] == pytest.approx([0, six, six, 0, 0])
@@ -109,7 +109,7 @@ def test_contexts_run_whole_in_the_file(recipe):
     assert np.sqrt((off**2).mean() / (wanted**2).mean()) < {"float32": 1e-4, "int8": 0.1}[recipe]
     found = runtime.partitioning()
     assert run_faults(content, found) == [] and found["partitions"] == 1
-    assert set(found["outside"]) <= {"QUANTIZE"}  # the picture's bytes
+    assert set(found["outside"]) <= {"QUANTIZE"}  # the image's bytes
     assert found["ops"]["MAX_POOL_2D"] == 2 and found["ops"]["ADD"] == 1
     assert set(found["ops"]) <= OPERATORS  # ReLU is fused, dilation an option of the convolution
 
@@ -200,9 +200,9 @@ def test_dense_net_sees_127_pixels():
         if layer.name.startswith(("conv", "logits")) and not layer.name.endswith(("_bn", "_relu")):
             kernel, *bias = layer.get_weights()
             layer.set_weights([np.abs(kernel), *bias])
-    picture = np.zeros((1, 129, 131, 3), np.float32)
-    picture[0, 64, 65] = 1
-    seen = np.asarray(model(picture))[0, ..., 0] > 0
+    image = np.zeros((1, 129, 131, 3), np.float32)
+    image[0, 64, 65] = 1
+    seen = np.asarray(model(image))[0, ..., 0] > 0
     assert np.flatnonzero(seen.any(1)).tolist() == list(range(1, 128))
     assert np.flatnonzero(seen.any(0)).tolist() == list(range(2, 129))
 

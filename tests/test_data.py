@@ -16,7 +16,7 @@ from cli import Refusal
 from data.batches import training_batches
 from data.dataset import Dataset, read_dataset
 from data.drawing import overlay, sheet
-from data.images import read_mask, read_pair, read_picture
+from data.images import read_image, read_mask, read_pair
 from data.layout import VOID
 from data.shapes import write_shapes
 
@@ -68,12 +68,12 @@ def test_palette_masks_are_indices(tmp_path):
 
 
 def test_exif_rotation(tmp_path):
-    picture = np.zeros((40, 60, 3), np.uint8)
-    picture[:, :30] = 255
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:, :30] = 255
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned a quarter clockwise: the left half comes on top
-    Image.fromarray(picture).save(tmp_path / "a.jpg", exif=exif, quality=95)
-    read = read_picture(tmp_path / "a.jpg")
+    Image.fromarray(image).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    read = read_image(tmp_path / "a.jpg")
     assert read.shape == (60, 40, 3)
     assert read[:25].min() > 200 and read[35:].max() < 50
 
@@ -103,7 +103,7 @@ def test_labels_txt_serves_without_dataset_toml(tmp_path):
     assert dataset.classes == ["sky", "ground"] and dataset.void == VOID
 
 
-def test_pictures_of_one_stem(shapes):
+def test_images_of_one_stem(shapes):
     image = shapes / "train/images/0000.png"
     image.with_suffix(".jpg").write_bytes(image.read_bytes())
     with pytest.raises(Refusal, match=r"0000.png and 0000.jpg share a stem: rename one"):
@@ -123,30 +123,30 @@ def test_colour_alone_does_not_tell_shapes(tmp_path):
     dataset = read_dataset(tmp_path / "s")
     counts = np.zeros((4096, 4))
 
-    def colours(picture):
-        return (picture.astype(int) // 16) @ [256, 16, 1]
+    def colours(image):
+        return (image.astype(int) // 16) @ [256, 16, 1]
 
     for pair in dataset.pairs("train"):
-        picture, mask = read_pair(pair, dataset)
-        np.add.at(counts, (colours(picture).ravel(), mask.ravel()), 1)
+        image, mask = read_pair(pair, dataset)
+        np.add.at(counts, (colours(image).ravel(), mask.ravel()), 1)
     share = counts / counts.sum(0)  # balanced, else it would say background everywhere
     matrix = 0
     for pair in dataset.pairs("val"):
-        picture, mask = read_pair(pair, dataset)
-        matrix = matrix + confusion(mask, share.argmax(1)[colours(picture)], 4)
+        image, mask = read_pair(pair, dataset)
+        matrix = matrix + confusion(mask, share.argmax(1)[colours(image)], 4)
     assert scores(matrix, dataset.classes)["miou"] < 0.5
 
 
 def test_overlay_by_hand():
-    picture = np.full((1, 4, 3), 100, np.uint8)
+    image = np.full((1, 4, 3), 100, np.uint8)
     mask = np.uint8([[0, 1, 2, VOID]])
-    drawn = overlay(picture, mask, [[9, 9, 9], [200, 0, 50], [0, 0, 0]])
-    # The first class and void leave the picture; the others are half picture, half colour.
+    drawn = overlay(image, mask, [[9, 9, 9], [200, 0, 50], [0, 0, 0]])
+    # The first class and void leave the image; the others are half image, half colour.
     assert drawn.tolist() == [[[100] * 3, [150, 50, 75], [50] * 3, [100] * 3]]
 
 
-def test_sheet_shows_picture_truth_and_model(shapes):
-    """A model that answers the truth has the same row twice; one of background has the picture."""
+def test_sheet_shows_image_truth_and_model(shapes):
+    """A model that answers the truth has the same row twice; one of background has the image."""
     dataset = read_dataset(shapes)
     truths = iter([read_pair(pair, dataset)[1] for pair in dataset.pairs("val")])
     drawn = sheet(dataset, (64, 64), lambda inputs, shape: next(truths))

@@ -30,7 +30,7 @@ OPERATORS = {
 
 
 def trained(name):
-    """A model of a preset whose batch norms are far from the identity, its size and a picture."""
+    """A model of a preset whose batch norms are far from the identity, its size and an image."""
     import keras
 
     preset, rng = presets.preset(name), np.random.default_rng(0)
@@ -57,9 +57,9 @@ def windowed(preset, lowering):
 
 @pytest.mark.parametrize(("name", "lowering"), FITTING)
 def test_same_function(name, lowering):
-    model, preset, size, picture = trained(name)
-    wanted = np.asarray(model(picture, training=False))
-    found = np.asarray(deploy(model, preset, size, 3, lowering)(picture))
+    model, preset, size, image = trained(name)
+    wanted = np.asarray(model(image, training=False))
+    found = np.asarray(deploy(model, preset, size, 3, lowering)(image))
     assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
 
 
@@ -67,14 +67,14 @@ def test_constants_convert_as_variables_do():
     """Against TensorFlow's own way from a Keras model: the same operators, the same bits."""
     import tensorflow as tf
 
-    model, preset, size, picture = trained("tiny")
+    model, preset, size, image = trained("tiny")
     graph = deploy(model, preset, size, 3, LOWERINGS[0])
     with silence():
         theirs = pack(parse(tf.lite.TFLiteConverter.from_keras_model(graph).convert()))
     mine = to_tflite(graph)
     steps = [[(step.name, step.layer) for step in operators(file)] for file in (mine, theirs)]
     assert steps[0] == steps[1] and len(steps[0]) > 20
-    assert np.array_equal(Runtime(mine)(picture), Runtime(theirs)(picture))
+    assert np.array_equal(Runtime(mine)(image), Runtime(theirs)(image))
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_constants_convert_as_variables_do():
     ],
 )
 def test_same_function_in_the_file(name, lowering):
-    model, preset, size, picture = trained(name)
+    model, preset, size, image = trained(name)
     content = to_tflite(deploy(model, preset, size, 3, lowering))
     runtime = Runtime(content)
-    wanted = np.asarray(model(picture, training=False))
-    assert np.abs(runtime(picture) - wanted).max() < 1e-4 * np.abs(wanted).max()
+    wanted = np.asarray(model(image, training=False))
+    assert np.abs(runtime(image) - wanted).max() < 1e-4 * np.abs(wanted).max()
     found = runtime.partitioning()
     assert found["partitions"] == 1 and found["outside"] == {}
     assert set(found["ops"]) <= OPERATORS
@@ -121,13 +121,13 @@ def test_same_function_in_int8(lowering):
 
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_equalised_graph_is_the_same_function(name):
-    model, preset, size, picture = trained(name)
+    model, preset, size, image = trained(name)
     graph = deploy(model, preset, size, 3)
-    wanted = np.asarray(graph(picture))
+    wanted = np.asarray(graph(image))
     before = {layer.name: layer.get_weights() for layer in graph.layers if layer.weights}
-    found = equalise.ranges(deploy(model, preset, size, 3, batch=None), np.repeat(picture, 2, 0))
+    found = equalise.ranges(deploy(model, preset, size, 3, batch=None), np.repeat(image, 2, 0))
     equalise.equalise(graph, found)
-    assert np.abs(np.asarray(graph(picture)) - wanted).max() < 1e-5 * np.abs(wanted).max()
+    assert np.abs(np.asarray(graph(image)) - wanted).max() < 1e-5 * np.abs(wanted).max()
     moved = [
         n
         for n, w in before.items()

@@ -20,11 +20,11 @@ from data.dataset import read_dataset
 from data.doctor.alike import candidates, find_alike
 from data.doctor.checks.table import CHECKS, ERROR, findings
 from data.doctor.doctor import examine
-from data.doctor.facts import PictureFacts, picture_facts
+from data.doctor.facts import ImageFacts, image_facts
 from data.doctor.fix import write_sound
 from data.doctor.page import proposal
 from data.doctor.readings import voc_colours
-from data.images import read_pair, write_picture
+from data.images import read_pair, write_image
 from data.shapes import COLOURS, write_shapes
 from data.statistics import balanced_weights
 
@@ -34,7 +34,7 @@ GENUINE = ROOT.parent / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory):
-    """40 pictures. To be looked at, not written to."""
+    """40 images. To be looked at, not written to."""
     folder = tmp_path_factory.mktemp("sound") / "shapes"
     write_shapes(folder, train=32, val=8)
     return folder
@@ -47,7 +47,7 @@ def check(*words):
     return end
 
 
-def image(folder, name, split="train"):
+def photo(folder, name, split="train"):
     return folder / split / "images" / f"{name}.png"
 
 
@@ -64,10 +64,10 @@ def rewrite(folder, name, change, split="train"):
 
 
 def as_jpeg(folder, name, **more):
-    picture = Image.open(image(folder, name))
-    image(folder, name).unlink()
-    picture.save(image(folder, name).with_suffix(".jpg"), quality=95, **more)
-    return image(folder, name).with_suffix(".jpg")
+    image = Image.open(photo(folder, name))
+    photo(folder, name).unlink()
+    image.save(photo(folder, name).with_suffix(".jpg"), quality=95, **more)
+    return photo(folder, name).with_suffix(".jpg")
 
 
 def exif(orientation):
@@ -82,16 +82,16 @@ def cut(folder, name):
 
 
 def turn(folder, name):
-    """The picture 96x128 as stored, turned by EXIF to 128x96; its mask as stored."""
-    picture = Image.open(image(folder, name)).crop((0, 0, 128, 96))
-    image(folder, name).unlink()
-    picture.save(image(folder, name).with_suffix(".jpg"), exif=exif(6))
+    """The image 96x128 as stored, turned by EXIF to 128x96; its mask as stored."""
+    image = Image.open(photo(folder, name)).crop((0, 0, 128, 96))
+    photo(folder, name).unlink()
+    image.save(photo(folder, name).with_suffix(".jpg"), exif=exif(6))
     rewrite(folder, name, lambda m: m[:96])
 
 
 def transpose(folder, name):
-    picture = cv2.imread(str(image(folder, name)))
-    cv2.imwrite(str(image(folder, name)), picture[:96])
+    image = cv2.imread(str(photo(folder, name)))
+    cv2.imwrite(str(photo(folder, name)), image[:96])
     rewrite(folder, name, lambda m: np.ascontiguousarray(m[:96].T))
 
 
@@ -118,14 +118,14 @@ def was_jpeg(folder, name, times=85):
 
 def sixteen(folder, name):
     """12-bit values in 16 bits: at most 16 of 255 when the upper byte is taken."""
-    picture = cv2.imread(str(image(folder, name))).astype(np.uint16)
-    cv2.imwrite(str(image(folder, name)), picture * 16)
+    image = cv2.imread(str(photo(folder, name))).astype(np.uint16)
+    cv2.imwrite(str(photo(folder, name)), image * 16)
 
 
 def alpha(folder, name):
-    picture = Image.open(image(folder, name)).convert("RGBA")
-    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
-    picture.save(image(folder, name))
+    image = Image.open(photo(folder, name)).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save(photo(folder, name))
 
 
 def cmyk(folder, name):
@@ -133,20 +133,20 @@ def cmyk(folder, name):
     Image.open(path).convert("CMYK").save(path)
 
 
-def rename(folder, name, picture, its_mask):
-    image(folder, name).rename(image(folder, picture))
+def rename(folder, name, image, its_mask):
+    photo(folder, name).rename(photo(folder, image))
     mask(folder, name).rename(mask(folder, its_mask))
 
 
 def small(folder, name):
-    cv2.imwrite(str(image(folder, name)), cv2.imread(str(image(folder, name)))[:9, :9])
+    cv2.imwrite(str(photo(folder, name)), cv2.imread(str(photo(folder, name)))[:9, :9])
     rewrite(folder, name, lambda m: m[:9, :9])
 
 
 def copy(folder, source, name, split="train", again=False, other_mask=False):
-    """The picture of train/`source` as `split`/`name`; `again`: enlarged and as JPEG."""
-    to = image(folder, name, split)
-    shutil.copy(image(folder, source), to)
+    """The image of train/`source` as `split`/`name`; `again`: enlarged and as JPEG."""
+    to = photo(folder, name, split)
+    shutil.copy(photo(folder, source), to)
     if again:
         Image.open(to).resize((200, 200)).save(to.with_suffix(".jpg"), quality=80)
         to.unlink()
@@ -156,32 +156,32 @@ def copy(folder, source, name, split="train", again=False, other_mask=False):
                 if again else drawn)  # fmt: skip
 
 
-# what breaks the picture of this number, the check that finds it, what is said of it
+# what breaks the image of this number, the check that finds it, what is said of it
 N = "{}"
 # fmt: off
 FAULTS = [
-    (lambda f, n: image(f, n).write_bytes(b""), "broken picture", r"{}.png is empty, 0 bytes"),
-    (cut, "broken picture", "{}.jpg is truncated"),
-    (lambda f, n: image(f, n).write_bytes(b"no picture"), "broken picture",
-     "{}.png is not a picture"),
-    (lambda f, n: image(f, n).write_bytes(image(f, n).read_bytes()[:3000]), "broken picture",
+    (lambda f, n: photo(f, n).write_bytes(b""), "broken image", r"{}.png is empty, 0 bytes"),
+    (cut, "broken image", "{}.jpg is truncated"),
+    (lambda f, n: photo(f, n).write_bytes(b"no image"), "broken image",
+     "{}.png is not an image"),
+    (lambda f, n: photo(f, n).write_bytes(photo(f, n).read_bytes()[:3000]), "broken image",
      "{}.png is damaged"),
     (lambda f, n: mask(f, n).write_bytes(mask(f, n).read_bytes()[:80]), "broken mask",
      "{}.png is "),
     (lambda f, n: mask(f, n).unlink(), "no mask", "{}.png has no mask"),
-    (lambda f, n: image(f, n).unlink(), "lone mask", "masks/{}.png has no picture"),
+    (lambda f, n: photo(f, n).unlink(), "lone mask", "masks/{}.png has no image"),
     (lambda f, n: mask(f, n).rename(mask(f, n).with_suffix(".PNG")), "mask name",
      "{}.PNG is the mask of {}.png but is not called {}.png"),
     (lambda f, n: rename(f, n, f"Eye{n}", f"eye{n}"), "mask name",
      "masks/eye{}.png is the mask of"),
-    (lambda f, n: shutil.copy(image(f, n), image(f, n).with_suffix(".bmp")), "shared stem",
+    (lambda f, n: shutil.copy(photo(f, n), photo(f, n).with_suffix(".bmp")), "shared stem",
      "{}.bmp and {}.png share a stem"),
-    (turn, "turned mask", r"{}.png is 96x128 (HxW) but its picture {}.jpg is 128x96"),
+    (turn, "turned mask", r"{}.png is 96x128 (HxW) but its image {}.jpg is 128x96"),
     (lambda f, n: rewrite(f, n, lambda m: m[::2, ::2]), "scaled mask",
-     "is 64x64 (HxW) but its picture {}.png is 128x128, exactly 1/2 of it"),
+     "is 64x64 (HxW) but its image {}.png is 128x128, exactly 1/2 of it"),
     (lambda f, n: rewrite(f, n, lambda m: cv2.resize(m, (100, 99), interpolation=0)),
-     "scaled mask", "99x100 (HxW) but its picture {}.png is 128x128, about 0.773 times its size"),
-    (transpose, "transposed mask", "{}.png is 128x96 (HxW) but its picture {}.png is 96x128"),
+     "scaled mask", "99x100 (HxW) but its image {}.png is 128x128, about 0.773 times its size"),
+    (transpose, "transposed mask", "{}.png is 128x96 (HxW) but its image {}.png is 96x128"),
     (lambda f, n: rewrite(f, n, lambda m: m[:60, :90]), "mask size", "{}.png is 60x90 (HxW)"),
     (lambda f, n: as_jpeg(f, n, exif=exif(3)), "unsure turn", "{}.jpg has EXIF orientation 3"),
     (lambda f, n: rewrite(f, n, lambda m: m * np.uint8(85)), "grey levels", "{}.png holds 0, 85"),
@@ -217,7 +217,7 @@ FAULTS = [
     (lambda f, n: copy(f, n, f"again{n}"), "duplicate",
      "images/{}.png has the same pixels as train/images/again{}.png"),
     (lambda f, n: copy(f, n, f"again{n}", other_mask=True), "contradiction",
-     "images/{}.png has another mask than the same picture"),
+     "images/{}.png has another mask than the same image"),
     (lambda f, n: copy(f, n, f"again{n}", again=True), "near duplicate",
      "images/{}.png is nearly train/images/again{}.jpg"),
     (lambda f, n: copy(f, n, f"leak{n}", "val"), "leak",
@@ -225,9 +225,9 @@ FAULTS = [
     (lambda f, n: copy(f, n, f"leak{n}", "val", again=True), "near leak",
      "train/images/{}.png is nearly val/images/leak{}.jpg"),
     (lambda f, n: (f / "train/images" / f"{n}.txt").write_text("x"), "ignored", "images/{}.txt is"),
-    (lambda f, n: image(f, n).unlink() or os.mkfifo(image(f, n)), "broken picture",
+    (lambda f, n: photo(f, n).unlink() or os.mkfifo(photo(f, n)), "broken image",
      "{}.png is no file"),
-    (lambda f, n: image(f, n).unlink() or image(f, n).symlink_to(image(f, n)), "broken picture",
+    (lambda f, n: photo(f, n).unlink() or photo(f, n).symlink_to(photo(f, n)), "broken image",
      "{}.png cannot be read"),
 ]
 # fmt: on
@@ -235,7 +235,7 @@ FAULTS = [
 
 @pytest.fixture(scope="session")
 def broken(tmp_path_factory):
-    """A dataset with one of each fault; the picture's number is the fault's place in FAULTS."""
+    """A dataset with one of each fault; the image's number is the fault's place in FAULTS."""
     folder = tmp_path_factory.mktemp("broken") / "all"
     write_shapes(folder, train=100, val=8)
     for number, (breaks, *_) in enumerate(FAULTS):
@@ -257,7 +257,7 @@ def test_each_fault_is_found(found, number):
 
 
 def test_nothing_else_is_found(found):
-    """A check names no picture but the one that was broken for it, or that its fault brings
+    """A check names no image but the one that was broken for it, or that its fault brings
     along."""
     along = {
         "shared stem": "duplicate", "contradiction": "duplicate", "empty mask": "void",
@@ -292,15 +292,15 @@ def test_errors_are_what_training_refuses(broken, found, tmp_path):
     errors = {named.name: f.check for f in found.values() if f.rank == ERROR for named in f.files}
     exam = examine(broken)
     for pair in exam.listing.pairs:
-        names = [exam.name(pair.picture), exam.name(pair.mask)]
+        names = [exam.name(pair.image), exam.name(pair.mask)]
         said = {errors[name] for name in names if name in errors}
         try:
-            if not pair.picture.is_fifo():
-                read_pair((pair.picture, pair.mask), dataset)
+            if not pair.image.is_fifo():
+                read_pair((pair.image, pair.mask), dataset)
         except Refusal as refusal:
             assert said, refusal
         else:
-            assert said <= wrongly or pair.picture.is_fifo(), (names, said)
+            assert said <= wrongly or pair.image.is_fifo(), (names, said)
 
 
 def test_exit_codes_and_json(sound, broken, tmp_path):
@@ -376,9 +376,9 @@ def tiny(folder, *masks, toml=BINARY):
     for number, values in enumerate(masks):
         split = "val" if number == len(masks) - 1 else "train"
         drawn = np.tile(np.repeat(np.uint8(values), 16), (32, 1))
-        picture = rng.integers(0, 256, (*drawn.shape, 3), np.uint8)
-        write_picture(image(folder, number, split), picture)
-        write_picture(mask(folder, number, split), drawn)
+        image = rng.integers(0, 256, (*drawn.shape, 3), np.uint8)
+        write_image(photo(folder, number, split), image)
+        write_image(mask(folder, number, split), drawn)
     (folder / "dataset.toml").write_text(toml)
     return folder
 
@@ -442,7 +442,7 @@ def test_classes(sound, tmp_path):
     }
     assert told["absent class"] == ["class never (id 6) is in no mask"]
     assert [line.partition(" of")[0] for line in told["rare class"]] == [
-        "class twice (id 4) is in 2 pictures"
+        "class twice (id 4) is in 2 images"
     ]
     assert told["class of one split"] == [
         "class twice (id 4) is missing from val", "class val_only (id 5) is missing from train",
@@ -492,7 +492,7 @@ def test_names_that_are_no_text(sound, tmp_path):
     rename(tmp_path / "s", "0002", "x\udcff", "x\udcff")
     end = check(tmp_path / "s", "--fix", tmp_path / "out", "--html", tmp_path / "page.html")
     assert end.returncode == 0 and r"images/x\xff.png has letters" in end.stdout
-    assert image(tmp_path / "out", "a_b").exists() and image(tmp_path / "out", "x").exists()
+    assert photo(tmp_path / "out", "a_b").exists() and photo(tmp_path / "out", "x").exists()
 
 
 # The page
@@ -532,45 +532,45 @@ def test_weights_are_those_of_training():
 
 
 def test_proposed_size_by_hand(tmp_path):
-    """Pictures 320x640, a class on 1 % of the pixels: a square of 24 needs an input of 240 x 240
-    pixels' area, so 57,600; in steps of 32 with the picture's shape 192x352 is the first."""
+    """Images 320x640, a class on 1 % of the pixels: a square of 24 needs an input of 240 x 240
+    pixels' area, so 57,600; in steps of 32 with the image's shape 192x352 is the first."""
     for split in ("train", "val"):
         drawn = np.zeros((320, 640), np.uint8)
         drawn[:32, :64] = 1
-        write_picture(tmp_path / split / "images/a.png", np.zeros((320, 640, 3), np.uint8))
-        write_picture(tmp_path / split / "masks/a.png", drawn)
+        write_image(tmp_path / split / "images/a.png", np.zeros((320, 640, 3), np.uint8))
+        write_image(tmp_path / split / "masks/a.png", drawn)
     (tmp_path / "dataset.toml").write_text("classes = ['a', 'b']")
     made = proposal(examine(tmp_path))
     assert made["size"] == (192, 352) and made["smallest"] == "b" and made["balanced"]
 
 
-# The same picture twice
+# The same image twice
 
 
-def facts(tmp_path, name, picture, quality=90):
+def facts(tmp_path, name, image, quality=90):
     path = tmp_path / name
-    Image.fromarray(picture).save(path, quality=quality)
-    return picture_facts(path)
+    Image.fromarray(image).save(path, quality=quality)
+    return image_facts(path)
 
 
-def test_plain_but_different_pictures_are_not_one(tmp_path):
+def test_plain_but_different_images_are_not_one(tmp_path):
     """Flat fields, ramps of other colours, small discs on white in other places."""
-    pictures = [np.full((80, 80, 3), 60 + 20 * i, np.uint8) for i in range(4)]
-    pictures += [np.full((80, 80, 3), (200, 30 * i, 40), np.uint8) for i in range(4)]
+    images = [np.full((80, 80, 3), 60 + 20 * i, np.uint8) for i in range(4)]
+    images += [np.full((80, 80, 3), (200, 30 * i, 40), np.uint8) for i in range(4)]
     ramp = np.tile(np.uint8(np.linspace(0, 200, 80)), (80, 1))
-    pictures += [np.dstack([ramp, ramp * 0, ramp * 0]), np.dstack([ramp * 0, ramp, ramp * 0])]
+    images += [np.dstack([ramp, ramp * 0, ramp * 0]), np.dstack([ramp * 0, ramp, ramp * 0])]
     for at in ((20, 20), (60, 20), (40, 60)):
-        pictures.append(cv2.circle(np.full((80, 80, 3), 255, np.uint8), at, 8, (200, 0, 0), -1))
-    seen = [facts(tmp_path, f"{i}.png", picture) for i, picture in enumerate(pictures)]
+        images.append(cv2.circle(np.full((80, 80, 3), 255, np.uint8), at, 8, (200, 0, 0), -1))
+    seen = [facts(tmp_path, f"{i}.png", image) for i, image in enumerate(images)]
     assert find_alike(seen) == ([], [])
 
 
-def test_the_same_picture_saved_otherwise(tmp_path, sound):
-    pictures = [np.array(Image.open(path)) for path in sorted(sound.glob("train/images/*"))[:12]]
-    seen = [facts(tmp_path, f"{i}.png", picture) for i, picture in enumerate(pictures)]
-    seen.append(facts(tmp_path, "poor.jpg", pictures[2], quality=50))
-    seen.append(facts(tmp_path, "small.jpg", cv2.resize(pictures[5], (70, 70))))
-    seen.append(facts(tmp_path, "same.bmp", pictures[7]))
+def test_the_same_image_saved_otherwise(tmp_path, sound):
+    images = [np.array(Image.open(path)) for path in sorted(sound.glob("train/images/*"))[:12]]
+    seen = [facts(tmp_path, f"{i}.png", image) for i, image in enumerate(images)]
+    seen.append(facts(tmp_path, "poor.jpg", images[2], quality=50))
+    seen.append(facts(tmp_path, "small.jpg", cv2.resize(images[5], (70, 70))))
+    seen.append(facts(tmp_path, "same.bmp", images[7]))
     assert find_alike(seen) == ([[7, 14]], [[2, 12], [5, 13]])
 
 
@@ -588,12 +588,12 @@ def test_a_hundred_thousand_hashes_in_seconds():
     assert len(pairs) < 600
 
 
-def test_a_crowd_of_one_picture_takes_seconds():
+def test_a_crowd_of_one_image_takes_seconds():
     """20,000 frames of a still camera: one group, not 200 million comparisons."""
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 255, 256)
     frames = [
-        PictureFacts(
+        ImageFacts(
             size=(90, 120), digest=number.to_bytes(4), hash=7, colour=(9, 9, 9),
             thumb=np.uint8(np.clip(frame + rng.integers(-3, 4, 256), 0, 255)).tobytes(),
         )

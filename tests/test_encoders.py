@@ -27,7 +27,7 @@ LAST = (
 )
 # An expansion and a sum.
 NET = Preset(mobilenet_v2(0.35)[:4], LAST, "test")
-PICTURES = np.random.default_rng(0).uniform(-1, 1, (4, *SIZE, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, *SIZE, 3)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def test_bottleneck_by_hand():
 
 def test_deployed_and_twin_are_equal(net):
     preset, model = net
-    wanted = np.asarray(model(PICTURES[:1], training=False))
+    wanted = np.asarray(model(IMAGES[:1], training=False))
     graph = deploy(model, preset, SIZE, CLASS_COUNT)
-    assert np.abs(np.asarray(graph(PICTURES[:1])) - wanted).max() < 1e-5 * np.abs(wanted).max()
+    assert np.abs(np.asarray(graph(IMAGES[:1])) - wanted).max() < 1e-5 * np.abs(wanted).max()
     twin(model, preset, SIZE, CLASS_COUNT)  # raises where it differs
 
 
@@ -69,7 +69,7 @@ def test_files_on_the_phone(net):
     whole = {
         recipe: Runtime(to_tflite(graph, BY_NAME[recipe], calibration)).partitioning()["partitions"]
         == 1
-        for recipe, calibration in (("float32", None), ("int8", PICTURES))
+        for recipe, calibration in (("float32", None), ("int8", IMAGES))
     }
     assert whole == {"float32": True, "int8": True}
 

@@ -113,10 +113,10 @@ def test_kit(run):
     assert (contract["input"]["name"], contract["output"]["name"]) == ("image", "logits")
     assert contract["labels"] == read_metadata(content)["labels"] == LABELS
     assert (out / "labels.txt").read_text().split() == LABELS
-    picture = np.fromfile(out / "golden/input.bin", "<f4").reshape(1, 64, 64, 3)
-    assert -1 <= picture.min() < picture.max() <= 1
+    image = np.fromfile(out / "golden/input.bin", "<f4").reshape(1, 64, 64, 3)
+    assert -1 <= image.min() < image.max() <= 1
     answer = np.fromfile(out / "golden/output.bin", "<f4").reshape(1, 64, 64, 4)
-    assert np.array_equal(Runtime(content)(picture), answer)
+    assert np.array_equal(Runtime(content)(image), answer)
     assert np.array_equal(cv2.imread(str(out / "golden/mask.png"), 0), answer[0].argmax(-1))
     assert report == json.loads((out / "report.json").read_text())
     assert report["verdict"] == "yes" and report["partitions"] == 1 and report["outside"] == {}
@@ -155,7 +155,7 @@ def test_golden_photo_tells_resize_rules_apart(side, wanted):
 
 
 def test_int8_kit(run):
-    """Bytes in: the input tensor is the picture, and the answer is the same bits everywhere."""
+    """Bytes in: the input tensor is the image, and the answer is the same bits everywhere."""
     reports, refused = export_run(run, "int8,int8-full", FIXED)
     assert refused == []
     for name, report in reports.items():
@@ -165,8 +165,8 @@ def test_int8_kit(run):
         assert contract["output"]["dtype"] == ("float32" if name == "int8" else "uint8")
         assert contract["input"]["scale"] == pytest.approx(1 / 127.5)
         raw = np.fromfile(out / "golden/input.bin", np.uint8).reshape(64, 64, 3)
-        picture = cv2.imread(str(out / "golden/picture.png"), cv2.IMREAD_COLOR_RGB)
-        assert np.array_equal(raw, picture)
+        image = cv2.imread(str(out / "golden/image.png"), cv2.IMREAD_COLOR_RGB)
+        assert np.array_equal(raw, image)
         digest = hashlib.sha256((out / "golden/output.bin").read_bytes()).hexdigest()
         assert contract["golden"]["output_sha256"] == digest
         assert contract["golden"]["tolerance"] == 0
@@ -194,7 +194,7 @@ def test_full_disk_keeps_the_earlier_kit(earlier, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(kit_write, "write_picture", full)
+    monkeypatch.setattr(kit_write, "write_image", full)
     with pytest.raises(Refusal, match=r"cannot write .*float32: No space left .* Free some space"):
         export_run(earlier, choices=FIXED)
     assert contents(out) == before
@@ -295,13 +295,13 @@ def test_gpu_that_is_there_is_asked(answer, line, exported, monkeypatch):
     """A stand-in for the accelerator; the real one is asked in test_clients."""
     content = (exported / "export/float32/model.tflite").read_bytes()
     runtime = Runtime(content)
-    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
     monkeypatch.setattr(run_gpu, "available", lambda _: True)
     monkeypatch.setattr(run_gpu, "run", lambda content, inputs: answer(runtime.run(inputs)))
-    found = measure.whole(content, ("xnnpack", "gpu"), picture)
+    found = measure.whole(content, ("xnnpack", "gpu"), image)
     assert found["target_faults"] == ([line] if line else [])
     assert found["targets"]["gpu"]["how"] == "run here and published list"
-    found = measure.whole(content, ("xnnpack",), picture)
+    found = measure.whole(content, ("xnnpack",), image)
     assert found["target_faults"] == []
     assert found["targets"]["gpu"]["how"] == "published list"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import train
 from PIL import Image
-from test_doctor import ALL, FAULTS, broken, check, cv2_ids, ids, image, mask, sound, whole
+from test_doctor import ALL, FAULTS, broken, check, cv2_ids, ids, mask, photo, sound, whole
 from test_refusals import contents
 
 from cli import Refusal
@@ -60,9 +60,9 @@ REPAIRS = {
     "{}.png is empty, 0 bytes": "{}.png: left out, it is empty",
     "{}.jpg is truncated": "{}.jpg: left out, it is truncated",
     "{}.png has no mask": "images/{}.png: left out, has no mask",
-    "masks/{}.png has no picture": "masks/{}.png: left out, has no picture",
-    "{}.png is 128x96 (HxW) but its picture {}.png is 96x128": "left out, its mask has another",
-    "{}.bmp and {}.png share a stem": "{}.png: left out, another picture has its stem",
+    "masks/{}.png has no image": "masks/{}.png: left out, has no image",
+    "{}.png is 128x96 (HxW) but its image {}.png is 96x128": "left out, its mask has another",
+    "{}.bmp and {}.png share a stem": "{}.png: left out, another image has its stem",
     "{}.png holds 0, 85": "masks/{}.png: grey levels made ids",
     "{}.png holds 1, ": "masks/{}.png: 1 subtracted from its ids",
     "{}.png is JPEG": "masks/{}.png: stray values replaced",
@@ -107,12 +107,12 @@ def test_colours_give_the_mask_back(fixed, truth):
 
 def test_a_turned_mask_by_hand(fixed, truth):
     """EXIF 6: shown turned a quarter clockwise."""
-    name = number_of("{}.png is 96x128 (HxW) but its picture {}.jpg is 128x96")
+    name = number_of("{}.png is 96x128 (HxW) but its image {}.jpg is 128x96")
     assert np.array_equal(ids(fixed[0], name), np.rot90(ids(truth, name)[:96], -1))
 
 
 def test_a_scaled_mask_fits_again(fixed, truth):
-    name = number_of("is 64x64 (HxW) but its picture {}.png is 128x128, exactly 1/2 of it")
+    name = number_of("is 64x64 (HxW) but its image {}.png is 128x128, exactly 1/2 of it")
     assert (ids(fixed[0], name) == ids(truth, name)).mean() > 0.97
 
 
@@ -125,9 +125,9 @@ def test_stray_values_go(fixed, truth, words):
     assert (made == right).mean() > 0.97
 
 
-def test_a_dark_picture_is_brightened(fixed, truth):
+def test_a_dark_image_is_brightened(fixed, truth):
     name = number_of("{}.png has 16 bits and is nearly black")
-    made, right = (cv2.imread(str(image(folder, name))).astype(int) for folder in (fixed[0], truth))
+    made, right = (cv2.imread(str(photo(folder, name))).astype(int) for folder in (fixed[0], truth))
     assert np.abs(made - right * 255 / right.max()).max() <= 1
 
 
@@ -183,8 +183,8 @@ def test_a_dataset_without_val_and_names_can_be_trained(sound, tmp_path):
     assert "guessed names, rename them: background, class_1" in end.stdout
     dataset = read_dataset(tmp_path / "out")
     assert len(dataset.pairs("train")) + len(dataset.pairs("val")) == 32
-    picture, drawn = dataset.pairs("val")[0]
-    right = cv2_ids(sound / "train/masks" / f"{picture.stem}.png") > 0
+    image, drawn = dataset.pairs("val")[0]
+    right = cv2_ids(sound / "train/masks" / f"{image.stem}.png") > 0
     assert np.array_equal(read_mask(drawn, dataset), right)
     assert train(tmp_path / "out", tmp_path / "run").returncode == 0
 
@@ -199,16 +199,16 @@ def test_too_little_is_refused(sound, tmp_path):
 
 
 def test_unclear_shared_stems_are_left_out(sound, tmp_path):
-    """Two different pictures of one stem, both as large as the mask; and two where one is not."""
+    """Two different images of one stem, both as large as the mask; and two where one is not."""
     shutil.copytree(sound, tmp_path / "s")
     for name, size in (("0000", (128, 128)), ("0002", (90, 90))):
-        other = Image.open(image(tmp_path / "s", "0009")).resize(size)
-        other.save(image(tmp_path / "s", name).with_suffix(".bmp"))
-    image(tmp_path / "s", "0009").unlink()
+        other = Image.open(photo(tmp_path / "s", "0009")).resize(size)
+        other.save(photo(tmp_path / "s", name).with_suffix(".bmp"))
+    photo(tmp_path / "s", "0009").unlink()
     changes = write_sound(examine(tmp_path / "s"), tmp_path / "out")
-    assert sum("0000" in line and "several pictures share" in line for line in changes) == 2
+    assert sum("0000" in line and "several images share" in line for line in changes) == 2
     assert sum("0002.bmp: left out" in line for line in changes) == 1
-    assert image(tmp_path / "out", "0002").exists() and not mask(tmp_path / "out", "0000").exists()
+    assert photo(tmp_path / "out", "0002").exists() and not mask(tmp_path / "out", "0000").exists()
     assert errors(tmp_path / "out") == []
 
 

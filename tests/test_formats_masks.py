@@ -1,4 +1,4 @@
-"""Formats whose masks are pictures, compared with what Pillow alone reads; zips that do harm."""
+"""Formats whose masks are images, compared with what Pillow alone reads; zips that do harm."""
 
 import io
 import os
@@ -78,16 +78,16 @@ def test_voc_pets():
     for item in found.items:
         truth = pixels(source / "SegmentationClass" / f"{item.stem}.png").astype(int)
         assert np.array_equal(item.mask(), np.where(truth == 255, -1, truth))
-        assert item.picture == source / "JPEGImages" / f"{item.stem}.jpg"
+        assert item.image == source / "JPEGImages" / f"{item.stem}.jpg"
 
 
-def test_pictures_and_masks_of_one_stem_in_one_folder():
+def test_images_and_masks_of_one_stem_in_one_folder():
     source = genuine(SHARED / "voc_pets/genuine_stem_collision")
     found = read("folder", source, "--images", "*.jpg", "--masks", "*.png",
                  "--values", "0=other", "1=cat", "255=void")  # fmt: skip
     assert len(found.items) == 2 and not found.broken
     for item in found.items:
-        truth = pixels(item.picture.with_suffix(".png")).astype(int)
+        truth = pixels(item.image.with_suffix(".png")).astype(int)
         assert np.array_equal(item.mask(), np.where(truth == 255, -1, truth))
 
 
@@ -216,7 +216,7 @@ def test_cityscapes():
         }  # fmt: skip
 
 
-def test_clothing_classes_with_pictures_of_another_tree():
+def test_clothing_classes_with_images_of_another_tree():
     source = genuine(SHARED / "ccp59")
     found = read("folder", source, "--images", "../ccp_person/*/images/*")
     assert found.classes == (source / "classes.txt").read_text().split("\n")[:59]
@@ -225,7 +225,7 @@ def test_clothing_classes_with_pictures_of_another_tree():
     for item in found.items[::100]:
         truth = pixels(source / item.split / "masks" / f"{item.stem}.png")
         assert np.array_equal(item.mask(), truth)
-        split, folder, name = item.picture.parts[-3:]
+        split, folder, name = item.image.parts[-3:]
         assert (split, folder, Path(name).stem) == (item.split, "images", item.stem)
 
 
@@ -382,7 +382,7 @@ def test_patterns_below_the_current_folder_and_absolute(tmp_path, monkeypatch):
     for images in ("photos/*", f"{tmp_path}/photos/*.jpg", "../photos/*"):
         found = read("folder", Path("labels"), "--images", images, "--values", "0=a")
         assert [item.stem for item in found.items] == ["a"]
-        assert found.items[0].picture.resolve() == tmp_path / "photos/a.jpg"
+        assert found.items[0].image.resolve() == tmp_path / "photos/a.jpg"
 
 
 def test_a_split_is_not_read_from_where_the_source_lies(tmp_path):
@@ -398,7 +398,7 @@ def test_partners_that_lack_are_named(tmp_path):
     found = read("folder", tmp_path, "--values", "0=a")
     assert [item.stem for item in found.items] == ["a"]
     lines = "\n".join(found.broken)
-    assert "images/b.jpg has no mask" in lines and "masks/c.png has no picture" in lines
+    assert "images/b.jpg has no mask" in lines and "masks/c.png has no image" in lines
     assert "images/d.jpg has 2 masks" in lines and len(found.broken) == 3
 
 
@@ -479,7 +479,7 @@ def test_camvid_folders(tmp_path):
     save(tmp_path / "val_labels/d_L.png", [[0]])
     save(tmp_path / "val/e.png", np.zeros((1, 2, 3)))
     lines = read("camvid", tmp_path).broken
-    assert len(lines) == 2 and "d_L.png has no picture d" in lines[0] and "e.png has no" in lines[1]
+    assert len(lines) == 2 and "d_L.png has no image d" in lines[0] and "e.png has no" in lines[1]
 
 
 def test_cityscapes_labels_and_a_blank_test(tmp_path):
@@ -539,7 +539,7 @@ def test_matte_by_hand():
 
 
 def test_mattes_of_all_kinds(tmp_path):
-    """Grey of 8 and 16 bits, an alpha channel, a channel of the picture itself: one answer."""
+    """Grey of 8 and 16 bits, an alpha channel, a channel of the image itself: one answer."""
     for stem in "abc":
         save(tmp_path / f"images/{stem}.png", np.full((1, 3, 3), 9))
     alpha = np.uint8([[0, 128, 255]])
@@ -621,7 +621,7 @@ def test_zips_that_are_none(tmp_path):
         if name == "labels.txt":
             with pytest.raises(Refusal, match=r"c.zip is damaged: Bad CRC-32"):
                 opened(tmp_path / "c.zip")
-        else:  # one picture less, which is listed when it is read
+        else:  # one image less, which is listed when it is read
             with pytest.raises(Refusal, match=r"images/a.png is empty"):
                 read_ids(opened(tmp_path / "c.zip") / name)
     buffer = io.BytesIO(zipped(tmp_path / "d.zip", [("a", "x")]).read_bytes())

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from mutations import PNG, chunk, chunks
 from PIL import Image
-from sources import SOURCES, picture, text
+from sources import SOURCES, photo, text
 
 from cli import Refusal
 from data.__main__ import import_options
@@ -45,7 +45,7 @@ def test_coco_masks_are_pycocotools_own(name):
 
     source = genuine(name)
     found = found_in("coco", source)
-    masks = {item.picture.name: item.mask() for item in found.items}
+    masks = {item.image.name: item.mask() for item in found.items}
     seen = 0
     for path in sorted(source.rglob("*.json")):
         truth = COCO(str(path))
@@ -94,7 +94,7 @@ def test_compressed_runs_are_those_of_pycocotools():
 @pytest.mark.parametrize(
     ("counts", "why"),
     [
-        ([400, 81], "runs of 481 pixels, the picture has 480"),
+        ([400, 81], "runs of 481 pixels, the image has 480"),
         ([500, -20], "no list of numbers"),
         (["480"], "no list of numbers"),
         ("oooooooooooo", "damaged"),
@@ -102,7 +102,7 @@ def test_compressed_runs_are_those_of_pycocotools():
         (None, "no list of numbers"),
     ],
 )
-def test_runs_that_would_write_beyond_the_picture(counts, why):
+def test_runs_that_would_write_beyond_the_image(counts, why):
     with pytest.raises(Refusal, match=why):
         runs({"size": [20, 24], "counts": counts}, (20, 24), HERE)
 
@@ -113,10 +113,10 @@ def test_runs_that_would_write_beyond_the_picture(counts, why):
         ({"file_name": "../a1.jpg"}, "leads out of"),
         ({"file_name": "."}, "is no file name"),
         ({"file_name": "/etc/passwd"}, "leads out of"),
-        ({"file_name": "none.jpg"}, "the picture none.jpg is not there"),
+        ({"file_name": "none.jpg"}, "the image none.jpg is not there"),
     ],
 )
-def test_coco_pictures_that_cannot_be(tmp_path, change, why):
+def test_coco_images_that_cannot_be(tmp_path, change, why):
     source = SOURCES["coco"](tmp_path / "in")
     path = source / "annotations/instances_train.json"
     tree = json.loads(path.read_text())
@@ -132,11 +132,11 @@ def test_coco_pictures_that_cannot_be(tmp_path, change, why):
     ("change", "why"),
     [
         ({"height": 10**9}, "too many"),
-        ({"width": "24"}, "no size of a picture"),
+        ({"width": "24"}, "no size of an image"),
         ({"height": 10_000, "width": 10_000}, "10000x10000 (HxW), a1.jpg is 20x24"),
     ],
 )
-def test_coco_sizes_that_a_picture_does_not_have(tmp_path, change, why):
+def test_coco_sizes_that_a_image_does_not_have(tmp_path, change, why):
     source = changed(tmp_path, lambda tree: tree["images"][0].update(change))
     with pytest.raises(Refusal, match=re.escape(why)):
         found_in("coco", source).items[0].mask()
@@ -155,9 +155,9 @@ def changed(folder, change, name="coco"):
 @pytest.mark.parametrize(
     ("segmentation", "why"),
     [
-        # 400,000 corners, each across the picture: what pycocotools takes 80 bytes a pixel for.
+        # 400,000 corners, each across the image: what pycocotools takes 80 bytes a pixel for.
         ([[0, 0, 300, 300] * 100_000], "pixels around"),
-        ([[0, 0, 1e9, 0, 0, 1]], "leaves the picture by far"),
+        ([[0, 0, 1e9, 0, 0, 1]], "leaves the image by far"),
         ([[0, 0, 1, 0, 0]], "pairs of numbers"),
         ([[[0, 0, 1], [0, 1, 2]]], "pairs of numbers"),
         ([{}], "pairs of numbers"),
@@ -177,9 +177,9 @@ def test_coco_numbers_of_categories_are_each_files_own(tmp_path):
     path = source / "annotations/instances_train.json"
     tree = json.loads(path.read_text())
     tree["categories"] = [{"id": 3, "name": "bird"}, {"id": 7, "name": "dog"}]
-    for image in tree["images"]:
-        image["file_name"] = f"val_{image['file_name']}"
-        picture(source / "images" / image["file_name"], image["id"])
+    for entry in tree["images"]:
+        entry["file_name"] = f"val_{entry['file_name']}"
+        photo(source / "images" / entry["file_name"], entry["id"])
     path.with_name("instances_val.json").write_text(json.dumps(tree))
     found = found_in("coco", source)
     assert found.classes == ["background", "bird", "cat", "dog"]
@@ -187,11 +187,11 @@ def test_coco_numbers_of_categories_are_each_files_own(tmp_path):
     assert ids == {"train": [0, 2], "val": [0, 1]}
 
 
-def test_coco_pictures_of_one_name_in_two_folders(tmp_path):
+def test_coco_images_of_one_name_in_two_folders(tmp_path):
     """Told by the folder in the name, of the JSON file, or of the split; else refused."""
     category = [{"id": 1, "name": "cat"}]
     for index, folder in enumerate(("train", "val", "other")):
-        picture(tmp_path / folder / "a.jpg", index)
+        photo(tmp_path / folder / "a.jpg", index)
     for path, name in {
         "train/_annotations.coco.json": "a.jpg",
         "here/val.json": "a.jpg",
@@ -202,20 +202,20 @@ def test_coco_pictures_of_one_name_in_two_folders(tmp_path):
         tree = {"images": images, "annotations": [], "categories": category}
         text(tmp_path / path, json.dumps(tree))
     found = found_in("coco", tmp_path)
-    seen = {(item.picture.parent.name, item.split) for item in found.items}
+    seen = {(item.image.parent.name, item.split) for item in found.items}
     assert seen == {("train", "train"), ("val", "val"), ("other", None)}
     (line,) = found.broken
     assert "unsaid.json: which a.jpg is meant" in line
 
 
 @pytest.mark.parametrize("name", ["coco", "coco-panoptic"])
-def test_a_picture_that_two_files_list(tmp_path, name):
+def test_a_image_that_two_files_list(tmp_path, name):
     """Neither train nor val has it, and it is said where it is listed; the others are taken."""
     source = SOURCES[name](tmp_path / "in")
     (path,) = source.rglob("*_train.json")
     tree = json.loads(path.read_text())
     val = path.with_name(path.name.replace("train", "val"))
-    # val has the first picture, which train has too, and the last, which train gives up.
+    # val has the first image, which train has too, and the last, which train gives up.
     for file, kept in ((path, {0, 1, 2}), (val, {0, 3})):
         images = [image for image in tree["images"] if image["id"] in kept]
         drawn = [entry for entry in tree["annotations"] if entry["image_id"] in kept]
@@ -223,32 +223,32 @@ def test_a_picture_that_two_files_list(tmp_path, name):
     if name == "coco-panoptic":
         shutil.copytree(path.with_suffix(""), val.with_suffix(""))
     found = found_in(name, source)
-    splits = {item.picture.name: item.split for item in found.items}
+    splits = {item.image.name: item.split for item in found.items}
     assert splits == {"b2.jpg": "train", "c3.jpg": "train", "d4.jpg": "val"}
     (line,) = found.broken
     first = source / "images/a1.jpg"
     assert line.startswith(f"{first} is listed 2 times, in {path} and {val}: leave it in one place")
 
 
-def test_a_picture_that_one_file_lists_twice(tmp_path):
+def test_a_image_that_one_file_lists_twice(tmp_path):
     def change(tree):
         tree["images"].append({**tree["images"][0], "id": 7})
 
     found = found_in("coco", changed(tmp_path, change))
-    assert [item.picture.name for item in found.items] == ["b2.jpg", "c3.jpg", "d4.jpg"]
+    assert [item.image.name for item in found.items] == ["b2.jpg", "c3.jpg", "d4.jpg"]
     assert re.search(r"a1.jpg is listed 2 times, in \S+_train.json: leave it", found.broken[0])
 
 
-def test_coco_annotations_of_other_pictures_alone(tmp_path):
+def test_coco_annotations_of_other_images_alone(tmp_path):
     def change(tree):
         for image in tree["images"]:
             image["id"] = str(image["id"])
 
     found = found_in("coco", changed(tmp_path, change))
-    assert not found.items and "no annotation is of a picture" in found.broken[0]
+    assert not found.items and "no annotation is of an image" in found.broken[0]
 
 
-def test_panoptic_png_much_larger_than_its_picture(tmp_path):
+def test_panoptic_png_much_larger_than_its_image(tmp_path):
     """80 million pixels, which no data but zeros fills: refused before they are decoded."""
     source = SOURCES["coco-panoptic"](tmp_path)
     png = source / "annotations/panoptic_train/d4.png"
@@ -279,7 +279,7 @@ def test_panoptic_is_an_independent_reading():
 
 
 def test_labelme_is_its_own_conversion():
-    """labelme's .npy of the same pictures, -1 for ignore; Pillow's polygons move a pixel."""
+    """labelme's .npy of the same images, -1 for ignore; Pillow's polygons move a pixel."""
     source = genuine("labelme") / "semantic_segmentation"
     labels = ("--classes", str(source / "labels.txt"))
     found = found_in("labelme", source / "data_annotated", *labels)
@@ -293,7 +293,7 @@ def test_labelme_is_its_own_conversion():
 
 def test_labelme_shapes_by_hand(tmp_path):
     """PIL's outlines belong to a shape: both ends of a rectangle count."""
-    picture(tmp_path / "a.png", 0)
+    photo(tmp_path / "a.png", 0)
     small = io.BytesIO()
     Image.fromarray(np.uint8([[0, 1], [1, 1]]) * 255).save(small, "PNG")
     shapes = [
@@ -312,8 +312,8 @@ def test_labelme_shapes_by_hand(tmp_path):
 
 
 def labelme_mask(folder, **shape):
-    """The mask of a picture 20 x 24 with one shape in it."""
-    picture(folder / "a.png", 0)
+    """The mask of an image 20 x 24 with one shape in it."""
+    photo(folder / "a.png", 0)
     tree = {"shapes": [{"label": "cat", **shape}], "imagePath": "a.png"}
     text(folder / "a.json", json.dumps(tree))
     return found_in("labelme", folder).items[0].mask()
@@ -340,7 +340,7 @@ def test_labelme_oriented_rectangle(tmp_path):
         ([[20, 15], [22, 16]], (15, 17), (20, 23)),
         ([[20.4, 14.6], [22.7, 16.2]], (15, 17), (20, 23)),  # rounded; its size is the PNG's
         ([[20, 15], [20, 15]], (15, 16), (20, 21)),  # a box smaller than the PNG crops it
-        ([[-1, 19], [1, 20]], (19, 20), (0, 2)),  # beyond the picture
+        ([[-1, 19], [1, 20]], (19, 20), (0, 2)),  # beyond the image
         ([[24, 30], [26, 31]], (0, 0), (0, 0)),
     ],
 )
@@ -379,9 +379,9 @@ def test_labelme_sources_split_is_below_it(tmp_path):
     assert sorted(str(item.split) for item in found.items) == ["None"] * 3 + ["val"]
 
 
-def test_labelme_picture_inside_and_names_that_leave(tmp_path):
-    picture(tmp_path / "secret.png", 1)
-    picture(tmp_path / "in/b.png", 0)
+def test_labelme_image_inside_and_names_that_leave(tmp_path):
+    photo(tmp_path / "secret.png", 1)
+    photo(tmp_path / "in/b.png", 0)
     raw = base64.b64encode((tmp_path / "in/b.png").read_bytes()).decode()
     for name, tree in {
         "inside": {"imageData": raw, "imagePath": "inside.json"},  # names itself
@@ -393,15 +393,15 @@ def test_labelme_picture_inside_and_names_that_leave(tmp_path):
         text(tmp_path / f"in/{name}.json", json.dumps({"shapes": [], **tree}))
     found = found_in("labelme", tmp_path / "in")
     (item,) = found.items
-    assert item.picture.read_bytes() == (tmp_path / "in/b.png").read_bytes()
+    assert item.image.read_bytes() == (tmp_path / "in/b.png").read_bytes()
     lines = "\n".join(found.broken)
-    assert lines.count("leads out of") == 2 and "nothing.json: imageData is no picture" in lines
+    assert lines.count("leads out of") == 2 and "nothing.json: imageData is no image" in lines
 
 
 def test_yolo_by_hand(tmp_path):
     """Corners are shares of width and height; the smaller polygon lies on top."""
-    picture(tmp_path / "images/train/a.jpg", 0)  # 20 x 24
-    picture(tmp_path / "images/val/b.jpg", 1)
+    photo(tmp_path / "images/train/a.jpg", 0)  # 20 x 24
+    photo(tmp_path / "images/val/b.jpg", 1)
     whole, part = "0 0 0 1 0 1 1 0 1", "1 0.25 0.1 0.5 0.1 0.5 0.5 0.25 0.5"
     text(tmp_path / "labels/train/a.txt", part, whole)
     text(tmp_path / "data.yaml", "names:", "  0: cat", "  1: dog")
@@ -427,9 +427,9 @@ def test_yolo_by_hand(tmp_path):
 )
 def test_yolo_splits_of_data_yaml(tmp_path, lines):
     for index, folder in enumerate(("one", "two")):
-        picture(tmp_path / f"images/{folder}/{folder}.jpg", index)
+        photo(tmp_path / f"images/{folder}/{folder}.jpg", index)
         text(tmp_path / f"{folder}.txt", f"./images/{folder}/{folder}.jpg")
-    picture(tmp_path / "images/test/c.jpg", 2)
+    photo(tmp_path / "images/test/c.jpg", 2)
     text(tmp_path / "args.yaml", "epochs: 3")
     text(tmp_path / "data.yaml", "names: [cat]", *lines)
     found = found_in("yolo-seg", tmp_path)
@@ -439,15 +439,15 @@ def test_yolo_splits_of_data_yaml(tmp_path, lines):
 
 @pytest.mark.parametrize("line", ["names: !!int ''", "names: !!bool x", "names: {0: cat, 2: dog}"])
 def test_yolo_names_that_are_none(tmp_path, line):
-    picture(tmp_path / "images/a.jpg", 0)
+    photo(tmp_path / "images/a.jpg", 0)
     text(tmp_path / "data.yaml", line)
     with pytest.raises(Refusal, match=r"data\.yaml"):
         found_in("yolo-seg", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["coco", "yolo-seg"])
-def test_pictures_that_exif_turns(tmp_path, name):
-    """A dark square on the picture as a viewer shows it; COCO counts from the file's own corner,
+def test_images_that_exif_turns(tmp_path, name):
+    """A dark square on the image as a viewer shows it; COCO counts from the file's own corner,
     YOLO from the corner that is seen. Orientation 6: a quarter turn clockwise."""
     seen = np.full((24, 20, 3), 255, np.uint8)
     seen[2:8, 12:18] = 0
@@ -494,12 +494,12 @@ def test_yolo_labels_that_are_a_pipe(tmp_path):
         ("2 0 0 1 0 1 1", "class '2' of 2"),
         ("0 0 0 1 0 1", "5 numbers after the class"),
         ("0 0 0 1 0 1 x", "could not convert"),
-        ("0 0 0 1 0 1 nan", "leaves the picture by far"),
-        ("0 0 0 1 0 1 1e9", "leaves the picture by far"),
+        ("0 0 0 1 0 1 nan", "leaves the image by far"),
+        ("0 0 0 1 0 1 1e9", "leaves the image by far"),
     ],
 )
 def test_yolo_lines_that_are_none(tmp_path, line, why):
-    picture(tmp_path / "images/a.jpg", 0)
+    photo(tmp_path / "images/a.jpg", 0)
     text(tmp_path / "labels/a.txt", line)
     text(tmp_path / "data.yaml", "names: [cat, dog]")
     with pytest.raises(Refusal, match=why):
@@ -514,9 +514,9 @@ def test_tfds_that_is_not_installed(tmp_path):
 
 
 def local_set(tfds, folder, masks, mask_feature):
-    """Three pictures 8 x 10 in the splits train (2) and test (1), and their masks; made by a
+    """Three images 8 x 10 in the splits train (2) and test (1), and their masks; made by a
     builder of ours, it lies in `folder` as `small`."""
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 10, 3), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 10, 3), np.uint8)
 
     class Small(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
@@ -533,26 +533,26 @@ def local_set(tfds, folder, masks, mask_feature):
 
         def each(self, first, last):
             for index in range(first, last):
-                example = {"image": pictures[index], "segmentation_mask": masks[index]}
+                example = {"image": images[index], "segmentation_mask": masks[index]}
                 yield index, example | {"name": "x"}
 
         def _generate_examples(self):
             raise NotImplementedError
 
     Small(data_dir=folder).download_and_prepare()
-    return pictures
+    return images
 
 
 def test_tfds_of_a_local_builder(tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
     masks = np.arange(240).reshape(3, 8, 10, 1).astype(np.uint8) % 3
     feature = tfds.features.Image(shape=(None, None, 1))
-    pictures = local_set(tfds, tmp_path, masks, feature)
+    images = local_set(tfds, tmp_path, masks, feature)
     values = ("--values", "0=ground", "1=pet", "2=void", "--data-dir", str(tmp_path))
     found = found_in("tfds", "small:1.0.0", *values)
     assert found.classes == ["ground", "pet"]
     assert [item.split for item in found.items] == ["train", "train", "test"]
-    order = [int(np.where((pictures == np.array(Image.open(i.picture))).all((1, 2, 3)))[0][0])
+    order = [int(np.where((images == np.array(Image.open(i.image))).all((1, 2, 3)))[0][0])
              for i in found.items]  # fmt: skip
     assert sorted(order) == [0, 1, 2]
     for index, item in zip(order, found.items, strict=True):
@@ -627,18 +627,18 @@ def test_tfds_with_a_damaged_file(small, tmp_path, name, change, said):
     assert not (tmp_path / "out").exists()
 
 
-def test_tfds_picture_that_is_none_in_a_sound_record(small, tmp_path):
+def test_tfds_image_that_is_none_in_a_sound_record(small, tmp_path):
     import tensorflow as tf
 
     folder, imported = small
     path = str(folder / "small-train.tfrecord-00000-of-00001")
     records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(path)]
-    records[0].features.feature["image"].bytes_list.value[0] = b"no picture"
+    records[0].features.feature["image"].bytes_list.value[0] = b"no image"
     with tf.io.TFRecordWriter(path) as writer:
         for record in records:
             writer.write(record.SerializeToString())
     (line,) = imported()
-    assert "is not a picture" in line
+    assert "is not an image" in line
     assert sum(1 for _ in (tmp_path / "out").glob("*/images/*")) == 2
 
 

@@ -73,10 +73,10 @@ def test_the_second_loss_by_hand(tmp_path):
         hooks = loop.Hooks(None, None, keep=lambda *words: kept.append(words))
         going = loop.Loop(model, plan, tmp_path, 1, hooks)
     rng = np.random.default_rng(0)
-    picture = rng.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
+    image = rng.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
     truth = rng.integers(0, 3, (1, 64, 64)).astype(np.uint8)
-    both = np.asarray(going.model(picture))
-    assert np.allclose(both[..., :3], np.asarray(model(picture)), atol=1e-6)
+    both = np.asarray(going.model(image))
+    assert np.allclose(both[..., :3], np.asarray(model(image)), atol=1e-6)
     loss = segmentation_loss(keras, 3)
     one, other = (float(loss(truth, part)) for part in (both[..., :3], both[..., 3:]))
     assert float(going.model.compute_loss(None, truth, both)) == pytest.approx(one + 0.4 * other)
@@ -89,11 +89,11 @@ def test_checkerboard_by_hand():
 
     From pixel to pixel they deviate by 1 and by 0, from class to class, 1 and 5, by 2.
     """
-    picture = keras.Input((64, 96, 3))
+    image = keras.Input((64, 96, 3))
     columns = np.tile(np.arange(96) % 2 * 2.0, (1, 64, 1))[..., None]
     logits = np.concatenate([columns, np.full_like(columns, 5)], -1).astype(np.float32)
     logits[:, :10] = 99  # a border
-    model = keras.Model(picture, keras.layers.Lambda(lambda _: keras.ops.array(logits))(picture))
+    model = keras.Model(image, keras.layers.Lambda(lambda _: keras.ops.array(logits))(image))
     assert ideas.checkerboard(model) == pytest.approx(0.5 / 2)
 
 

@@ -31,13 +31,13 @@ def command(*words, cwd=ROOT):
     return subprocess.run(words, cwd=cwd, capture_output=True, text=True, env=environment)
 
 
-def pair(source, name, values, picture=None):
-    """A picture and a mask, of one value or of many."""
+def pair(source, name, values, image=None):
+    """An image and a mask, of one value or of many."""
     mask = np.uint8(np.broadcast_to(values, (6, 8)) if np.ndim(values) < 2 else values)
     for folder in ("images", "masks"):
         (source / folder / name).parent.mkdir(parents=True, exist_ok=True)
-    picture = np.full((*mask.shape, 3), 100, np.uint8) if picture is None else picture
-    Image.fromarray(picture).save(source / "images" / f"{name}.png")
+    image = np.full((*mask.shape, 3), 100, np.uint8) if image is None else image
+    Image.fromarray(image).save(source / "images" / f"{name}.png")
     Image.fromarray(mask).save(source / "masks" / f"{name}.png")
 
 
@@ -47,7 +47,7 @@ def splits(folder):
 
 @pytest.fixture
 def source(tmp_path):
-    """Pictures with all of CLASSES, a column each."""
+    """Images with all of CLASSES, a column each."""
     for name in "abcdefgh":
         pair(tmp_path / "source", name, [0, 1, 2, 3, 9, 0, 0, 0])
     return tmp_path / "source"
@@ -122,7 +122,7 @@ def test_colours_follow_their_classes():
 # Splits
 
 
-def test_splits_do_not_move_when_pictures_are_added(tmp_path):
+def test_splits_do_not_move_when_images_are_added(tmp_path):
     source = tmp_path / "source"
     for i in range(30):
         pair(source, f"p{i}", [0, 1] * 4)
@@ -143,7 +143,7 @@ def test_splits_do_not_move_when_pictures_are_added(tmp_path):
 
 
 def test_shares_are_kept_and_the_seed_counts():
-    names = [f"picture {i}" for i in range(4000)]
+    names = [f"image {i}" for i in range(4000)]
     present = [frozenset([0])] * 4000
     made = assign(names, present, val=0.15, test=0.1, seed=0)
     for split, share in (("train", 0.75), ("val", 0.15), ("test", 0.1)):
@@ -196,7 +196,7 @@ def test_broken_items_are_listed_and_the_sound_ones_imported(source, tmp_path):
     cv2.imwrite(str(source / "masks/b.png"), np.zeros((5, 5), np.uint8))
     cv2.imwrite(str(source / "masks/c.png"), np.full((6, 8), 77, np.uint8))
     (source / "masks/d.png").unlink()
-    (source / "images" / os.fsdecode(b"\xff.png")).write_bytes(b"no picture")
+    (source / "images" / os.fsdecode(b"\xff.png")).write_bytes(b"no image")
     pair(source, "x" * 240, 0)
     end = command("folder", source, tmp_path / "out", "--values", *CLASSES)
     assert end.returncode == 2 and "Traceback" not in end.stderr
@@ -252,26 +252,26 @@ def test_masks_with_ids_that_no_class_has(tmp_path):
 
 def test_file_names():
     assert file_names(["a", "A", "a_2", "../b", "", "c:d", ". e.", "\ud800"]) == [
-        "a", "A_2", "a_2_2", "_b", "picture", "c_d", "e", "_"
+        "a", "A_2", "a_2_2", "_b", "image", "c_d", "e", "_"
     ]  # fmt: skip
     (long,) = file_names(["å" * 300])
     assert len(os.fsencode(long)) == 200
 
 
-def test_pictures_of_other_endings_become_png(tmp_path, capsys):
-    picture = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+def test_images_of_other_endings_become_png(tmp_path, capsys):
+    image = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     pair(tmp_path / "source", "a", 0)
     (tmp_path / "source/images/a.png").unlink()
-    Image.fromarray(picture).save(tmp_path / "source/images/a.tif")
+    Image.fromarray(image).save(tmp_path / "source/images/a.tif")
     import_(["folder", str(tmp_path / "source"), str(tmp_path / "out"), "--values", "0=sky"])
-    assert np.array_equal(np.array(Image.open(tmp_path / "out/train/images/a.png")), picture)
+    assert np.array_equal(np.array(Image.open(tmp_path / "out/train/images/a.png")), image)
 
 
 # EXIF
 
 
 def corner(orientation, side=16):
-    """(what EXIF shows, how the bytes lie): a picture whose quarters all differ, and its mask."""
+    """(what EXIF shows, how the bytes lie): an image whose quarters all differ, and its mask."""
     shown = np.zeros((2 * side, 3 * side), np.uint8)
     shown[:side, :side], shown[:side, side:], shown[side:, :side] = 3, 2, 1
     to_raw = {  # EXIF 2.3, 4.6.4, tag 0x0112, undone
@@ -288,14 +288,14 @@ def save_turned(path, mask, orientation):
     Image.fromarray(np.repeat(mask[..., None] * 80, 3, -1)).save(path, exif=exif, quality=95)
 
 
-def picture_as_ids(pair, dataset):
-    picture, mask = read_pair(pair, dataset)
-    return np.round(picture[..., 1] / 80).astype(int), mask
+def image_as_ids(pair, dataset):
+    image, mask = read_pair(pair, dataset)
+    return np.round(image[..., 1] / 80).astype(int), mask
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_masks_of_turned_pictures(tmp_path, orientation, capsys):
-    """Masks as the picture is shown, for any turn; as its bytes lie, for quarter turns."""
+def test_masks_of_turned_images(tmp_path, orientation, capsys):
+    """Masks as the image is shown, for any turn; as its bytes lie, for quarter turns."""
     shown, raw = corner(orientation)
     for name, mask in (("shown", shown), ("raw", raw)):
         if name == "raw" and orientation < 5:
@@ -306,7 +306,7 @@ def test_masks_of_turned_pictures(tmp_path, orientation, capsys):
         out = tmp_path / f"{name}-out"
         import_(["folder", str(tmp_path / name), str(out), "--values", *CLASSES[:4]])
         dataset = read_dataset(out)
-        ids, mask = picture_as_ids(dataset.pairs("train")[0], dataset)
+        ids, mask = image_as_ids(dataset.pairs("train")[0], dataset)
         assert np.array_equal(ids, shown) and np.array_equal(mask, shown)
 
 
@@ -317,7 +317,7 @@ def test_formats_that_know_their_masks_lie_raw(tmp_path, orientation):
     found = Found(list("abcd"), [Item("a", tmp_path / "a.jpg", lambda: raw, turned=False)], [])
     write_dataset(found, tmp_path / "out", select(found.classes), Sharing())
     dataset = read_dataset(tmp_path / "out")
-    ids, mask = picture_as_ids(dataset.pairs("train")[0], dataset)
+    ids, mask = image_as_ids(dataset.pairs("train")[0], dataset)
     assert np.array_equal(ids, shown) and np.array_equal(mask, shown)
 
 

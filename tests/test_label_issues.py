@@ -1,4 +1,4 @@
-"""Wrong masks come first, edges do not count, and who has seen a picture does not judge it."""
+"""Wrong masks come first, edges do not count, and who has seen an image does not judge it."""
 
 import json
 import re
@@ -14,7 +14,7 @@ import pytest
 from cli import Refusal
 from data.batches import to_input
 from data.dataset import read_dataset
-from data.images import read_mask, read_picture, write_picture
+from data.images import read_image, read_mask, write_image
 from data.layout import VOID
 from data.pack import pack
 from data.shapes import write_shapes
@@ -42,12 +42,12 @@ def likely(mask, sure=4.0):
 def knower(dataset, rng, name="runs/a", seen=()):
     """A judge that has the masks as they are now, with edges drawn otherwise and noise."""
     answers = {}
-    for picture, mask in dataset.pairs("val"):
+    for image, mask in dataset.pairs("val"):
         mask = cv2.resize(read_mask(mask, dataset), SIZE[::-1], interpolation=cv2.INTER_NEAREST)
         change = rng.choice([cv2.dilate, cv2.erode])
         logits = likely(change(mask, np.ones((3, 3), np.uint8)))
         logits += rng.normal(0, 0.7, logits.shape)
-        answers[to_input(read_picture(picture), SIZE).tobytes()] = logits
+        answers[to_input(read_image(image), SIZE).tobytes()] = logits
     return Judge(name, lambda inputs: answers[inputs[0].tobytes()][None], SIZE, frozenset(seen))
 
 
@@ -57,7 +57,7 @@ def shapes(tmp_path):
     return read_dataset(tmp_path / "shapes")
 
 
-def test_masks_of_other_pictures_come_first(shapes):
+def test_masks_of_other_images_come_first(shapes):
     judge = knower(shapes, np.random.default_rng(0))
     masks = [mask for _, mask in shapes.pairs("val")]
     wrong = {4: 17, 11: 30, 25: 2}
@@ -78,7 +78,7 @@ def test_an_object_that_the_mask_lacks(shapes):
         (p, m) for p, (_, path) in enumerate(pairs) if 1 in (m := read_mask(path, shapes))
     )
     mask[mask == 1] = 0
-    write_picture(pairs[place][1], mask)
+    write_image(pairs[place][1], mask)
     first = suspects(shapes, "val", [judge])[0]
     assert first.pair == pairs[place]
     assert (first.in_mask, first.in_model) == ("background", "disc") and first.score > 0.7
@@ -114,29 +114,29 @@ def test_a_class_that_the_model_does_not_know_is_no_reason(shapes):
     pairs = shapes.pairs("val")
     place = next(p for p, pair in enumerate(pairs) if 1 in (mask := read_mask(pair[1], shapes)))
     mask[mask == 1] = 0
-    write_picture(pairs[place][1], mask)
+    write_image(pairs[place][1], mask)
     assert suspects(shapes, "val", [judge._replace(function=without_stars)])[0].pair == pairs[place]
 
 
-def test_who_trained_on_a_picture_does_not_judge_it(shapes):
-    pictures = [picture for picture, _ in shapes.pairs("val")]
+def test_who_trained_on_a_image_does_not_judge_it(shapes):
+    images = [image for image, _ in shapes.pairs("val")]
     rng = np.random.default_rng(0)
-    first = knower(shapes, rng, "runs/a", map(digest, pictures[:3]))
-    second = knower(shapes, rng, "runs/b", map(digest, pictures[2:4]))
-    chosen = [reviewer_of(digest(picture), [first, second]).name for picture in pictures[:5]]
+    first = knower(shapes, rng, "runs/a", map(digest, images[:3]))
+    second = knower(shapes, rng, "runs/b", map(digest, images[2:4]))
+    chosen = [reviewer_of(digest(image), [first, second]).name for image in images[:5]]
     assert chosen == ["runs/b", "runs/b", "runs/a", "runs/a", "runs/a"]
     for (_, mask), other in zip(shapes.pairs("val")[1:3], shapes.pairs("val")[8:10], strict=True):
         mask.write_bytes(other[1].read_bytes())
     found = {one.pair[0]: one for one in suspects(shapes, "val", [first, second])[:2]}
-    assert set(found) == set(pictures[1:3])
-    assert not found[pictures[1]].known and found[pictures[2]].known  # the last both have seen
-    assert found[pictures[2]].said().endswith("; runs/a was trained on it")
+    assert set(found) == set(images[1:3])
+    assert not found[images[1]].known and found[images[2]].known  # the last both have seen
+    assert found[images[2]].said().endswith("; runs/a was trained on it")
 
 
-def test_a_renamed_copy_is_the_same_picture(shapes, tmp_path):
-    picture, _ = shapes.pairs("val")[0]
-    shutil.copy(picture, tmp_path / "another name.png")
-    assert digest(picture) == digest(tmp_path / "another name.png")
+def test_a_renamed_copy_is_the_same_image(shapes, tmp_path):
+    image, _ = shapes.pairs("val")[0]
+    shutil.copy(image, tmp_path / "another name.png")
+    assert digest(image) == digest(tmp_path / "another name.png")
 
 
 def test_page_escapes_and_stands_alone(shapes, tmp_path):
@@ -147,7 +147,7 @@ def test_page_escapes_and_stands_alone(shapes, tmp_path):
         mask.rename(mask.with_name(f"<b>{place}&.png"))
     shapes = read_dataset(shapes.folder)
     judge = knower(shapes, np.random.default_rng(0), "runs/<i>")
-    one, two = (mask for picture, mask in shapes.pairs("val") if "<" in picture.name)
+    one, two = (mask for image, mask in shapes.pairs("val") if "<" in image.name)
     one.write_bytes(two.read_bytes())
     found = suspects(shapes, "val", [judge])[:2]
     write_page(tmp_path / "page.html", shapes, "val", 40, found)
@@ -175,7 +175,7 @@ def test_a_run_as_a_person_asks(finished, tmp_path):
 
 
 def test_shards_are_judged_as_the_folder(shapes):
-    """And what is found keeps no picture in memory."""
+    """And what is found keeps no image in memory."""
     judge = knower(shapes, np.random.default_rng(0))
     masks = [mask for _, mask in shapes.pairs("val")]
     for to, by in {4: 17, 11: 30}.items():
@@ -186,7 +186,7 @@ def test_shards_are_judged_as_the_folder(shapes):
     assert [one.pair[0].name for one in found] == [one.pair[0].name for one in plain]
     assert [one.score for one in found] == [one.score for one in plain]
     assert not any("parts" in vars(one.pair[0].record) for one in found)
-    assert found[0].plain()["picture"].endswith(f"] ({plain[0].pair[0].name})")
+    assert found[0].plain()["image"].endswith(f"] ({plain[0].pair[0].name})")
 
 
 def test_a_copied_dataset_and_one_that_is_gone(finished, tmp_path, capsys):

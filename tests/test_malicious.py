@@ -29,7 +29,7 @@ def imported(format_, source, folder):
 
 @pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (2**31 - 1, 1), (65_535, 32_768)])
 @pytest.mark.parametrize("kind", ["images", "masks"])
-def test_pictures_and_masks_that_are_bombs(tmp_path, kind, width, height):
+def test_images_and_masks_that_are_bombs(tmp_path, kind, width, height):
     source = SOURCES["folder"](tmp_path / "in")
     huge(source / kind / "b2.png", width, height)
     said = imported("folder", source, tmp_path)

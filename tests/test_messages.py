@@ -16,7 +16,7 @@ from conftest import train
 
 from cli import Refusal
 from data.dataset import Dataset, read_dataset
-from data.images import read_mask, read_picture
+from data.images import read_image, read_mask
 from data.layout import VOID
 from data.shapes import write_shapes
 from export.make import export_run
@@ -70,14 +70,14 @@ def test_checkpoint_of_another_network(copy, finished):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"dear sir", r"a\.png is not a picture: replace or remove it"),
+        (b"dear sir", r"a\.png is not an image: replace or remove it"),
         (None, r"a\.png cannot be read: No such file"),
     ],
 )
-def test_files_that_are_no_pictures(tmp_path, content, words):
+def test_files_that_are_no_images(tmp_path, content, words):
     if content is not None:
         (tmp_path / "a.png").write_bytes(content)
-    for read in (read_picture, lambda path: read_mask(path, Dataset(tmp_path, ["a"], [], VOID))):
+    for read in (read_image, lambda path: read_mask(path, Dataset(tmp_path, ["a"], [], VOID))):
         with pytest.raises(Refusal, match=words):
             read(tmp_path / "a.png")
 
@@ -99,7 +99,7 @@ def test_decompression_bomb(tmp_path):
         content += struct.pack(">I", zlib.crc32(name + data))
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(Refusal, match=r"a\.png has 60000x60000 pixels; shrink it"):
-        read_picture(tmp_path / "a.png")
+        read_image(tmp_path / "a.png")
 
 
 def test_split_without_folder(copy):

@@ -34,7 +34,7 @@ def learnable(model, norms=True):
 
 
 def multiplications(model):
-    """Of one picture, in convolutions alone: weights without bias x pixels of the output, or of a
+    """Of one image, in convolutions alone: weights without bias x pixels of the output, or of a
     deconvolution's input."""
     total = 0
     for layer in model.layers:
@@ -114,9 +114,9 @@ def test_dilated_features_are_those_of_the_strided_encoder():
             spread = [rng.uniform(0.2, 1.0, w.shape) - 0.5 * (w.ndim > 1) for w in layer.weights]
             layer.set_weights(spread)
             plain.get_layer(layer.name).set_weights(spread)
-    picture = rng.uniform(-1, 1, (1, *size, 3)).astype(np.float32)
+    image = rng.uniform(-1, 1, (1, *size, 3)).astype(np.float32)
     dense, strided = (
-        np.asarray(keras.Model(net.inputs[0], net.get_layer("block_16_project_BN").output)(picture))
+        np.asarray(keras.Model(net.inputs[0], net.get_layer("block_16_project_BN").output)(image))
         for net in (model, plain)
     )
     assert dense.shape == (1, 4, 6, 320) and strided.shape == (1, 2, 3, 320)
@@ -142,9 +142,9 @@ def test_encoder_weights_as_keras_loads_them(name, maker, at):
     model = small(name)
     count = sum(1 for layer in plain.layers if layer.weights)
     assert peers.load(model, file) == f"weights: {count} layers from {file}"
-    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
     one, other = (
-        np.asarray(keras.Model(net.inputs[0], net.get_layer(at).output)(picture))
+        np.asarray(keras.Model(net.inputs[0], net.get_layer(at).output)(image))
         for net in (plain, model)
     )
     np.testing.assert_allclose(one, other, atol=1e-4)
@@ -156,9 +156,9 @@ def test_one_step_begins_bilinear():
     for layer in other.layers:
         if layer.weights:
             one.get_layer(layer.name).set_weights(layer.get_weights())
-    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
     inside = np.s_[:, 16:-16, 16:-16]
-    found, wanted = (np.asarray(net(picture))[inside] for net in (one, other))
+    found, wanted = (np.asarray(net(image))[inside] for net in (one, other))
     np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
@@ -182,11 +182,11 @@ def check_file(name, recipe):
     row, model = BY_NAME[recipe], small(name)
     # As built, the deepest nets' logits are 1e-12, which 8 bits round to nothing.
     randomise_norms(model, np.random.default_rng(0))
-    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
-    content = to_tflite(model, row, picture if row.calibrated else None)
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
+    content = to_tflite(model, row, image if row.calibrated else None)
     assert macs(content) == multiplications(model)
     runtime = Runtime(content)
-    found, wanted = runtime(picture), np.asarray(model(picture))
+    found, wanted = runtime(image), np.asarray(model(image))
     tolerance = 0.2 if row.calibrated else 1e-4
     assert np.abs(found - wanted).max() <= tolerance * np.abs(wanted).max()
     return runtime.partitioning()

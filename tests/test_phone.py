@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conftest import show_all_classes
 
-from data.images import write_picture
+from data.images import write_image
 from export.kit.render import TEMPLATES, render
 from export.tflite.runtime import Runtime
 
@@ -36,7 +36,7 @@ SWIFT = shutil.which("swiftc")
 def contract(kind, sha256="ab" * 32, output=(0.125, 130), tolerance=1e-5):
     source, target = KINDS[kind]
     return {
-        "schema": 2,
+        "schema": 3,
         "sha256": sha256,
         "recipe": kind,
         "input": tensor("image", 3, source, (1 / 127.5, 127)),
@@ -63,15 +63,15 @@ def tensor(name, channels, dtype, quantisation):
     return {"name": name, "shape": shape, "dtype": dtype, **numbers}
 
 
-def resized(picture, size):
+def resized(image, size):
     """The resize rule in OpenCV's words: what shrinks, then what grows; (H, W, 3) to (*size, 3)."""
-    shrunk = [min(side, to) for side, to in zip(picture.shape, size, strict=False)]
-    picture = cv2.resize(picture, shrunk[::-1], interpolation=cv2.INTER_AREA)
-    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)
+    shrunk = [min(side, to) for side, to in zip(image.shape, size, strict=False)]
+    image = cv2.resize(image, shrunk[::-1], interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def scene(size, seed):
-    """A picture of patches with sharp edges and some noise, (*size, 3) uint8."""
+    """An image of patches with sharp edges and some noise, (*size, 3) uint8."""
     rng = np.random.default_rng(seed)
     patches = rng.integers(0, 230, (5, 7, 3)).astype(np.uint8)
     large = cv2.resize(patches, size[::-1], interpolation=cv2.INTER_NEAREST)
@@ -112,7 +112,7 @@ def write_kit(folder, kind, content):
     (folder / "golden").mkdir(parents=True)
     (folder / "model.tflite").write_bytes(content)
     runtime = Runtime(content)
-    output = golden(runtime, folder, "picture", scene(SIZE, 20), "")
+    output = golden(runtime, folder, "image", scene(SIZE, 20), "")
     golden(runtime, folder, "photo", scene(PHOTO, 21), "photo_")
     assert len(np.unique(output.argmax(-1))) == len(LABELS)
     tolerance = 1e-5 * float(np.abs(output).max())
@@ -123,31 +123,31 @@ def write_kit(folder, kind, content):
     return folder
 
 
-def golden(runtime, folder, name, picture, prefix):
-    """Writes a picture and what it gives: tensor, output and mask. Gives the output."""
-    small = resized(picture, SIZE)
+def golden(runtime, folder, name, image, prefix):
+    """Writes an image and what it gives: tensor, output and mask. Gives the output."""
+    small = resized(image, SIZE)
     inputs = small[None]
     if runtime.input["dtype"] == np.float32:
         inputs = inputs.astype(np.float32) / np.float32(127.5) - np.float32(1)
     output = runtime.run(inputs)
-    logits = cv2.resize(output[0].astype(np.float32), picture.shape[1::-1])
+    logits = cv2.resize(output[0].astype(np.float32), image.shape[1::-1])
     mask = logits.argmax(-1).astype(np.uint8)
     out = folder / "golden"
-    write_picture(out / f"{name}.png", picture)
-    write_picture(out / f"{prefix}mask.png", mask)
+    write_image(out / f"{name}.png", image)
+    write_image(out / f"{prefix}mask.png", mask)
     inputs.tofile(out / f"{prefix}input.bin")
     if not prefix:
         output.tofile(out / "output.bin")
-    stand_ins(folder / "desk", name, small, picture, output, runtime.decode(output)[0])
+    stand_ins(folder / "desk", name, small, image, output, runtime.decode(output)[0])
     rgba(mask[..., None].repeat(3, -1)).tofile(folder / "desk" / f"{prefix}mask.rgba")
     return output
 
 
-def stand_ins(folder, name, small, picture, output, logits):
+def stand_ins(folder, name, small, image, output, logits):
     """What programs get on a desk without the runtime or without a reader of PNG files.
 
-    NAME.rgb, .out, .confidences: an input's bytes, its output, MediaPipe's pictures of softmax, one
-    class after the other. NAME.rgba: the pixels of the picture.
+    NAME.rgb, .out, .confidences: an input's bytes, its output, MediaPipe's images of softmax, one
+    class after the other. NAME.rgba: the pixels of the image.
     """
     folder.mkdir(exist_ok=True)
     shares = np.exp(logits - logits.max(-1, keepdims=True))
@@ -155,11 +155,11 @@ def stand_ins(folder, name, small, picture, output, logits):
     small.tofile(folder / f"{name}.rgb")
     output.tofile(folder / f"{name}.out")
     np.ascontiguousarray(shares, np.float32).tofile(folder / f"{name}.confidences")
-    rgba(picture).tofile(folder / f"{name}.rgba")
+    rgba(image).tofile(folder / f"{name}.rgba")
 
 
-def rgba(picture):
-    return np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)])
+def rgba(image):
+    return np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -233,25 +233,25 @@ def test_python(kit, tmp_path):
 # what the self-test complains of.
 MISTAKES = {
     "python/segment.py": {
-        "channels": ([("(picture)[None]", "(picture)[None, ..., ::-1]")], "of picture.png"),
+        "channels": ([("(image)[None]", "(image)[None, ..., ::-1]")], "of image.png"),
         "norm": (
             [
                 ("tensor / np.float32(127.5) - np.float32(1.0)", "tensor / np.float32(255)"),
-                ("return resize(picture)[None]", "return resize(picture)[None] // 2"),
+                ("return resize(image)[None]", "return resize(image)[None] // 2"),
             ],
-            "of picture.png",
+            "of image.png",
         ),
         "bilinear": ([("cv2.INTER_AREA", "cv2.INTER_LINEAR")], "of photo.png"),
         "nearest": ([("cv2.INTER_AREA", "cv2.INTER_NEAREST")], "of photo.png"),
     },
     "web/segnet.js": {
-        "channels": ([("first) * 4 + channel", "first) * 4 + 2 - channel")], "of picture.png"),
+        "channels": ([("first) * 4 + channel", "first) * 4 + 2 - channel")], "of image.png"),
         "norm": (
             [
                 ("byte / 127.5 - 1.0", "byte / 255"),
                 ("(rgb) {\n  return rgb;", "(rgb) {\n  return rgb.map((byte) => byte / 2);"),
             ],
-            "of picture.png",
+            "of image.png",
         ),
         "bilinear": ([("? area(width, WIDTH)", "? linear(width, WIDTH)")], "of photo.png"),
     },
@@ -291,28 +291,28 @@ def test_python_sees(kit, tmp_path, path, changes, why):
 def test_python_sees_a_shifted_mask(kit, tmp_path):
     folder = shutil.copytree(kit, tmp_path / "kit")
     mask = cv2.imread(str(folder / "golden" / "photo_mask.png"), cv2.IMREAD_UNCHANGED)
-    write_picture(folder / "golden" / "photo_mask.png", np.roll(mask, 3, 1))
+    write_image(folder / "golden" / "photo_mask.png", np.roll(mask, 3, 1))
     end = python(folder, "--self-test")
     assert end.returncode == 1 and "of the photo's mask are right" in end.stderr
 
 
-# Widths and heights of pictures: both sides shrink, both grow, one of each, one stays, one pixel.
-PICTURES = [(170, 150), (50, 31), (200, 40), (33, 300), (96, 200), (192, 128), (1, 1), (97, 64)]
+# Widths and heights of images: both sides shrink, both grow, one of each, one stays, one pixel.
+IMAGES = [(170, 150), (50, 31), (200, 40), (33, 300), (96, 200), (192, 128), (1, 1), (97, 64)]
 
 
 def write_cases(folder):
-    """Pictures to resize and sizes for a mask, as tests/clients/kotlin/Check.kt names them."""
+    """Images to resize and sizes for a mask, as tests/clients/kotlin/Check.kt names them."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for width, height in PICTURES:
-        picture = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
+    for width, height in IMAGES:
+        image = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
         logits = rng.normal(size=(*SIZE, len(LABELS))).astype(np.float32)
-        rgba(picture).tofile(folder / f"rgb.{width}x{height}.rgba")
+        rgba(image).tofile(folder / f"rgb.{width}x{height}.rgba")
         logits.tofile(folder / f"mask.{width}x{height}.logits")
 
 
 def compare_cases(folder):
-    for width, height in PICTURES:
+    for width, height in IMAGES:
         name = f"{width}x{height}"
         pixels = np.fromfile(folder / f"rgb.{name}.rgba", np.uint8).reshape(height, width, 4)
         wanted = resized(pixels[..., :3], SIZE).astype(int)
@@ -358,7 +358,7 @@ function standIn() {
     input: new kinds[source](bytes(`${kit}/golden/${input}.bin`)),
     output: new kinds[target](bytes(`${kit}/desk/${name}.out`)),
   });
-  const known = [answer('input', 'picture'), answer('photo_input', 'photo')];
+  const known = [answer('input', 'image'), answer('photo_input', 'photo')];
   const most = source === 'float32' ? 1.01 / 127.5 : 1.01;
   const model = { async run([{ values }]) {
     const near = ({ input }) => input.every((value, i) => Math.abs(value - values[i]) <= most);
@@ -373,7 +373,7 @@ const model = new Uint8Array(bytes(`${kit}/model.tflite`));
 const segmenter = await web.Segmenter.create(litert, { model });
 await segmenter.selfTest({
   bytes: async (name) => bytes(`${kit}/${name}`),
-  picture: async (name) => {
+  image: async (name) => {
     const stem = name.slice('golden/'.length, -'.png'.length);
     return pixels(`${kit}/desk/${stem}.rgba`, sizes[stem]);
   },
@@ -393,7 +393,7 @@ CORE = ROOT / ".clients" / "node" / "node_modules" / "@litertjs" / "core"
 
 def node(kit, cases, core=None):
     source, target = KINDS[json.loads((kit / "contract.json").read_text())["recipe"]]
-    sizes = {"picture": SIZE[::-1], "photo": PHOTO[::-1], "photo_mask": PHOTO[::-1]}
+    sizes = {"image": SIZE[::-1], "photo": PHOTO[::-1], "photo_mask": PHOTO[::-1]}
     words = {"source": source, "target": target, "sizes": sizes, "core": core and str(core)}
     flags = ["--experimental-wasm-relaxed-simd", "--input-type=module", "-"]
     command = [NODE, *flags, str(kit), str(cases), json.dumps(words)]

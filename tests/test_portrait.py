@@ -6,16 +6,16 @@ import pytest
 
 from benchmarks import portrait
 from cli import Refusal
-from data.images import write_picture
+from data.images import write_image
 from export.graph.convert import to_tflite
 
 
 @pytest.fixture
 def brightness(tmp_path):
-    """A file whose person is what is brighter than half, and two pictures, one masked wrongly."""
-    picture = keras.Input((32, 32, 3), batch_size=1)
+    """A file whose person is what is brighter than half, and two images, one masked wrongly."""
+    image = keras.Input((32, 32, 3), batch_size=1)
     mean = keras.layers.Conv2D(1, 1, use_bias=False)
-    net = keras.Model(picture, mean(picture))
+    net = keras.Model(image, mean(image))
     mean.set_weights([np.full((1, 1, 3, 1), 1 / 3, np.float32)])
     (tmp_path / "net.tflite").write_bytes(to_tflite(net))
     (tmp_path / "data").mkdir()
@@ -27,8 +27,8 @@ def brightness(tmp_path):
             for part in ("images", "masks"):
                 (tmp_path / "data" / split / part).mkdir(parents=True, exist_ok=True)
             pixels = np.repeat(bright[..., None] * 255, 3, -1)
-            write_picture(tmp_path / f"data/{split}/images/{name}.png", pixels)
-            write_picture(tmp_path / f"data/{split}/masks/{name}.png", mask)
+            write_image(tmp_path / f"data/{split}/images/{name}.png", pixels)
+            write_image(tmp_path / f"data/{split}/masks/{name}.png", mask)
     return tmp_path
 
 

@@ -31,7 +31,7 @@ def test_make_targets_exist():
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
 
 
-def test_files_and_pictures_exist():
+def test_files_and_images_exist():
     tree = re.search(r"## Files\n\n((?: {4}.*\n)+)", README)[1]
     for line in tree.splitlines():
         assert (ROOT / line.split()[0]).exists(), line
@@ -42,8 +42,8 @@ def test_files_and_pictures_exist():
 def test_python_makes_the_same_mask_from_a_run_and_from_a_file(finished, tmp_path, monkeypatch):
     run = shutil.copytree(finished / "run", tmp_path / "runs/demo")
     export_run(run, choices=Choices(lower="signs+depth_to_space"))
-    picture = cv2.imread(str(finished / "shapes/val/images/0000.png"))
-    cv2.imwrite(str(tmp_path / "photo.png"), cv2.resize(picture, (200, 150)))
+    image = cv2.imread(str(finished / "shapes/val/images/0000.png"))
+    cv2.imwrite(str(tmp_path / "photo.png"), cv2.resize(image, (200, 150)))
     monkeypatch.chdir(tmp_path)
     masks = []
     for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
@@ -58,7 +58,7 @@ def test_python_makes_the_same_mask_from_a_run_and_from_a_file(finished, tmp_pat
 @pytest.mark.slow
 @pytest.mark.alone
 def test_make_demo(tmp_path):
-    """In a fresh copy with this environment: under six minutes, mIoU above 0.85, a picture."""
+    """In a fresh copy with this environment: under six minutes, mIoU above 0.85, an image."""
     if not (ROOT / ".venv/done").exists():
         pytest.skip("no .venv here: make test makes it")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)

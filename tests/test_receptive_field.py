@@ -11,7 +11,7 @@ from benchmarks import receptive_nets as nets
 from benchmarks.receptive_nets import NETS, Layer, Net
 from cli import Refusal
 from data.dataset import read_dataset, write_names
-from data.images import read_mask, write_picture
+from data.images import read_mask, write_image
 
 TINY = (Layer(4), Layer(6, 5))
 LAYOUTS = ("dilated", "strided", "large", "cascade", "depthwise")
@@ -66,13 +66,13 @@ def test_a_net_is_what_its_rows_say(tf_keras, name):
     """Its weights are counted, and by the gradient of its logits it sees the square it should."""
     import tensorflow as tf
 
-    model, pictures = nets.build(NETS[name], 10), tf.constant(noise(4))
+    model, images = nets.build(NETS[name], 10), tf.constant(noise(4))
     counted = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     assert counted == nets.parameters(NETS[name].layers, 10) == nets.nonzero(model)
     with tf.GradientTape() as tape:
-        tape.watch(pictures)
-        logits = tf.reduce_sum(model(pictures)[:, 0])
-    seen = np.any(tape.gradient(logits, pictures).numpy() != 0, axis=(0, 3))
+        tape.watch(images)
+        logits = tf.reduce_sum(model(images)[:, 0])
+    seen = np.any(tape.gradient(logits, images).numpy() != 0, axis=(0, 3))
     half = nets.receptive_field(NETS[name].layers) // 2
     for side in (seen.any(0), seen.any(1)):
         assert np.flatnonzero(side).tolist() == [*range(15 - half, 15 + half + 1)]
@@ -107,9 +107,9 @@ def test_published_share_is_kept(tf_keras, name, kept):
 
 def patches_of_two_colours(count):
     labels = np.arange(count) % 2
-    pictures = np.random.default_rng(0).integers(0, 128, (count, 32, 32, 3), np.uint8)
-    pictures[labels == 1, ..., 0] += 128
-    return pictures, labels
+    images = np.random.default_rng(0).integers(0, 128, (count, 32, 32, 3), np.uint8)
+    images[labels == 1, ..., 0] += 128
+    return images, labels
 
 
 COLOURS = {"train": patches_of_two_colours(256), "val": patches_of_two_colours(64)}
@@ -166,7 +166,7 @@ def test_most_frequent():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Pictures whose red is 20 times the class; 4 and void stand at the edge, 3 is rare."""
+    """Images whose red is 20 times the class; 4 and void stand at the edge, 3 is rare."""
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
         for name in "ab":
@@ -174,9 +174,9 @@ def folder(tmp_path):
             mask[:15], mask[:, :15] = 4, 255
             mask[20, 20:23] = 3
             red = np.where(mask == 255, 255, 20 * mask).astype(np.uint8)
-            picture = np.stack([red, np.zeros_like(red), np.full_like(red, 9)], -1)
-            write_picture(tmp_path / "set" / split / "images" / f"{name}.png", picture)
-            write_picture(tmp_path / "set" / split / "masks" / f"{name}.png", mask)
+            image = np.stack([red, np.zeros_like(red), np.full_like(red, 9)], -1)
+            write_image(tmp_path / "set" / split / "images" / f"{name}.png", image)
+            write_image(tmp_path / "set" / split / "masks" / f"{name}.png", mask)
     write_names(tmp_path / "set", list("vwxyz"), [[i, i, i] for i in range(5)])
     return tmp_path / "set"
 
@@ -184,37 +184,37 @@ def folder(tmp_path):
 def test_a_patch_has_the_class_of_its_centre(folder):
     patches, classes = patching.read_patches(folder)
     assert classes == 5
-    for pictures, labels in patches.values():
-        assert pictures.shape[1:] == (32, 32, 3) and pictures.dtype == np.uint8
-        assert np.array_equal(pictures[:, 15, 15, 0], 20 * labels)
-        assert (pictures[..., 2] == 9).all()
-        # 9 x 19 places a picture fit a patch, all are asked for.
+    for images, labels in patches.values():
+        assert images.shape[1:] == (32, 32, 3) and images.dtype == np.uint8
+        assert np.array_equal(images[:, 15, 15, 0], 20 * labels)
+        assert (images[..., 2] == 9).all()
+        # 9 x 19 places an image fit a patch, all are asked for.
         assert len(labels) == 2 * 9 * 19 and (labels == 3).sum() == 2 * 3
     again, _ = patching.read_patches(folder)
     assert study.digest(again) == study.digest(patches)
 
 
-def test_patches_lie_in_the_picture_at_their_pixel(folder):
+def test_patches_lie_in_the_image_at_their_pixel(folder):
     dataset = read_dataset(folder)
     spots = patching.centres(dataset, "train", [0, 3], 4, np.random.default_rng(0))
     masks = [read_mask(pair[1], dataset) for pair in dataset.pairs("train")]
-    assert np.bincount(spots[:, 3]).tolist() == [8, 0, 0, 6]  # at most 2 x 4 / 2 a picture
+    assert np.bincount(spots[:, 3]).tolist() == [8, 0, 0, 6]  # at most 2 x 4 / 2 an image
     for number, y, x, class_ in spots:
         assert masks[number][y, x] == class_
         assert 15 <= y <= 40 - 17 and 15 <= x <= 50 - 17
 
 
-def test_pictures_too_small_for_a_patch(folder):
+def test_images_too_small_for_a_patch(folder):
     for split in ("train", "val"):
         for name in "ab":
-            write_picture(folder / split / "images" / f"{name}.png", np.zeros((31, 60, 3), "u1"))
-            write_picture(folder / split / "masks" / f"{name}.png", np.zeros((31, 60), "u1"))
+            write_image(folder / split / "images" / f"{name}.png", np.zeros((31, 60, 3), "u1"))
+            write_image(folder / split / "masks" / f"{name}.png", np.zeros((31, 60), "u1"))
     with pytest.raises(Refusal, match="set/train has no 32x32 patches of two classes"):
         patching.read_patches(folder)
 
 
 def record(*labels):
-    """A picture whose red tells the row, green the column, blue the label."""
+    """An image whose red tells the row, green the column, blue the label."""
     rows, columns = np.mgrid[:32, :32]
     return bytes(labels) + rows.astype("u1").tobytes() + columns.astype("u1").tobytes() + (
         bytes([100 + labels[-1]]) * 1024
@@ -222,10 +222,10 @@ def record(*labels):
 
 
 def check_cifar(patches, counts):
-    for (pictures, labels), count in zip(patches.values(), counts, strict=True):
-        assert len(pictures) == len(labels) == count
-        assert (pictures[:, 7, :, 0] == 7).all() and (pictures[:, :, 5, 1] == 5).all()
-        assert np.array_equal(pictures[:, 3, 4, 2] - 100, labels)
+    for (images, labels), count in zip(patches.values(), counts, strict=True):
+        assert len(images) == len(labels) == count
+        assert (images[:, 7, :, 0] == 7).all() and (images[:, :, 5, 1] == 5).all()
+        assert np.array_equal(images[:, 3, 4, 2] - 100, labels)
 
 
 def test_cifar_10(tmp_path):

@@ -39,7 +39,7 @@ def refused(end, *patterns):
 
 
 def truncate(shapes, name):
-    """Makes picture `name` a JPEG that ends too early."""
+    """Makes image `name` a JPEG that ends too early."""
     png = shapes / "train/images" / f"{name}.png"
     _, raw = cv2.imencode(".jpg", cv2.imread(str(png)))
     png.unlink()
@@ -65,7 +65,7 @@ DATA = {
     "missing mask": (lambda s, n: mask(s, n).unlink(), r"train/images/{}\.png has no mask", "add"),
     "mask of another size": (
         lambda s, n: write_mask(s, n, (10, 12), 0),
-        r"masks/{}\.png is 10x12 \(HxW\) but its picture {}\.png is 128x128",
+        r"masks/{}\.png is 10x12 \(HxW\) but its image {}\.png is 128x128",
         "resize the mask by nearest|remove",
     ),
     "class out of range": (
@@ -78,7 +78,7 @@ DATA = {
         r"masks/{}\.png is a mask of mode RGB",
         "Write one channel",
     ),
-    "empty split": (empty, "train/images holds no picture", "known endings: .jpg"),
+    "empty split": (empty, "train/images holds no image", "known endings: .jpg"),
     "no such folder": (lambda s, n: shutil.rmtree(s), "no such folder: .*shapes", "--data takes"),
 }
 
@@ -100,7 +100,7 @@ def test_broken_data(finished, tmp_path, kind):
 
 
 @pytest.mark.slow
-def test_a_picture_that_breaks_in_mid_epoch(finished, tmp_path):
+def test_a_image_that_breaks_in_mid_epoch(finished, tmp_path):
     """It is named, and once it is replaced the same command begins."""
     shutil.copytree(finished / "shapes", tmp_path / "shapes")
     whole = (tmp_path / "shapes/train/images/0005.png").read_bytes()

@@ -267,7 +267,7 @@ def test_a_report_with_few_figures_has_dashes(run):
 
 def test_without_the_dataset_the_page_says_so(run):
     left(run, "int8")
-    assert "No pictures: no such folder: gone&lt;away&gt;" in text(page(run))
+    assert "No images: no such folder: gone&lt;away&gt;" in text(page(run))
 
 
 def decode(address):
@@ -280,31 +280,29 @@ def near(pixel, colour):
 
 
 def test_what_differs_is_painted():
-    picture = np.full((64, 64, 3), 120, np.uint8)
+    image = np.full((64, 64, 3), 120, np.uint8)
     truth = np.zeros((64, 64), np.uint8)
     truth[32:, 32:] = VOID
     keras, recipe = np.zeros_like(truth), np.zeros_like(truth)
     keras[32:] = 1  # half of it where the truth is void
     recipe[32:, :32] = 1  # as Keras but for the lower right quarter
-    rows = report.rows(
-        [(picture, truth)], {"Keras": [keras], "int8": [recipe]}, [[0] * 3, [200] * 3]
-    )
+    rows = report.rows([(image, truth)], {"Keras": [keras], "int8": [recipe]}, [[0] * 3, [200] * 3])
     assert [row["name"] for row in rows] == ["truth", "Keras", "int8"]
     by_keras, by_recipe = rows[1]["cells"][0], rows[2]["cells"][0]
     assert by_keras["share"] == by_recipe["share"] == 0.25
     mask, wrong = map(decode, by_keras["uris"])
-    assert near(mask[16, 16], 120) and near(mask[48, 16], 160)  # half picture, half colour
+    assert near(mask[16, 16], 120) and near(mask[48, 16], 160)  # half image, half colour
     assert near(wrong[48, 16], report.DIFFERENT) and near(wrong[48, 48], 60)
     differs = decode(by_recipe["uris"][1])
     assert near(differs[48, 48], report.DIFFERENT) and near(differs[48, 16], 60)
 
 
-def test_pictures_are_shrunk():
+def test_images_are_shrunk():
     assert decode(uri(np.zeros((300, 560, 3), np.uint8), 280)).shape == (150, 280, 3)
     assert decode(uri(np.zeros((30, 50, 3), np.uint8), 280)).shape == (30, 50, 3)
 
 
-def test_pictures_of_a_run(finished, tmp_path):
+def test_images_of_a_run(finished, tmp_path):
     from export.graph.convert import to_tflite
     from export.graph.deploy import deploy, lowering
     from segnet.presets import preset
@@ -316,11 +314,11 @@ def test_pictures_of_a_run(finished, tmp_path):
     kit = left(folder, "float32", weights=(folder / "best.weights.h5").read_bytes())
     (kit / "model.tflite").write_bytes(to_tflite(graph))
     found = page(folder)
-    assert found.count("data:image/jpeg") == 24  # truth, Keras, float32, four pictures, two each
+    assert found.count("data:image/jpeg") == 24  # truth, Keras, float32, four images, two each
     assert text(found).count("0.00 % differ") >= 4  # float32 gives what Keras gives
-    assert "No pictures" not in found
+    assert "No images" not in found
     (kit / "model.tflite").unlink()
-    assert "No pictures: " in page(folder)
+    assert "No images: " in page(folder)
 
 
 def test_plot(run):

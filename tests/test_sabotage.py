@@ -176,7 +176,7 @@ def test_labels_shifted_in_the_file(run, monkeypatch):
     refused(run, "metadata_faults")
 
 
-def test_calibration_on_black_pictures(run, monkeypatch):
+def test_calibration_on_black_images(run, monkeypatch):
     right = make.calibration.inputs
 
     def black(pairs, size):
@@ -228,7 +228,7 @@ def test_shifted_classes(run, monkeypatch):
 
 
 def test_layer_that_is_dead(run, monkeypatch):
-    """A bias far below zero leaves the ReLU behind it nothing, on every picture."""
+    """A bias far below zero leaves the ReLU behind it nothing, on every image."""
     change_graph(monkeypatch, lambda g: weights(g, "conv4_dw", lambda k, b: [k, b - 1e6]))
     numbers = refused(run, "dead_layers", "int8")
     assert numbers["dead_layers"] == ["conv4_dw"]

@@ -52,10 +52,10 @@ def test_cross_entropy_and_dice_by_hand():
 
 @pytest.mark.parametrize("kernel", [2, 4])
 def test_deconvolution_begins_without_a_checkerboard(kernel):
-    """On a constant picture all four phases agree: each is He's 1x1 convolution of it."""
+    """On a constant image all four phases agree: each is He's 1x1 convolution of it."""
     keras.utils.set_random_seed(0)
-    picture = keras.Input((6, 6, 64))
-    net = keras.Model(picture, blocks.deconv(keras, picture, "deconv", 32, kernel, norm="linear"))
+    image = keras.Input((6, 6, 64))
+    net = keras.Model(image, blocks.deconv(keras, image, "deconv", 32, kernel, norm="linear"))
     constant = np.ones((1, 6, 6, 64), np.float32)
     found = np.asarray(net(constant))[0, 2:-2, 2:-2]
     assert found.max() > 0.1
@@ -69,24 +69,24 @@ def test_deconvolution_begins_without_a_checkerboard(kernel):
 def test_norm_is_that_of_keras():
     """Outputs, gradients, statistics and inference, on numbers far from standard."""
     rng = np.random.default_rng(0)
-    picture = rng.normal(3, 2, (4, 6, 5, 8)).astype(np.float32)
+    image = rng.normal(3, 2, (4, 6, 5, 8)).astype(np.float32)
     told = []
     for kind in (keras.layers.BatchNormalization, blocks.norm_layer(keras)):
         norm = kind(epsilon=1e-3, momentum=0.9)
-        norm.build(picture.shape)
+        norm.build(image.shape)
         norm.set_weights(np.random.default_rng(1).uniform(0.5, 1.5, (4, 8)).astype(np.float32))
-        told.append([*gradients(norm, picture), *norm.get_weights(), np.asarray(norm(picture))])
+        told.append([*gradients(norm, image), *norm.get_weights(), np.asarray(norm(image))])
         assert type(norm).__name__ == "BatchNormalization"
     for wanted, found in zip(*told, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-def gradients(layer, picture):
+def gradients(layer, image):
     """The output in training mode, and gradients of the sum of its cubes."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
-        x = tf.constant(picture)
+        x = tf.constant(image)
         tape.watch(x)
         y = layer(x, training=True)
         cubes = tf.reduce_sum(y**3)
@@ -126,8 +126,8 @@ def test_pairs_keep_the_pretrained_function(norm_stands):
         assert "14 of 14" in copy_encoder(model, network, source, "test")
         last = [layer for layer in model.layers if layer.name.startswith("conv6_pw")][-1]
         models.append(keras.Model(model.input, last.output))
-    picture = rng.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
-    found = [np.sort(np.asarray(model(picture, training=False)), -1) for model in models]
+    image = rng.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
+    found = [np.sort(np.asarray(model(image, training=False)), -1) for model in models]
     assert np.abs(found[0] - found[1]).max() < 1e-4 * np.abs(found[0]).max()
 
 
@@ -185,14 +185,14 @@ def test_the_gap_is_that_of_lagging_averages():
     x = keras.Input((2, 2, 1))
     norm = keras.layers.BatchNormalization(name="norm")
     model = keras.Model(x, norm(keras.layers.Concatenate()([x, -x])))
-    pictures = np.float32([1, 1, -1, -1]).reshape(1, 2, 2, 1)
+    images = np.float32([1, 1, -1, -1]).reshape(1, 2, 2, 1)
     masks = np.uint8([[[0, 0], [1, 1]]])
     loop = Loop(model, None, None, 1, None)
-    assert loop.mode_gap(pictures, masks) == 0.0
+    assert loop.mode_gap(images, masks) == 0.0
     norm.set_weights([np.ones(2), np.zeros(2), np.float32([9, 0]), np.ones(2)])
     # x - 9 < -x everywhere: all four pixels are class 1, so half are wrong.
     before = [np.array(w) for w in norm.get_weights()]
-    assert loop.mode_gap(pictures, masks) == 0.5
+    assert loop.mode_gap(images, masks) == 0.5
     assert all(np.array_equal(a, b) for a, b in zip(before, norm.get_weights(), strict=True))
 
 
@@ -236,7 +236,7 @@ def test_distillation_by_hand():
     logits = np.log(np.array([[[[0.75, 0.25], [0.5, 0.5]]]], np.float32))
 
     class Teacher:
-        predict_on_batch = staticmethod(lambda pictures: logits)
+        predict_on_batch = staticmethod(lambda images: logits)
 
     lesson = taught(Teacher, None, masks)
     assert lesson == pytest.approx(np.array([[[[0, 0.75, 0.25], [255, 0.5, 0.5]]]]))
@@ -269,8 +269,8 @@ def test_encoders_are_those_of_keras_applications(name, width, monkeypatch):
     last = {"MobileNet": "conv_pw_13_relu", "MobileNetV2": "block_16_project_BN"}
     theirs = source.get_layer(last[name]).output
     ours = model.get_layer("deconv1").input
-    picture = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
-    wanted = np.asarray(keras.Model(source.input, theirs)(picture))
-    found = np.asarray(keras.Model(model.input, ours)(picture))
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
+    wanted = np.asarray(keras.Model(source.input, theirs)(image))
+    found = np.asarray(keras.Model(model.input, ours)(image))
     assert wanted.std() > 0
     assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()

@@ -16,7 +16,7 @@ from cli import Refusal
 from data import pack as pack_module
 from data.batches import evaluation_pairs, training_batches
 from data.dataset import read_dataset
-from data.images import read_mask, read_pair, read_picture
+from data.images import read_image, read_mask, read_pair
 from data.pack import pack
 from data.shapes import COLOURS, write_shapes
 from data.shards import Member, shard_name, shard_of
@@ -77,7 +77,7 @@ def test_batches_of_shards_are_those_of_the_folder(source, packed):
 def test_pairs_are_shared_out_over_shards(packed):
     sizes = [
         len(json.loads((packed / shard_name("train", part, 3)).with_suffix(".json").read_text())
-            ["pictures"]) for part in range(3)
+            ["images"]) for part in range(3)
     ]  # fmt: skip
     assert sizes == [4, 4, 4]
     assert len(list(packed.glob("val-*.array_record"))) == 3
@@ -95,7 +95,7 @@ def test_void_and_test_split_come_along(source):
 
 
 def test_size_shrinks_and_keeps_the_aspect(source):
-    """A 400x200 picture (HxW) covers 64x64 as 128x64, a 40x40 one stays; the mask by nearest."""
+    """A 400x200 image (HxW) covers 64x64 as 128x64, a 40x40 one stays; the mask by nearest."""
     ids = np.zeros((400, 200), np.uint8)
     ids[200:] = 1
     ids[:, 100:] *= 3
@@ -170,13 +170,13 @@ def test_packing_elsewhere_is_refused(source, packed):
 
 def test_broken_pairs_are_left_out_and_listed(source):
     path = source / "train/masks/0004.png"
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     words = [sys.executable, "-m", "data", "pack", str(source), str(source.parent / "p")]
     for _ in range(2):  # the second time nothing is left to do, and the list is the same
         end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
         assert end.returncode == 2
         assert "train 11 in 8 shards, val 3 in 3 shards" in end.stdout
-        assert f"broken: {path} is not a picture" in end.stdout
+        assert f"broken: {path} is not an image" in end.stdout
         assert "1 could not be packed and are listed above; the rest was" in end.stderr
     names = [pair[0].name for pair in read_dataset(source.parent / "p").pairs("train")]
     assert len(names) == 11 and "0004.png" not in names
@@ -197,10 +197,10 @@ def test_damaged_record_is_told_with_shard_and_number(packed):
     path = spoil(packed)
     pairs = read_dataset(packed).pairs("train")
     with pytest.raises(Refusal) as told:
-        read_picture(pairs[5][0])
+        read_image(pairs[5][0])
     assert f"{path}[1] (0005.png) is damaged" in str(told.value)
     assert "--damaged skip" in str(told.value)
-    read_picture(pairs[4][0])
+    read_image(pairs[4][0])
 
 
 def test_damaged_record_is_skipped_if_asked(packed, capsys):
@@ -239,10 +239,10 @@ def test_record_with_wrong_lengths(packed):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "3", '{"splits": 3}', '{"schema": 1, "splits": {"train": "8"}}',
-     '{"schema": 1, "splits": {"../x": 8}}', '{"schema": 1, "splits": {"train": 1e9}}',
-     '{"schema": 1, "splits": {"train": true}}', '{"schema": 2, "splits": {"train": 3}}',
-     '{"schema": 1, "splits": {"val": 3}}', '{"schema": 1, "splits": {"train": 4}}'],
+    ["", "[]", "3", '{"splits": 3}', '{"schema": 2, "splits": {"train": "8"}}',
+     '{"schema": 2, "splits": {"../x": 8}}', '{"schema": 2, "splits": {"train": 1e9}}',
+     '{"schema": 2, "splits": {"train": true}}', '{"schema": 3, "splits": {"train": 3}}',
+     '{"schema": 2, "splits": {"val": 3}}', '{"schema": 2, "splits": {"train": 4}}'],
 )  # fmt: skip
 def test_index_that_is_none(packed, text):
     (packed / "shards.json").write_text(text)
@@ -252,8 +252,8 @@ def test_index_that_is_none(packed, text):
 
 @pytest.mark.parametrize(
     "change",
-    [{"pictures": ["../../a.png"]}, {"pictures": [3]}, {"pictures": "abc"}, {"bytes": "9"},
-     {"broken": None}, {"pictures": [""]}, {"pictures": ["/etc/passwd"]}],
+    [{"images": ["../../a.png"]}, {"images": [3]}, {"images": "abc"}, {"bytes": "9"},
+     {"broken": None}, {"images": [""]}, {"images": ["/etc/passwd"]}],
 )  # fmt: skip
 def test_index_of_a_shard_that_is_none(packed, change):
     path = (packed / shard_name("train", 0, 3)).with_suffix(".json")
@@ -270,8 +270,8 @@ def test_fingerprint_notices_a_changed_shard(packed):
 
 
 def test_member_says_where_it_is(packed):
-    picture, mask = read_dataset(packed).pairs("train")[11]
-    assert isinstance(picture, Member) and picture.suffix == ".png"
+    image, mask = read_dataset(packed).pairs("train")[11]
+    assert isinstance(image, Member) and image.suffix == ".png"
     assert str(mask) == f"{packed / shard_name('train', 2, 3)}[3] (0011.png)"
 
 
@@ -289,10 +289,10 @@ def test_training_on_shards(packed, tmp_path, capsys):
     assert end.returncode == 0 and f"skipped: {path}[1] (0005.png)" in end.stderr
     assert "best mIoU" in end.stdout
     from export.__main__ import show_score, show_suspects
-    from export.report.report import pictures
+    from export.report.report import images
     from segnet.run import read_run
 
-    drawn = pictures(run, read_run(run)[0], COLOURS, [])
+    drawn = images(run, read_run(run)[0], COLOURS, [])
     assert drawn["names"] == ["0000.png", "0002.png"]
     show_suspects([str(run)])
     said = capsys.readouterr()

@@ -10,7 +10,7 @@ from benchmarks.size import trained, write_links
 from cli import Refusal
 from data import statistics
 from data.dataset import FolderPairs, read_dataset
-from data.images import write_picture
+from data.images import write_image
 from data.shapes import write_shapes
 from data.statistics import count_pixels
 from files import cache_folder, cached
@@ -71,13 +71,13 @@ def test_pixels_are_counted_once(shapes, monkeypatch):
         for part in ("images", "masks"):
             (shapes / f"train/{part}/{number:04}.png").unlink()
     for number, ids in enumerate(([[0, 0, 1], [0, 0, 0]], [[1, 1, 1], [0, 255, 255]])):
-        write_picture(shapes / f"train/masks/{number:04}.png", np.uint8(ids))
+        write_image(shapes / f"train/masks/{number:04}.png", np.uint8(ids))
     read, asked = statistics.read_mask, []
     monkeypatch.setattr(statistics, "read_mask", lambda *of: (asked.append(of), read(*of))[1])
     for _ in range(2):
         assert count_pixels(read_dataset(shapes), "train").tolist() == [6, 4, 0, 0]
         assert len(asked) == 2
-    write_picture(shapes / "train/masks/0001.png", np.uint8([[2, 2, 2], [2, 2, 2]]))
+    write_image(shapes / "train/masks/0001.png", np.uint8([[2, 2, 2], [2, 2, 2]]))
     assert count_pixels(read_dataset(shapes), "train").tolist() == [5, 1, 6, 0]
     assert not list(shapes.glob("**/*.json"))[1:]  # origin.json alone: nothing in the source
 
@@ -97,9 +97,9 @@ def test_no_right_to_write_the_cache(tmp_path):
 
 
 def test_broken_count_is_not_kept(shapes):
-    (shapes / "train/masks/0001.png").write_bytes(b"no picture")
+    (shapes / "train/masks/0001.png").write_bytes(b"no image")
     for _ in range(2):
-        with pytest.raises(Refusal, match=r"0001.png is not a picture"):
+        with pytest.raises(Refusal, match=r"0001.png is not an image"):
             count_pixels(read_dataset(shapes), "train")
 
 

@@ -298,11 +298,11 @@ def test_one_rule(target, made, why):
 def test_sums_are_rescaled_by_less_than_256(widest, taken):
     """The widest of two output channels counts: 5.0 * 51.2 / 1.0 is 256."""
     made = operator("CONV_2D", "int8", "int8", "int8", scales=(5.0, 1.0, 1.0))
-    picture, weights = made.inputs
-    made = made._replace(inputs=(picture, weights._replace(scales=(0.5, widest))))
+    image, weights = made.inputs
+    made = made._replace(inputs=(image, weights._replace(scales=(0.5, widest))))
     assert rules.rescaling(made) == (
         None if taken else
-        "its sums are rescaled by 256, only by less than 256: on the calibration pictures it gave "
+        "its sums are rescaled by 256, only by less than 256: on the calibration images it gave "
         "next to nothing"
     )  # fmt: skip
 
@@ -317,10 +317,10 @@ def test_xnnpack_cannot_load_a_dead_layer():
 
     import keras
 
-    picture = keras.Input(SHAPE[1:], batch_size=1)
+    image = keras.Input(SHAPE[1:], batch_size=1)
     for bias, dead in ((1.0, []), (-1000.0, ["below"])):
-        logits = layer.Conv2D(2, 1, bias_initializer="ones", name="logits")(below(picture, bias))
-        content = converted(keras.Model(picture, logits), "int8")
+        logits = layer.Conv2D(2, 1, bias_initializer="ones", name="logits")(below(image, bias))
+        content = converted(keras.Model(image, logits), "int8")
         assert xnnpack.dead_layers(content) == dead
         if dead:
             with pytest.raises(Refusal, match=r"cannot be loaded: .*; CONV_2D \(below\): its sums"):

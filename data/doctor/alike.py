@@ -1,6 +1,6 @@
-"""The same picture twice: equal pixels by digest, nearly equal ones by perceptual hash.
+"""The same image twice: equal pixels by digest, nearly equal ones by perceptual hash.
 
-Hashes propose and small grey pictures decide, so that two plain pictures, whose hashes are noise,
+Hashes propose and small grey images decide, so that two plain images, whose hashes are noise,
 are not taken for one. Nothing compares all pairs: hashes within 4 bits of each other agree wholly
 in at least one of 5 bands, and only neighbours in a sorted band are compared.
 """
@@ -12,8 +12,8 @@ import numpy as np
 BITS = 4  # of 64 that may differ
 BANDS = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))  # (shift, width)
 FURTHEST = 512  # places in a sorted band: bounds the time when hashes crowd
-ALIKE = 0.985  # correlation of the small pictures from which two are one
-PLAIN = 4.0  # standard deviation in grey levels below which a picture tells nothing
+ALIKE = 0.985  # correlation of the small images from which two are one
+PLAIN = 4.0  # standard deviation in grey levels below which an image tells nothing
 COLOUR = 24  # largest difference of the mean colours
 ASPECT = 1.05  # largest ratio of the aspect ratios
 PIECE = 8192  # pairs that are compared at a time
@@ -21,35 +21,35 @@ PIECE = 8192  # pairs that are compared at a time
 
 class Alike(NamedTuple):
     """same, near: groups of positions, each rising and at least two long; near ones have different
-    pixels, and of pictures with the same pixels only the first stands there."""
+    pixels, and of images with the same pixels only the first stands there."""
 
     same: list[list[int]]
     near: list[list[int]]
 
 
 class Traits(NamedTuple):
-    """Of N pictures: (N, THUMB²) uint8 small grey ones, (N, 3) mean RGB, (N,) height / width."""
+    """Of N images: (N, THUMB²) uint8 small grey ones, (N, 3) mean RGB, (N,) height / width."""
 
     thumbs: np.ndarray
     colours: np.ndarray
     aspects: np.ndarray
 
 
-def find_alike(pictures: list) -> Alike:
-    """pictures: PictureFacts; those with a fault take no part."""
+def find_alike(images: list) -> Alike:
+    """images: ImageFacts; those with a fault take no part."""
     first, same = {}, {}
-    for index, facts in enumerate(pictures):
+    for index, facts in enumerate(images):
         if facts.fault:
             continue
         if (start := first.setdefault(facts.digest, index)) != index:
             same.setdefault(start, [start]).append(index)
     kept = np.array(
-        [i for i in first.values() if np.frombuffer(pictures[i].thumb, np.uint8).std() >= PLAIN],
+        [i for i in first.values() if np.frombuffer(images[i].thumb, np.uint8).std() >= PLAIN],
         int,
     )
     if len(kept) < 2:
         return Alike(list(same.values()), [])
-    seen = [pictures[index] for index in kept]
+    seen = [images[index] for index in kept]
     hashes = np.array([facts.hash for facts in seen], np.uint64)
     traits = Traits(
         np.stack([np.frombuffer(facts.thumb, np.uint8) for facts in seen]),
@@ -82,7 +82,7 @@ def candidates(hashes: np.ndarray):
 
 
 def confirmed(left: np.ndarray, right: np.ndarray, traits: Traits) -> tuple[np.ndarray, np.ndarray]:
-    """Of proposed pairs those that are one picture."""
+    """Of proposed pairs those that are one image."""
     colour = np.abs(traits.colours[left] - traits.colours[right]).max(1, initial=0) <= COLOUR
     shape = np.abs(np.log(traits.aspects[left] / traits.aspects[right])) <= np.log(ASPECT)
     left, right = left[colour & shape], right[colour & shape]

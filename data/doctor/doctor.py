@@ -19,7 +19,7 @@ from data.layout import VOID, default_colours
 from files import quiet
 
 THREADS = 4
-AHEAD = 256  # pairs that wait for a thread: pictures that are decoded at a time do not grow
+AHEAD = 256  # pairs that wait for a thread: images that are decoded at a time do not grow
 SHOWN = 5  # files of a finding in the terminal; --json has all
 
 
@@ -88,7 +88,7 @@ def check_dataset(
             print(line)
     errors = [finding for finding in after if finding.rank == ERROR]
     if errors:
-        more = "" if html else ". --html shows them in pictures"
+        more = "" if html else ". --html shows them in images"
         raise Verdict(f"{counted(errors)} in {fix or folder}{more}")
 
 
@@ -114,7 +114,7 @@ def figures(exam: Exam, split: str) -> dict:
     """Pairs, sizes (H, W) and shares of a split; sizes and shares of its readable pairs."""
     rows = exam.of(split)
     pixels = exam.pixels[rows].sum(0)
-    sides = np.array([exam.facts[row].picture.size for row in rows]).reshape(-1, 2)
+    sides = np.array([exam.facts[row].image.size for row in rows]).reshape(-1, 2)
     by: dict[str, Callable] = {"least": np.min, "median": np.median, "most": np.max}
     names = [*exam.dataset.classes, "void"]
     return {

@@ -42,7 +42,7 @@ class Exam:
 
     @cached_property
     def alike(self) -> Alike:
-        return find_alike([facts.picture for facts in self.facts])
+        return find_alike([facts.image for facts in self.facts])
 
     @cached_property
     def pixels(self) -> np.ndarray:
@@ -64,7 +64,7 @@ class Exam:
             [
                 index
                 for index, (pair, facts, _) in enumerate(self.looked)
-                if pair.split == split and not (facts.picture.fault or facts.mask.fault)
+                if pair.split == split and not (facts.image.fault or facts.mask.fault)
             ],
             int,
         )

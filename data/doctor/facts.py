@@ -10,13 +10,13 @@ from PIL import Image
 
 from cli import Refusal
 from data.doctor.files import Pair
-from data.images import as_stored, decode_picture, fault_of, open_picture, orientation_of
+from data.images import as_stored, decode_image, fault_of, open_image, orientation_of
 
 MOST_VALUES = 1024  # distinct values of a mask that are kept, the most frequent
-THUMB = 16  # pixels, the side of the small grey picture that tells near duplicates
+THUMB = 16  # pixels, the side of the small grey image that tells near duplicates
 
 
-class PictureFacts(NamedTuple):
+class ImageFacts(NamedTuple):
     """fault: a predicate, "" when it was decoded. size, raw_size: (H, W) as EXIF turns it and as
     it is stored. depth: bits a channel. brightest: 0..255 as training sees it. transparent: some
     alpha is below full. hash: 64 bits of ImageHash's phash. colour: mean RGB."""
@@ -56,38 +56,38 @@ class MaskFacts(NamedTuple):
 
 
 class Facts(NamedTuple):
-    picture: PictureFacts
+    image: ImageFacts
     mask: MaskFacts
 
 
 def look(pair: Pair) -> Facts:
-    return Facts(picture_facts(pair.picture), mask_facts(pair.mask))
+    return Facts(image_facts(pair.image), mask_facts(pair.mask))
 
 
 def predicate(refusal: Refusal, path: Path) -> str:
     return str(refusal).removeprefix(f"{path} ").partition(":")[0]
 
 
-def picture_facts(path: Path) -> PictureFacts:
+def image_facts(path: Path) -> ImageFacts:
     if fault := fault_of(path):
-        return PictureFacts(fault)
+        return ImageFacts(fault)
     try:
-        raw, header = open_picture(path)
-        picture = decode_picture(path, raw, header)
+        raw, header = open_image(path)
+        image = decode_image(path, raw, header)
     except Refusal as refusal:
-        return PictureFacts(predicate(refusal, path))
-    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA)
+        return ImageFacts(predicate(refusal, path))
+    small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    return PictureFacts(
-        size=picture.shape[:2],
+    return ImageFacts(
+        size=image.shape[:2],
         raw_size=(header.height, header.width),
         mode=header.mode,
         # PIL reads colour of 16 bits as one of 8; the depth is a byte of PNG's header.
         depth=raw[24] if header.format == "PNG" else 8,
         orientation=orientation_of(header),
-        brightest=int(picture.max()),
+        brightest=int(image.max()),
         transparent=is_transparent(header),
-        digest=digest(picture),
+        digest=digest(image),
         hash=perceptual_hash(grey),
         thumb=cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA).tobytes(),
         colour=tuple(int(part) for part in small.mean((0, 1))),
@@ -109,7 +109,7 @@ def perceptual_hash(grey: np.ndarray) -> int:
 
 
 def is_transparent(header: Image.Image) -> bool:
-    """Whether alpha hides something. Other pictures are not decoded for it."""
+    """Whether alpha hides something. Other images are not decoded for it."""
     if "A" not in header.getbands() and "transparency" not in header.info:
         return False
     try:
@@ -139,7 +139,7 @@ def stored_values(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
 
     Colours with three equal channels count as grey.
     """
-    raw, image = open_picture(path)
+    raw, image = open_image(path)
     try:
         if image.mode in ("1", "L", "P"):
             return image, as_stored(np.array(image, np.uint8), raw, image), False

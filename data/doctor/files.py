@@ -14,7 +14,7 @@ WHOLE = "."  # the split of a folder that has images/ and masks/ but no splits
 
 class Pair(NamedTuple):
     split: str
-    picture: Path
+    image: Path
     mask: Path
 
 
@@ -22,14 +22,14 @@ class Listing(NamedTuple):
     """What a dataset folder holds. Paths are below it.
 
     missing: (split folder, what it lacks). misnamed: pairs whose mask is found under another name
-    than a picture's stem and .png. shared: pictures of one stem. ignored: files of no known kind.
+    than an image's stem and .png. shared: images of one stem. ignored: files of no known kind.
     """
 
     pairs: list[Pair]
     missing: list[tuple[Path, str]]
     misnamed: list[Pair]
     shared: list[list[Path]]
-    lone_pictures: list[Path]
+    lone_images: list[Path]
     lone_masks: list[Path]
     ignored: list[Path]
 
@@ -55,7 +55,7 @@ def list_split(folder: Path, split: str, listing: Listing) -> None:
     drawn, strange = sorted_out(masks, MASKS)
     listing.ignored.extend(others + strange)
     if images.is_dir() and not found:
-        listing.missing.append((images, "holds no picture"))
+        listing.missing.append((images, "holds no image"))
     exact = {path.name: path for path in drawn}
     folded = defaultdict(list)
     for path in drawn:
@@ -64,7 +64,7 @@ def list_split(folder: Path, split: str, listing: Listing) -> None:
     for path in found:
         mask = exact.get(f"{path.stem}.png") or nearest(path.stem, folded[fold(path.stem)])
         if mask is None:
-            listing.lone_pictures.append(path)
+            listing.lone_images.append(path)
             continue
         used.add(mask)
         listing.pairs.append(Pair(split, path, mask))
@@ -95,7 +95,7 @@ def fold(name: str) -> str:
 
 
 def nearest(stem: str, paths: list[Path]) -> Path | None:
-    """Of masks under nearly a picture's name the one that differs least."""
+    """Of masks under nearly an image's name the one that differs least."""
     return min(paths, key=lambda path: (path.stem != stem, path.suffix != ".png"), default=None)
 
 

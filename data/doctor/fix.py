@@ -24,13 +24,13 @@ from data.doctor.files import Pair
 from data.doctor.readings import STRAY, Reading
 from data.formats.imports import file_names, link
 from data.formats.splits import assign
-from data.images import read_bytes, read_picture, turned, write_picture
+from data.images import read_bytes, read_image, turned, write_image
 from data.layout import VOID
 from files import write_json
 
 THREADS = 4
 VAL = 0.15  # share that val gets where it has nothing
-JUDGES = ("test", "val")  # splits that keep a picture which another has as well
+JUDGES = ("test", "val")  # splits that keep an image which another has as well
 HOW = {
     "colours": "ids taken from colours", "palette": "ids taken from the palette's colours",
     "levels": "grey levels made ids", "shifted": "1 subtracted from its ids",
@@ -64,10 +64,10 @@ def write_sound(exam: Exam, out: Path) -> list[str]:
 
     out = Path(out)
     dropped = left_out(exam)
-    changes = [f"{exam.name(exam.listing.pairs[i].picture)}: left out, {why}"
+    changes = [f"{exam.name(exam.listing.pairs[i].image)}: left out, {why}"
                for i, why in sorted(dropped.items())]  # fmt: skip
     for paths, why in (
-        (exam.listing.lone_pictures, "has no mask"), (exam.listing.lone_masks, "has no picture"),
+        (exam.listing.lone_images, "has no mask"), (exam.listing.lone_masks, "has no image"),
         (exam.listing.ignored, "is of no known kind"),
     ):  # fmt: skip
         changes += [f"{exam.name(path)}: left out, {why}" for path in paths]
@@ -110,8 +110,8 @@ def left_out(exam: Exam) -> dict[int, str]:
 
 def hopeless(facts: Facts, reading: Reading) -> str:
     """What no repair mends, "" if there is nothing."""
-    if facts.picture.fault:
-        return f"it {facts.picture.fault}"
+    if facts.image.fault:
+        return f"it {facts.image.fault}"
     if facts.mask.fault:
         return f"its mask {facts.mask.fault}"
     if misfit(facts) in ("transposed", "other"):
@@ -120,19 +120,19 @@ def hopeless(facts: Facts, reading: Reading) -> str:
 
 
 def drop_shared(exam: Exam, dropped: dict[int, str]) -> None:
-    """Of pictures with one stem the one that has the mask's size, or the first if all are alike."""
-    place = {pair.picture: index for index, pair in enumerate(exam.listing.pairs)}
+    """Of images with one stem the one that has the mask's size, or the first if all are alike."""
+    place = {pair.image: index for index, pair in enumerate(exam.listing.pairs)}
     for paths in exam.listing.shared:
         group = [place[path] for path in paths if place.get(path, -1) not in {-1, *dropped}]
         fitting = [index for index in group if not misfit(exam.facts[index])]
         alike = any(set(group) <= set(same) for same in (*exam.alike.same, *exam.alike.near))
         kept = fitting[:1] if len(fitting) == 1 or alike else group[:1] if len(group) == 1 else []
-        why = "another picture has its stem" if kept else "several pictures share its stem and mask"
+        why = "another image has its stem" if kept else "several images share its stem and mask"
         dropped.update((index, why) for index in group if index not in kept)
 
 
 def drop_repeated(exam: Exam, dropped: dict[int, str]) -> None:
-    """A picture that val or test has leaves train; of equal pairs in a split the first stays."""
+    """An image that val or test has leaves train; of equal pairs in a split the first stays."""
     pairs = exam.listing.pairs
     for kind, groups in (("", exam.alike.same), ("nearly ", exam.alike.near)):
         for group in groups:
@@ -140,10 +140,10 @@ def drop_repeated(exam: Exam, dropped: dict[int, str]) -> None:
             judge = next((s for s in JUDGES if s in {pairs[i].split for i in group}), None)
             own = [index for index in group if judge in (None, pairs[index].split)]
             for index in sorted(set(group) - set(own)):
-                dropped[index] = f"it is {kind}{exam.name(pairs[own[0]].picture)}"
+                dropped[index] = f"it is {kind}{exam.name(pairs[own[0]].image)}"
             for index in () if kind else own[1:]:
                 if exam.facts[index].mask.digest == exam.facts[own[0]].mask.digest:
-                    dropped[index] = f"it is {exam.name(pairs[own[0]].picture)} again"
+                    dropped[index] = f"it is {exam.name(pairs[own[0]].image)} again"
 
 
 def jobs_of(exam: Exam, kept: list[int]) -> list[Job]:
@@ -152,19 +152,19 @@ def jobs_of(exam: Exam, kept: list[int]) -> list[Job]:
     splits = [pair.split for pair in pairs]
     if not {"train", "val"} <= set(splits):
         free = [at for at, split in enumerate(splits) if split != "test"]
-        names = [exam.name(pairs[at].picture) for at in free]
+        names = [exam.name(pairs[at].image) for at in free]
         present = [frozenset(np.flatnonzero(exam.pixels[kept[at], :-1]).tolist()) for at in free]
         for at, split in zip(free, assign(names, present, VAL, 0.0, 0), strict=True):
             splits[at] = split
     if not {"train", "val"} <= set(splits):
         raise Refusal(
             f"{exam.folder} has {len(pairs)} sound pairs, too few for a train and a val. "
-            "python -m data check says what is wrong; add pictures"
+            "python -m data check says what is wrong; add images"
         )
     stems = dict(zip(kept, [""] * len(kept), strict=True))
     for split in set(splits):
         inside = [index for index, own in zip(kept, splits, strict=True) if own == split]
-        plain = [ascii_of(exam.listing.pairs[index].picture.stem) for index in inside]
+        plain = [ascii_of(exam.listing.pairs[index].image.stem) for index in inside]
         stems.update(zip(inside, file_names(plain), strict=True))
     return [
         Job(pair, exam.facts[index], exam.readings[index], split, stems[index])
@@ -180,25 +180,25 @@ def ascii_of(name: str) -> str:
 
 
 def write_pair(exam: Exam, job: Job, part: Path) -> list[str]:
-    """Writes picture and mask, links what is sound already, and gives a line for each change."""
+    """Writes image and mask, links what is sound already, and gives a line for each change."""
     pair, facts = job.pair, job.facts
-    name, changes = exam.name(pair.picture), []
+    name, changes = exam.name(pair.image), []
     images, masks = part / job.split / "images", part / job.split / "masks"
-    if facts.picture.depth == 16 or facts.picture.mode == "CMYK":
-        picture = eight_bits(pair.picture, facts.picture.brightest)
-        write_picture(images / f"{job.stem}.png", picture)
+    if facts.image.depth == 16 or facts.image.mode == "CMYK":
+        image = eight_bits(pair.image, facts.image.brightest)
+        write_image(images / f"{job.stem}.png", image)
         changes.append(f"{name}: written as 8-bit RGB")
     else:
-        link(pair.picture, images / f"{job.stem}{pair.picture.suffix.lower()}")
+        link(pair.image, images / f"{job.stem}{pair.image.suffix.lower()}")
     ids, steps = repaired(job)
     if steps:
-        write_picture(masks / f"{job.stem}.png", ids)
+        write_image(masks / f"{job.stem}.png", ids)
         changes.append(f"{exam.name(pair.mask)}: {', '.join(steps)}")
     else:
         link(pair.mask, masks / f"{job.stem}.png")
-    if job.stem != pair.picture.stem or pair.mask.name != f"{pair.picture.stem}.png":
+    if job.stem != pair.image.stem or pair.mask.name != f"{pair.image.stem}.png":
         changes.append(f"{exam.name(pair.mask)}: renamed to {job.stem}.png")
-    if job.stem != pair.picture.stem:
+    if job.stem != pair.image.stem:
         changes.append(f"{name}: renamed to {job.stem}")
     if job.split != pair.split:
         changes.append(f"{name}: moved to {job.split}")
@@ -208,7 +208,7 @@ def write_pair(exam: Exam, job: Job, part: Path) -> list[str]:
 def eight_bits(path: Path, brightest: int) -> np.ndarray:
     """(H, W, 3) uint8 RGB; what is nearly black is stretched."""
     if brightest >= DARK:
-        return read_picture(path)
+        return read_image(path)
     raw = np.frombuffer(read_bytes(path), np.uint8)
     deep = cv2.imdecode(raw, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH).astype(np.float32)
     return np.round(deep * (255 / max(1, deep.max()))).astype(np.uint8)
@@ -225,16 +225,16 @@ def repaired(job: Job) -> tuple[np.ndarray | None, list[str]]:
     elif (reading.ids == STRAY).any():
         steps.append("ids of no class made void")
     fit = misfit(facts)
-    steps += {"turned": ["turned as EXIF turns its picture"], "scaled": ["resized"]}.get(fit, [])
+    steps += {"turned": ["turned as EXIF turns its image"], "scaled": ["resized"]}.get(fit, [])
     if job.pair.mask.suffix.lower() != ".png" and not steps:
         steps.append("written as PNG")
     if not steps:
         return None, []
     ids = as_ids(job.pair.mask, facts, reading)
     if fit == "turned":
-        ids = turned(ids, facts.picture.orientation)
+        ids = turned(ids, facts.image.orientation)
     if fit == "scaled":
-        ids = cv2.resize(ids, facts.picture.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        ids = cv2.resize(ids, facts.image.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return ids, steps
 
 

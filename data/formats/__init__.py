@@ -26,16 +26,16 @@ FORMATS = (
 
 
 class Item(NamedTuple):
-    """A picture and how its mask is made.
+    """An image and how its mask is made.
 
     stem: any text; the importer makes a file name of it. split: "train", "val", "test", or None
     where the source has no splits. mask() gives (H, W) integers, the position of the class in
     Found.classes, -1 where a pixel is not scored; it raises Refusal naming the file. turned:
-    whether the mask fits the picture as EXIF turns it, or as its bytes lie.
+    whether the mask fits the image as EXIF turns it, or as its bytes lie.
     """
 
     stem: str
-    picture: Path
+    image: Path
     mask: Callable[[], np.ndarray]
     split: str | None = None
     turned: bool = True

@@ -17,13 +17,13 @@ from data.formats.masks import (
     files_below,
     folder_with,
     holds,
-    pictures_in,
+    images_in,
     read_ids,
     read_text,
     split_of,
     to_classes,
 )
-from data.images import open_picture
+from data.images import open_image
 
 ABOUT = """SOURCE: a folder (or zip), either ADEChallengeData2016 with images and annotations
 (150 classes; 0, other, is not scored), or a full release with NAME.jpg, NAME_seg.png and
@@ -66,16 +66,14 @@ def read(source: Path, words) -> Found:
 
 def scene_parsing(root: Path) -> Found:
     means = Meaning(NAMES, {i: i - 1 for i in range(len(NAMES) + 1)})
-    pictures, masks = pictures_in(root / "images"), pictures_in(root / "annotations")
+    images, masks = images_in(root / "images"), images_in(root / "annotations")
     items = [
-        Item(
-            Path(name).name, picture, partial(read_scene, masks[name], means), split_of(Path(name))
-        )
-        for name, picture in pictures.items()
+        Item(Path(name).name, image, partial(read_scene, masks[name], means), split_of(Path(name)))
+        for name, image in images.items()
         if name in masks
     ]
-    broken = [f"{path} has no mask" for name, path in pictures.items() if name not in masks]
-    broken += [f"{path} has no picture" for name, path in masks.items() if name not in pictures]
+    broken = [f"{path} has no mask" for name, path in images.items() if name not in masks]
+    broken += [f"{path} has no image" for name, path in masks.items() if name not in images]
     return Found(NAMES, items, broken)
 
 
@@ -98,7 +96,7 @@ def full(source: Path) -> Found:
     listed, broken = [], []
     for seg in filter(is_seg, files_below(source)):
         try:
-            listed.append((seg, picture_of(seg), names_of(seg)))
+            listed.append((seg, image_of(seg), names_of(seg)))
         except Refusal as refusal:
             broken.append(str(refusal))
     whole = sorted({name for *_, (_, names) in listed for name in names.values()})
@@ -107,18 +105,18 @@ def full(source: Path) -> Found:
         raise Refusal(f"{source} names no object.{first}")
     place = {name: index for index, name in enumerate(whole)}
     items = []
-    for seg, picture, (by_class, names) in listed:
+    for seg, image, (by_class, names) in listed:
         table = {0: -1} | {number: place[name] for number, name in names.items()}
         mask = partial(read_full, seg, by_class, Meaning(whole, table))
-        items.append(Item(picture.stem, picture, mask, split_of(seg.relative_to(source))))
+        items.append(Item(image.stem, image, mask, split_of(seg.relative_to(source))))
     return Found(short(whole), items, broken)
 
 
-def picture_of(seg: Path) -> Path:
-    picture = seg.with_name(seg.name.removesuffix(SEG) + ".jpg")
-    if not picture.exists():
-        raise Refusal(f"{seg} has no picture {picture.name}")
-    return picture
+def image_of(seg: Path) -> Path:
+    image = seg.with_name(seg.name.removesuffix(SEG) + ".jpg")
+    if not image.exists():
+        raise Refusal(f"{seg} has no image {image.name}")
+    return image
 
 
 def names_of(seg: Path) -> tuple[bool, dict[int, str]]:
@@ -162,7 +160,7 @@ def objects_of_2017(path: Path) -> dict[int, str]:
 
 def read_full(path: Path, by_class: bool, means: Meaning) -> np.ndarray:
     """R and G hold the class, R // 10 * 256 + G; B holds the object, numbered by rank."""
-    _, image = open_picture(path)
+    _, image = open_image(path)
     red, green, blue = np.moveaxis(decoded(path, image, "RGB").astype(np.int32), -1, 0)
     if by_class:
         return to_classes(red // 10 * 256 + green, means, path)

@@ -13,7 +13,7 @@ from data.layout import IMAGE_ENDINGS
 
 MOST_FILES = 2_000_000
 MOST_BYTES = 200 * 2**30
-MOST_RATIO = 200  # unpacked to packed; pictures are packed already
+MOST_RATIO = 200  # unpacked to packed; images are packed already
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
 SMALL = 100 * 2**20  # bytes that no ratio is asked of
 
@@ -65,7 +65,7 @@ def unpack(archive: zipfile.ZipFile, source: Path, folder: Path) -> None:
         except DAMAGE:
             if target.suffix.lower() not in IMAGE_ENDINGS:
                 raise
-            target.write_bytes(b"")  # one picture less: it is listed as broken when it is read
+            target.write_bytes(b"")  # one image less: it is listed as broken when it is read
 
 
 def check_entry(entry: zipfile.ZipInfo, source: Path) -> None:

@@ -17,9 +17,9 @@ from data.formats.masks import (
     read_classes,
     split_of,
 )
-from data.images import open_picture
+from data.images import open_image
 
-ABOUT = """SOURCE: a folder (or zip) with pictures and their masks, anywhere below it: NAME_L.png,
+ABOUT = """SOURCE: a folder (or zip) with images and their masks, anywhere below it: NAME_L.png,
 or NAME.png in a folder called masks, labels, trainannot, valannot, train_labels or the like. The
 colours stand in label_colors.txt or class_dict.csv, if not CamVid's 32. Void is not scored."""
 
@@ -49,37 +49,37 @@ ELEVEN = (
 
 def read(source: Path, words) -> Found:
     source = opened(source)
-    pictures, masks = sorted_out(source)
+    images, masks = sorted_out(source)
     if not masks:
         raise Refusal(f"{source} holds no masks: they are called NAME_L.png or lie in masks/")
     means = meaning_of(source, next(iter(masks.values())))
     items, broken = [], []
-    named = {name: (split, name) for split, name in pictures}
+    named = {name: (split, name) for split, name in images}
     for (split, name), mask in masks.items():
-        key = (split, name) if (split, name) in pictures else named.get(name)
-        if key not in pictures:
-            broken.append(f"{mask} has no picture {name}")
+        key = (split, name) if (split, name) in images else named.get(name)
+        if key not in images:
+            broken.append(f"{mask} has no image {name}")
             continue
         reader = partial(read_as, mask, means)
-        items.append(Item(name, pictures.pop(key), reader, split or key[0]))
-    broken += [f"{picture} has no mask" for picture in pictures.values()]
+        items.append(Item(name, images.pop(key), reader, split or key[0]))
+    broken += [f"{image} has no mask" for image in images.values()]
     return Found(means.classes, items, broken, means.colours)
 
 
 def sorted_out(source: Path) -> tuple[dict, dict]:
-    """(split, name) to file, of the pictures and of the masks."""
-    pictures, masks = {}, {}
+    """(split, name) to file, of the images and of the masks."""
+    images, masks = {}, {}
     for path in files_below(source):
         if path.suffix.lower() not in ENDINGS:
             continue
         below = path.relative_to(source)
         folder = re.fullmatch(MASKS, below.parent.name, re.IGNORECASE)
         if not folder and not path.stem.endswith("_L"):
-            pictures[split_of(below), path.stem] = path
+            images[split_of(below), path.stem] = path
             continue
         split = split_of(below) or (folder and split_of(Path(folder["split"], path.name)))
         masks[split, path.stem.removesuffix("_L")] = path
-    return pictures, masks
+    return images, masks
 
 
 def meaning_of(source: Path, mask: Path) -> Meaning:
@@ -89,7 +89,7 @@ def meaning_of(source: Path, mask: Path) -> Meaning:
             if means.colours is None:
                 raise Refusal(f"{table} has no colours: its lines look like R G B NAME")
             return means
-    _, image = open_picture(mask)
+    _, image = open_image(mask)
     if image.mode in ("RGB", "RGBA"):
         return meaning([(pack(*rgb), name) for *rgb, name in COLOURS], rgb=True)
     means = meaning(enumerate(ELEVEN))

@@ -9,7 +9,7 @@ import numpy as np
 from cli import Refusal, say
 from data.formats import Found, Item
 from data.formats.archives import opened
-from data.formats.masks import Meaning, folder_with, pictures_in, read_ids, split_of, to_classes
+from data.formats.masks import Meaning, folder_with, images_in, read_ids, split_of, to_classes
 
 ABOUT = """SOURCE: a folder (or zip) with leftImg8bit and gtFine (or gtCoarse), both with
 train, val, test and a folder a city. 19 classes are scored, as in the benchmark. A split whose
@@ -46,7 +46,7 @@ LABEL_IDS = Meaning(
 )  # 255: licence plate, whose id is -1
 TRAIN_IDS = Meaning(NAMES, {i: i for i in range(19)} | {19: -1, 255: -1})
 INSTANCES = 1000  # id * 1000 + number of the instance, from 1000 on
-PICTURE_END = "_leftImg8bit"
+IMAGE_END = "_leftImg8bit"
 
 
 def read(source: Path, words) -> Found:
@@ -54,15 +54,15 @@ def read(source: Path, words) -> Found:
     kind = next((name for name in ("gtFine", "gtCoarse") if (source / name).is_dir()), None)
     if kind is None:
         raise Refusal(f"{source} has no folder gtFine: unpack gtFine_trainvaltest.zip there")
-    masks = pictures_in(source / kind)
+    masks = images_in(source / kind)
     items, broken = [], []
-    for name, picture in pictures_in(source / "leftImg8bit").items():
-        stem = name.removesuffix(PICTURE_END)
+    for name, image in images_in(source / "leftImg8bit").items():
+        stem = name.removesuffix(IMAGE_END)
         mask = mask_of(masks, f"{stem}_{kind}")
         if mask is None:
-            broken.append(f"{picture} has no {stem}_{kind}_labelIds.png in {source / kind}")
+            broken.append(f"{image} has no {stem}_{kind}_labelIds.png in {source / kind}")
             continue
-        items.append(Item(Path(stem).name, picture, mask, split_of(Path(stem))))
+        items.append(Item(Path(stem).name, image, mask, split_of(Path(stem))))
     return Found(NAMES, without_blank_test(items), broken, [list(c[2]) for c in CLASSES])
 
 

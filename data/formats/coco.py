@@ -22,18 +22,18 @@ from data.formats.polygons import (
 )
 from data.formats.selection import BACKGROUND
 
-ABOUT = """SOURCE: a folder (or zip) with pictures and instances_*.json, or such a JSON file.
+ABOUT = """SOURCE: a folder (or zip) with images and instances_*.json, or such a JSON file.
 train, val or test in the file's name gives the split. What no polygon covers is background; of two
 the smaller lies on top; crowds are not scored."""
 
 
 def add_arguments(parser) -> None:
     parser.add_argument(
-        "--images", metavar="FOLDER", help="where the pictures are (default SOURCE and below)"
+        "--images", metavar="FOLDER", help="where the images are (default SOURCE and below)"
     )
 
 
-class Pictures:
+class Images:
     """The files below some folders, found by what a JSON file calls them."""
 
     def __init__(self, folders: list[Path]):
@@ -54,14 +54,14 @@ class Pictures:
         ):
             paths = list(filter(fits, paths)) or paths
         if not paths:
-            raise Refusal(f"{json_file}: the picture {name} is not there")
+            raise Refusal(f"{json_file}: the image {name} is not there")
         if len(paths) > 1:
             raise Refusal(f"{json_file}: which {name} is meant, {paths[0]} or {paths[1]}?")
         return paths[0]
 
 
 class AnnotationFile(NamedTuple):
-    """A JSON file. split: of the pictures in it. place: id of a category to that of its class."""
+    """A JSON file. split: of the images in it. place: id of a category to that of its class."""
 
     path: Path
     tree: dict
@@ -71,13 +71,13 @@ class AnnotationFile(NamedTuple):
 
 def read(source: Path, words) -> Found:
     source, folder = source_of(source)
-    pictures = Pictures([Path(words.images)] if words.images else [folder])
+    images = Images([Path(words.images)] if words.images else [folder])
     classes, annotated, broken = annotation_files(
         json_files(source, "instances"), folder, [BACKGROUND]
     )
     listed = []
     for file in annotated:
-        for found in each(file, pictures):
+        for found in each(file, images):
             if isinstance(found, str):
                 broken.append(found)
             else:
@@ -87,18 +87,18 @@ def read(source: Path, words) -> Found:
 
 
 def listed_once(listed: list[tuple[Path, Item]]) -> tuple[list[Item], list[str]]:
-    """Of (JSON file, item) the items, without pictures that are listed again, and a line for each
-    of those: each list may lack what the other has, and two splits must not share a picture."""
+    """Of (JSON file, item) the items, without images that are listed again, and a line for each
+    of those: each list may lack what the other has, and two splits must not share an image."""
     files = {}
     for path, item in listed:
-        files.setdefault(item.picture, []).append(path)
+        files.setdefault(item.image, []).append(path)
     twice = [
-        f"{picture} is listed {len(paths)} times, in {' and '.join(map(str, dict.fromkeys(paths)))}"
+        f"{image} is listed {len(paths)} times, in {' and '.join(map(str, dict.fromkeys(paths)))}"
         ": leave it in one place, or name one JSON file as SOURCE"
-        for picture, paths in files.items()
+        for image, paths in files.items()
         if len(paths) > 1
     ]
-    return [item for _, item in listed if len(files[item.picture]) == 1], twice
+    return [item for _, item in listed if len(files[item.image]) == 1], twice
 
 
 def annotation_files(files: list[Path], folder: Path, classes: list[str]):
@@ -158,40 +158,40 @@ def categories(tree, path: Path) -> dict[int, str]:
     return found
 
 
-def each(file: AnnotationFile, pictures: Pictures) -> Iterator[Item | str]:
-    """An item a picture, or what is broken about it."""
+def each(file: AnnotationFile, images: Images) -> Iterator[Item | str]:
+    """An item an image, or what is broken about it."""
     shapes, path = {}, file.path
-    images = items_of(file.tree, "images", path)
+    listed = items_of(file.tree, "images", path)
     for entry in items_of(file.tree, "annotations", path):
         shapes.setdefault(key_of(entry.get("image_id")), []).append(entry)
     shapes.pop(None, None)
-    if shapes and shapes.keys().isdisjoint(key_of(image.get("id")) for image in images):
-        yield f"{path}: no annotation is of a picture that is listed"
+    if shapes and shapes.keys().isdisjoint(key_of(entry.get("id")) for entry in listed):
+        yield f"{path}: no annotation is of an image that is listed"
         return
-    for image in images:
+    for entry in listed:
         try:
-            picture = pictures.find(image.get("file_name"), path.parent, path, file.split)
+            image = images.find(entry.get("file_name"), path.parent, path, file.split)
         except Refusal as refusal:
             yield str(refusal)
             continue
-        said = (image.get("height"), image.get("width"))
-        drawn = shapes.get(key_of(image.get("id")), [])
-        mask = partial(instances, drawn, picture, said, file.place, path)
-        yield Item(picture.stem, picture, mask, file.split, turned=False)
+        said = (entry.get("height"), entry.get("width"))
+        drawn = shapes.get(key_of(entry.get("id")), [])
+        mask = partial(instances, drawn, image, said, file.place, path)
+        yield Item(image.stem, image, mask, file.split, turned=False)
 
 
 def key_of(id_):
-    """A picture's id, or None for what cannot be one."""
+    """An image's id, or None for what cannot be one."""
     return id_ if isinstance(id_, (int, float, str)) else None
 
 
-def instances(entries: list[dict], picture: Path, said, place: dict[int, int], path: Path):
+def instances(entries: list[dict], image: Path, said, place: dict[int, int], path: Path):
     """The mask (H, W): crowds below, then from the largest to the smallest."""
-    shape, layers = shape_in(picture, said, path), []
+    shape, layers = shape_in(image, said, path), []
     for entry in entries:
         category = entry.get("category_id")
         if not isinstance(category, int) or category not in place:
-            raise Refusal(f"{path}: {picture.name} has an annotation of category {category!r}")
+            raise Refusal(f"{path}: {image.name} has an annotation of category {category!r}")
         id_ = -1 if entry.get("iscrowd") else place[category]
         layers.append((id_, region(entry.get("segmentation"), shape, path)))
     return painted(layers, shape)

@@ -9,7 +9,7 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.coco import (
     AnnotationFile,
-    Pictures,
+    Images,
     add_arguments,
     annotation_files,
     json_files,
@@ -19,19 +19,19 @@ from data.formats.coco import (
 )
 from data.formats.masks import read_colours
 from data.formats.polygons import items_of, shape_in
-from data.images import open_picture
+from data.images import open_image
 
 __all__ = ["ABOUT", "add_arguments", "read"]
 
-ABOUT = """SOURCE: a folder (or zip) with pictures, panoptic_*.json and a folder of PNGs of the same
+ABOUT = """SOURCE: a folder (or zip) with images, panoptic_*.json and a folder of PNGs of the same
 name, or such a JSON file. train, val or test in its name gives the split. Unlabelled pixels and
 crowds are not scored."""
 
 
 def read(source: Path, words) -> Found:
     source, folder = source_of(source)
-    pictures = Pictures([Path(words.images)] if words.images else [folder])
-    drawn = Pictures([folder])
+    images = Images([Path(words.images)] if words.images else [folder])
+    drawn = Images([folder])
     found = annotation_files(json_files(source, "panoptic"), folder, [])
     classes, annotated, broken = found
     listed = []
@@ -41,7 +41,7 @@ def read(source: Path, words) -> Found:
             if "segments_info" not in entry:
                 continue  # instances, which tell no segments
             try:
-                listed.append((file.path, item(entry, names, file, pictures, drawn)))
+                listed.append((file.path, item(entry, names, file, images, drawn)))
             except Refusal as refusal:
                 broken.append(str(refusal))
     if not listed and not broken:
@@ -51,26 +51,26 @@ def read(source: Path, words) -> Found:
 
 
 def file_names(tree, path: Path) -> dict:
-    """Id of a picture to its file's name."""
+    """Id of an image to its file's name."""
     return {
         key_of(image.get("id")): image.get("file_name") for image in items_of(tree, "images", path)
     }
 
 
-def item(entry: dict, names: dict, file: AnnotationFile, pictures: Pictures, drawn) -> Item:
+def item(entry: dict, names: dict, file: AnnotationFile, images: Images, drawn) -> Item:
     path, id_ = file.path, entry.get("image_id")
     if key_of(id_) is None or key_of(id_) not in names:
-        raise Refusal(f"{path}: an annotation is of the picture {id_!r}, which is not listed")
-    picture = pictures.find(names[key_of(id_)], path.parent, path, file.split)
+        raise Refusal(f"{path}: an annotation is of the image {id_!r}, which is not listed")
+    image = images.find(names[key_of(id_)], path.parent, path, file.split)
     png = drawn.find(entry.get("file_name"), path.with_suffix(""), path)
-    ids = partial(segments, png, picture, entry.get("segments_info"), file.place, path)
-    return Item(picture.stem, picture, ids, file.split, turned=False)
+    ids = partial(segments, png, image, entry.get("segments_info"), file.place, path)
+    return Item(image.stem, image, ids, file.split, turned=False)
 
 
-def segments(drawn: Path, picture: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
+def segments(drawn: Path, image: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
     """The mask (H, W) of a PNG whose colour is the segment's number, red lowest."""
-    _, header = open_picture(drawn)
-    shape_in(picture, (header.height, header.width), drawn)  # before many pixels are decoded
+    _, header = open_image(drawn)
+    shape_in(image, (header.height, header.width), drawn)  # before many pixels are decoded
     colours = read_colours(drawn)  # 0xRRGGBB
     numbers = colours >> 16 | colours & 0xFF00 | (colours & 255) << 16
     known = {0: -1}

@@ -9,7 +9,7 @@ from data.formats.archives import opened
 from data.formats.masks import folder_with, read_as, read_classes
 from data.formats.voc import FOLDERS, listed
 
-ABOUT = """SOURCE: an export "Segmentation mask 1.1", as zip or unpacked, made with its pictures
+ABOUT = """SOURCE: an export "Segmentation mask 1.1", as zip or unpacked, made with its images
 ("Save images"): labelmap.txt, JPEGImages, SegmentationClass, ImageSets/Segmentation."""
 
 

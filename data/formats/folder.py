@@ -1,4 +1,4 @@
-"""A folder of pictures and a folder of masks, wherever they lie."""
+"""A folder of images and a folder of masks, wherever they lie."""
 
 import re
 from collections import defaultdict
@@ -25,9 +25,9 @@ from data.formats.masks import (
     split_of,
 )
 
-ABOUT = """SOURCE: a folder (or zip) with pictures and masks that share names.
+ABOUT = """SOURCE: a folder (or zip) with images and masks that share names.
 
-What the last * of a pattern matches pairs a picture with its mask; ** stands for any folders. A
+What the last * of a pattern matches pairs an image with its mask; ** stands for any folders. A
 folder called train, val or test in the path gives the split. What the numbers in the masks mean is
 said by --values, --classes, or a file in SOURCE: dataset.toml, classes.txt or labels.txt."""
 
@@ -50,7 +50,7 @@ def read(source: Path, words) -> Found:
     paired, broken = pairs(source, words.images, words.masks)
     means = meaning_of(source, words, [pair.mask for pair in paired])
     items = [
-        Item(pair.stem, pair.picture, partial(read_as, pair.mask, means), pair.split)
+        Item(pair.stem, pair.image, partial(read_as, pair.mask, means), pair.split)
         for pair in paired
     ]
     return Found(means.classes, items, broken, means.colours)
@@ -78,18 +78,18 @@ def meaning_of(source: Path, words, masks: list[Path]) -> Meaning:
 
 class MatchedPair(NamedTuple):
     stem: str
-    picture: Path
+    image: Path
     mask: Path
     split: str | None
 
 
 def pairs(source: Path, images: str, masks: str) -> tuple[list[MatchedPair], list[str]]:
-    """Pictures with their masks, and a line for each file that has no partner."""
+    """Images with their masks, and a line for each file that has no partner."""
     theirs = matches(source, masks)
     taken = {hit.path for hit in theirs}
     ours = [hit for hit in matches(source, images) if hit.path not in taken]
     if not ours:
-        raise Refusal(f"{images} matches masks alone; write an --images that matches pictures")
+        raise Refusal(f"{images} matches masks alone; write an --images that matches images")
     by_all, by_last = defaultdict(list), defaultdict(list)
     for hit in theirs:
         by_all[hit.names].append(hit)
@@ -105,7 +105,7 @@ def pairs(source: Path, images: str, masks: str) -> tuple[list[MatchedPair], lis
         used.add(found[0].path)
         split = split_of(found[0].below) or split_of(hit.below)
         paired.append(MatchedPair(stem_of(hit.names), hit.path, found[0].path, split))
-    broken += [f"{hit.path} has no picture" for hit in theirs if hit.path not in used]
+    broken += [f"{hit.path} has no image" for hit in theirs if hit.path not in used]
     return paired, broken
 
 

@@ -18,7 +18,7 @@ from data.dataset import write_names
 from data.formats import Found, Item
 from data.formats.selection import Selection
 from data.formats.splits import assign
-from data.images import open_picture, orientation_of, read_picture, turned, write_picture
+from data.images import open_image, orientation_of, read_image, turned, write_image
 from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours
 
 THREADS = 4
@@ -26,8 +26,8 @@ MOST_NAME = 200  # bytes; file systems take 255, with ending
 
 
 class Sharing(NamedTuple):
-    """How pictures without a split get one: shares, seed, and a pattern in the stem whose match
-    keeps pictures together."""
+    """How images without a split get one: shares, seed, and a pattern in the stem whose match
+    keeps images together."""
 
     val: float = 0.15
     test: float = 0.0
@@ -48,7 +48,7 @@ def write_dataset(found: Found, out: Path, selection: Selection, sharing: Sharin
             jobs = pool.map(
                 lambda pair: try_item(*pair, part, selection), zip(found.items, stems, strict=True)
             )
-            results = list(tqdm(jobs, total=len(stems), unit="picture", leave=False))
+            results = list(tqdm(jobs, total=len(stems), unit="image", leave=False))
         broken = [*found.broken, *(r for r in results if isinstance(r, str))]
         sound = [
             (item, stem, result)
@@ -58,8 +58,8 @@ def write_dataset(found: Found, out: Path, selection: Selection, sharing: Sharin
         if not sound:
             first = f" First of {len(broken)}: {broken[0]}" if broken else ""
             raise Refusal(f"nothing in the source is sound.{first}")
-        for (_, stem, (picture, _)), split in zip(sound, share_out(sound, sharing), strict=True):
-            place(part, stem, picture, split)
+        for (_, stem, (image, _)), split in zip(sound, share_out(sound, sharing), strict=True):
+            place(part, stem, image, split)
         shutil.rmtree(part / "all")
         colours = default_colours(len(selection.classes))
         if found.colours:
@@ -96,7 +96,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def try_item(item: Item, stem: str, part: Path, selection: Selection):
-    """(file name of the picture, ids of its classes), or what is broken, in words."""
+    """(file name of the image, ids of its classes), or what is broken, in words."""
     try:
         return write_item(item, stem, part / "all", selection)
     except Refusal as broken:
@@ -104,36 +104,36 @@ def try_item(item: Item, stem: str, part: Path, selection: Selection):
 
 
 def write_item(item: Item, stem: str, folder: Path, selection: Selection):
-    picture = read_picture(item.picture)
-    _, header = open_picture(item.picture)
+    image = read_image(item.image)
+    _, header = open_image(item.image)
     mask = item.mask()
-    mask = fitting(mask, picture.shape[:2], header, item)
+    mask = fitting(mask, image.shape[:2], header, item)
     low, high = int(mask.min()), int(mask.max())
     if low < -1 or high >= len(selection.table) - 1:
-        raise Refusal(f"{item.picture}: its mask holds id {low if low < -1 else high}, "
+        raise Refusal(f"{item.image}: its mask holds id {low if low < -1 else high}, "
                       f"there are {len(selection.table) - 1} classes")  # fmt: skip
     ids = selection.table[mask]
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    suffix = item.picture.suffix.lower()
+    suffix = item.image.suffix.lower()
     name = stem + (suffix if suffix in IMAGE_ENDINGS else ".png")
     if suffix in IMAGE_ENDINGS:
-        link(item.picture, folder / "images" / name)
+        link(item.image, folder / "images" / name)
     else:
-        write_picture(folder / "images" / name, picture)
-    write_picture(folder / "masks" / f"{stem}.png", ids)
+        write_image(folder / "images" / name, image)
+    write_image(folder / "masks" / f"{stem}.png", ids)
     return name, frozenset(np.unique(ids[ids != VOID]).tolist())
 
 
 def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: Item) -> np.ndarray:
-    """The mask as EXIF turns its picture. size: (H, W) of the turned picture."""
+    """The mask as EXIF turns its image. size: (H, W) of the turned image."""
     orientation = orientation_of(header)
     raw = (header.height, header.width)
     if orientation != 1 and mask.shape == raw and (not item.turned or mask.shape != size):
         mask = turned(mask, orientation)
     if mask.shape != size:
         came, needed = ("x".join(map(str, shape)) for shape in (mask.shape, size))
-        raise Refusal(f"{item.picture} is {needed} (HxW), its mask {came}")
+        raise Refusal(f"{item.image} is {needed} (HxW), its mask {came}")
     return mask
 
 
@@ -148,7 +148,7 @@ def link(source: Path, target: Path) -> None:
 def share_out(sound: list, sharing: Sharing) -> list[str]:
     """A split for each (item, stem, (name, ids)): the source's own, else one by hash.
 
-    A source that has training pictures alone shares them out as if it had no splits.
+    A source that has training images alone shares them out as if it had no splits.
     """
     own = {item.split for item, _, _ in sound}
     if "val" in own:
@@ -168,8 +168,8 @@ def group_of(stem: str, pattern: str | None) -> str:
     return (found[1] if found.groups() else found[0]) if found else stem
 
 
-def place(part: Path, stem: str, picture: str, split: str) -> None:
-    for folder, name in (("images", picture), ("masks", f"{stem}.png")):
+def place(part: Path, stem: str, image: str, split: str) -> None:
+    for folder, name in (("images", image), ("masks", f"{stem}.png")):
         target = part / split / folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(part / "all" / folder / name, target)
@@ -180,7 +180,7 @@ def file_names(stems: list[str]) -> list[str]:
     taken, names = set(), []
     for stem in stems:
         stem = stem.encode("utf-8", "replace")[:MOST_NAME].decode("utf-8", "ignore")
-        plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", stem).strip(". ") or "picture"
+        plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", stem).strip(". ") or "image"
         name, count = plain, 1
         while name.casefold() in taken:
             count += 1

@@ -18,7 +18,7 @@ from data.formats.polygons import corners, items_of, read_tree, shape_in
 from data.formats.selection import BACKGROUND
 from data.images import FORMATS, MOST_PIXELS
 
-ABOUT = """SOURCE: a folder (or zip) with labelme's NAME.json, beside their pictures or with them
+ABOUT = """SOURCE: a folder (or zip) with labelme's NAME.json, beside their images or with them
 inside. A folder called train, val or test gives the split. Classes: those of --classes FILE or of
 a labels.txt in SOURCE (__ignore__ is not scored, _background_ is background), else all labels that
 occur. What no shape covers is background."""
@@ -44,13 +44,13 @@ def read(source: Path, words) -> Found:
         try:
             tree = read_tree(path)
             shapes = items_of(tree, "shapes", path)
-            picture = picture_of(tree, path, source)
+            image = image_of(tree, path, source)
         except Refusal as refusal:
             broken.append(str(refusal))
             continue
         labels |= dict.fromkeys(s["label"] for s in shapes if isinstance(s.get("label"), str))
         said = (tree.get("imageHeight"), tree.get("imageWidth"))
-        items.append((path, shapes, picture, said))
+        items.append((path, shapes, image, said))
     named = list_of_labels(source, words, labels)
     scored = [name for name in named if name not in (IGNORED, GROUND, BACKGROUND)]
     place = {name: index for index, name in enumerate([BACKGROUND, *scored])}
@@ -58,11 +58,11 @@ def read(source: Path, words) -> Found:
     made = [
         Item(
             path.stem,
-            picture,
-            partial(draw, shapes, picture, said, place, path),
+            image,
+            partial(draw, shapes, image, said, place, path),
             split_of(path.relative_to(source)),
         )
-        for path, shapes, picture, said in items
+        for path, shapes, image, said in items
     ]
     return Found([BACKGROUND, *scored], made, broken)
 
@@ -74,7 +74,7 @@ def list_of_labels(source: Path, words, occurring: dict) -> list[str]:
     return sorted(occurring)
 
 
-def picture_of(tree: dict, path: Path, source: Path) -> Path:
+def image_of(tree: dict, path: Path, source: Path) -> Path:
     """The file that imagePath names, else what imageData holds, else one of the same stem."""
     name = tree.get("imagePath")
     named = path.parent / name.replace("\\", "/") if isinstance(name, str) else path
@@ -87,7 +87,7 @@ def picture_of(tree: dict, path: Path, source: Path) -> Path:
         if there(path.with_suffix(ending)):
             return path.with_suffix(ending)
     why = "is not there" if inside else f"leads out of {source}"
-    raise Refusal(f"{path}: its picture {name!r} {why}, and imageData holds none")
+    raise Refusal(f"{path}: its image {name!r} {why}, and imageData holds none")
 
 
 def within(source: Path, path: Path) -> bool:
@@ -109,16 +109,16 @@ def unpacked(text: str, path: Path) -> Path:
         raw = base64.b64decode(text, validate=True)
         kind = Image.open(io.BytesIO(raw), formats=FORMATS).format
     except (OSError, ValueError, binascii.Error) as error:
-        raise Refusal(f"{path}: imageData is no picture") from error
+        raise Refusal(f"{path}: imageData is no image") from error
     ending = {"JPEG": ".jpg", "MPO": ".jpg"}.get(kind, f".{kind.lower()}")
     target = temporary() / f"{path.stem[:100]}{ending}"
     target.write_bytes(raw)
     return target
 
 
-def draw(shapes: list[dict], picture: Path, said, place: dict[str, int], path: Path):
+def draw(shapes: list[dict], image: Path, said, place: dict[str, int], path: Path):
     """The mask (H, W), as labelme draws it: one shape after the other."""
-    shape = shape_in(picture, said, path)
+    shape = shape_in(image, said, path)
     mask = np.zeros(shape, np.int32)
     for entry in shapes:
         label = entry.get("label")
@@ -166,7 +166,7 @@ def disc(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:
 
 
 def pasted(text, points: np.ndarray, shape, path: Path) -> np.ndarray:
-    """A small mask, a PNG in base64, from the first corner on, as far as the second and the picture
+    """A small mask, a PNG in base64, from the first corner on, as far as the second and the image
     go. Between whole pixels only the first corner counts: labelme rounds each by itself."""
     try:
         raw = base64.b64decode(text, validate=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cli import Refusal
-from data.images import as_stored, decoded, open_picture
+from data.images import as_stored, decoded, open_image
 from data.layout import IMAGE_ENDINGS, VOID
 
 ENDINGS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")
@@ -85,7 +85,7 @@ def unknown(number: int, means: Meaning, path: Path) -> str:
 
 def read_ids(path: Path) -> np.ndarray:
     """The numbers of a mask, (H, W): grey or palette of any depth, or RGB that is grey."""
-    raw, image = open_picture(path)
+    raw, image = open_image(path)
     pixels = decoded(path, image)
     if pixels.dtype.kind not in "bui":
         raise Refusal(f"{path} holds fractions; a mask holds whole numbers")
@@ -105,7 +105,7 @@ def read_ids(path: Path) -> np.ndarray:
 
 def read_colours(path: Path) -> np.ndarray:
     """The colours of a mask, (H, W) int32 0xRRGGBB, palettes looked up."""
-    _, image = open_picture(path)
+    _, image = open_image(path)
     red, green, blue = np.moveaxis(decoded(path, image, "RGB").astype(np.int32), -1, 0)
     return pack(red, green, blue)
 
@@ -219,8 +219,8 @@ def readable(path: Path) -> bool:
         return True
 
 
-def pictures_in(folder: Path) -> dict[str, Path]:
-    """Path below the folder without ending, with /, to picture file."""
+def images_in(folder: Path) -> dict[str, Path]:
+    """Path below the folder without ending, with /, to image file."""
     return {
         path.relative_to(folder).with_suffix("").as_posix(): path
         for path in files_below(folder)

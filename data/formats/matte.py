@@ -11,10 +11,10 @@ from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.folder import add_patterns, matches, pairs, stem_of
 from data.formats.masks import decoded, split_of
-from data.images import open_picture
+from data.images import open_image
 
-ABOUT = """SOURCE: a folder (or zip) with pictures and grey mattes that share names, or, with
---alpha, with pictures that carry their matte as alpha channel. Classes: background and
+ABOUT = """SOURCE: a folder (or zip) with images and grey mattes that share names, or, with
+--alpha, with images that carry their matte as alpha channel. Classes: background and
 foreground. What is neither, and a band around the edge, is not scored."""
 
 CLASSES = ["background", "foreground"]
@@ -23,7 +23,7 @@ CLASSES = ["background", "foreground"]
 def add_arguments(parser) -> None:
     add_patterns(parser, "**/images/*", "**/masks/*")
     parser.add_argument(
-        "--alpha", action="store_true", help="the matte is the picture's own alpha channel"
+        "--alpha", action="store_true", help="the matte is the image's own alpha channel"
     )
     parser.add_argument(
         "--low", type=float, default=0.1, metavar="X", help="up to here background (default 0.1)"
@@ -54,14 +54,14 @@ def read(source: Path, words) -> Found:
         return Found(CLASSES, items, [])
     paired, broken = pairs(source, words.images, words.masks)
     items = [
-        Item(pair.stem, pair.picture, partial(read_matte, pair.mask, *limits), pair.split)
+        Item(pair.stem, pair.image, partial(read_matte, pair.mask, *limits), pair.split)
         for pair in paired
     ]
     return Found(CLASSES, items, broken)
 
 
 def read_own(path: Path, low: float, high: float, band: int) -> np.ndarray:
-    _, image = open_picture(path)
+    _, image = open_image(path)
     if not carries_alpha(image):
         raise Refusal(f"{path} has no alpha channel")
     return three_ways(decoded(path, image, "RGBA")[..., 3] / np.float32(255), low, high, band)
@@ -77,7 +77,7 @@ def read_matte(path: Path, low: float, high: float, band: int) -> np.ndarray:
 
 def matte_of(path: Path) -> np.ndarray:
     """(H, W) float32, 0 to 1: an alpha channel that says something, else grey."""
-    _, image = open_picture(path)
+    _, image = open_image(path)
     if carries_alpha(image):
         pixels = decoded(path, image, "RGBA")
         if pixels[..., 3].min() < 255:

@@ -9,10 +9,10 @@ import numpy as np
 
 from cli import Refusal
 from data.formats.masks import SPLIT_OF
-from data.images import MOST_PIXELS, open_picture
+from data.images import MOST_PIXELS, open_image
 
 MOST_JSON = 1 << 30  # bytes
-FAR = 16  # sides of the picture, beyond which a corner is no corner
+FAR = 16  # sides of the image, beyond which a corner is no corner
 LONGEST = 65_535  # pixels, JPEG's own limit; of longer sides FAR counts this much
 MOST_OUTLINE = 2_000_000  # pixels around a polygon; pycocotools takes 80 bytes for each
 
@@ -36,27 +36,27 @@ def items_of(tree, key: str, path: Path) -> list[dict]:
 
 
 def shape_of(height, width, path: Path) -> tuple[int, int]:
-    """(H, W) of a picture, as a file says it. Raises Refusal for what is no size."""
+    """(H, W) of an image, as a file says it. Raises Refusal for what is no size."""
     if not all(type(side) is int and side > 0 for side in (height, width)):
-        raise Refusal(f"{path}: {width!r} x {height!r} is no size of a picture")
+        raise Refusal(f"{path}: {width!r} x {height!r} is no size of an image")
     if height * width > MOST_PIXELS:
         raise Refusal(f"{path}: {width}x{height} pixels are too many; shrink it")
     return height, width
 
 
-def shape_in(picture: Path, said: tuple, path: Path) -> tuple[int, int]:
-    """(H, W) of a picture, which must be what the file `path` says of it, turned or not.
+def shape_in(image: Path, said: tuple, path: Path) -> tuple[int, int]:
+    """(H, W) of an image, which must be what the file `path` says of it, turned or not.
 
     said: (height, width), both None where the file says nothing.
     """
-    _, header = open_picture(picture)
+    _, header = open_image(image)
     found = (header.height, header.width)
     if said == (None, None):
         return found
     shape = shape_of(*said, path)
     if shape not in (found, found[::-1]):
         raise Refusal(
-            f"{path} is of {shape[0]}x{shape[1]} (HxW), {picture.name} is {found[0]}x{found[1]}"
+            f"{path} is of {shape[0]}x{shape[1]} (HxW), {image.name} is {found[0]}x{found[1]}"
         )
     return shape
 
@@ -71,7 +71,7 @@ def corners(numbers, shape: tuple[int, int], path: Path) -> np.ndarray:
     except (ValueError, TypeError, OverflowError):
         raise Refusal(f"{path}: a polygon holds something else than pairs of numbers") from None
     if not np.abs(points).max(initial=0) <= FAR * min(max(shape), LONGEST):
-        raise Refusal(f"{path}: a polygon leaves the picture by far")
+        raise Refusal(f"{path}: a polygon leaves the image by far")
     around = np.hypot(*(points - np.roll(points, 1, 0)).T).sum()
     if around > MOST_OUTLINE:
         raise Refusal(f"{path}: a polygon is {int(around)} pixels around, the most {MOST_OUTLINE}")
@@ -108,13 +108,13 @@ def runs(segmentation: dict, shape: tuple[int, int], path: Path) -> dict:
 
     counts = segmentation.get("counts")
     if list(shape) != segmentation.get("size"):
-        raise Refusal(f"{path}: runs of size {segmentation.get('size')}, the picture has {shape}")
+        raise Refusal(f"{path}: runs of size {segmentation.get('size')}, the image has {shape}")
     if isinstance(counts, str):
         counts = uncompressed(counts, path)
     if not isinstance(counts, list) or not all(type(n) is int and n >= 0 for n in counts):
         raise Refusal(f"{path}: the counts of runs are no list of numbers")
     if sum(counts) != math.prod(shape):
-        raise Refusal(f"{path}: runs of {sum(counts)} pixels, the picture has {math.prod(shape)}")
+        raise Refusal(f"{path}: runs of {sum(counts)} pixels, the image has {math.prod(shape)}")
     return mask.frPyObjects({"size": list(shape), "counts": counts}, *shape)
 
 

@@ -1,4 +1,4 @@
-"""Who trains and who judges: splits by hash, so that new pictures hardly move an old one."""
+"""Who trains and who judges: splits by hash, so that new images hardly move an old one."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 def assign(
     groups: Sequence[str], present: Sequence[frozenset], val: float, test: float, seed: int
 ) -> list[str]:
-    """A split for each picture: "train", "val" or "test".
+    """A split for each image: "train", "val" or "test".
 
-    groups: what must stay together, a name a picture. present: ids of the classes in each. val,
+    groups: what must stay together, a name an image. present: ids of the classes in each. val,
     test: shares. A group's place on the line from 0 to 1 is a hash of its name and the seed: test
     has the lowest places, val the next; train and val are never empty where two groups are there. A
     class that train or val lacks, though two groups have it, is brought there with the group that
-    stands nearest. So new pictures move no old one, but for such classes of very few pictures.
+    stands nearest. So new images move no old one, but for such classes of very few images.
     """
     place = {group: fraction(group, seed) for group in groups}
     classes = {group: set() for group in groups}

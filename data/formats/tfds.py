@@ -8,7 +8,7 @@ from data.formats import Found, Item
 from data.formats.archives import temporary
 from data.formats.masks import SPLIT_OF, Meaning, given_values, meaning, read_as
 
-ABOUT = """SOURCE: NAME or NAME/CONFIG or NAME:VERSION of TensorFlow Datasets, with a picture and a
+ABOUT = """SOURCE: NAME or NAME/CONFIG or NAME:VERSION of TensorFlow Datasets, with an image and a
 mask of class ids. Needs: pip install tensorflow-datasets. It is downloaded once, to --data-dir."""
 
 
@@ -32,12 +32,12 @@ def read(source: Path, words) -> Found:
     means = given or named(builder.info.features[words.mask])
     folder, items = temporary(), []
     for name, info in builder.info.splits.items():
-        for stem, picture, mask in examples(builder, name, info.num_examples, words):
+        for stem, image, mask in examples(builder, name, info.num_examples, words):
             # Named by number: what a split is called stands in a file and may be a path.
             number = len(items)
-            paths = written(folder, f"{number}", picture), written(folder, f"{number}_mask", mask)
+            paths = written(folder, f"{number}", image), written(folder, f"{number}_mask", mask)
             ids = partial(read_as, paths[1], means)
-            # Its own decoder turns no picture: masks are of the pictures as they lie.
+            # Its own decoder turns no image: masks are of the images as they lie.
             items.append(Item(stem, paths[0], ids, SPLIT_OF.get(name), turned=False))
     return Found(means.classes, items, [])
 
@@ -78,7 +78,7 @@ def named(feature) -> Meaning:
 
 
 def examples(builder, split: str, count: int, words):
-    """(stem, picture, mask), both as the files that were packed, bytes."""
+    """(stem, image, mask), both as the files that were packed, bytes."""
     import tensorflow_datasets as tfds
     from tqdm import tqdm
 

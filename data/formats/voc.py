@@ -15,9 +15,9 @@ from data.formats.masks import (
     add_meaning,
     folder_with,
     given_values,
+    images_in,
     meaning,
     pack,
-    pictures_in,
     read_as,
     read_classes,
     read_colours,
@@ -26,7 +26,7 @@ from data.formats.masks import (
     to_classes,
     unpacked,
 )
-from data.images import open_picture
+from data.images import open_image
 from data.layout import VOID
 
 ABOUT = """SOURCE: a folder (or zip) with JPEGImages, SegmentationClass and ImageSets/Segmentation.
@@ -68,7 +68,7 @@ def meaning_of(root: Path, words) -> Meaning:
 
 
 def read_voc(path: Path, means: Meaning) -> np.ndarray:
-    _, image = open_picture(path)
+    _, image = open_image(path)
     if means.colours is not None:
         return read_as(path, means)
     if image.mode not in ("RGB", "RGBA"):
@@ -92,15 +92,15 @@ def colours_of(means: Meaning) -> list[list[int]]:
 
 def listed(root: Path, reader: Callable[[Path], Callable]) -> tuple[list[Item], list[str]]:
     """Items of the lists in ImageSets/Segmentation, or of all masks where there are no lists."""
-    pictures, masks = (pictures_in(root / name) for name in FOLDERS)
+    images, masks = (images_in(root / name) for name in FOLDERS)
     splits, broken = splits_in(root / "ImageSets" / "Segmentation")
     items = []
     for stem, split in (splits or dict.fromkeys(masks)).items():
-        if stem not in masks or stem not in pictures:
-            lacking = root / FOLDERS[stem in pictures]
+        if stem not in masks or stem not in images:
+            lacking = root / FOLDERS[stem in images]
             broken.append(f"{stem!r} is listed, but {lacking} has no such file")
             continue
-        items.append(Item(stem, pictures[stem], reader(masks[stem]), split))
+        items.append(Item(stem, images[stem], reader(masks[stem]), split))
     return items, broken
 
 

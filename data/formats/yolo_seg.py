@@ -12,9 +12,9 @@ from data.formats.archives import opened
 from data.formats.masks import ENDINGS, SPLIT_OF, files_below, read_lines, read_text, split_of
 from data.formats.polygons import corners, outlined, painted
 from data.formats.selection import BACKGROUND
-from data.images import open_picture, orientation_of
+from data.images import open_image, orientation_of
 
-ABOUT = """SOURCE: a folder (or zip) with pictures below images, labels below labels, and names in
+ABOUT = """SOURCE: a folder (or zip) with images below images, labels below labels, and names in
 data.yaml (or another .yaml) or classes.txt. Its train, val and test, or folders called so, give
 the split. What no polygon covers is background; of two the smaller lies on top."""
 
@@ -33,7 +33,7 @@ def read(source: Path, words) -> Found:
         split = said[0] if said else split_of(path.relative_to(source))
         items.append(Item(path.stem, path, mask, split))
     if not items:
-        raise Refusal(f"{source} holds no pictures below a folder images with labels beside it")
+        raise Refusal(f"{source} holds no images below a folder images with labels beside it")
     return Found([BACKGROUND, *classes], items, [])
 
 
@@ -67,7 +67,7 @@ def names(tree: dict, source: Path) -> list[str]:
 
 
 def split_places(tree: dict, source: Path) -> dict[Path, str]:
-    """Folder or picture to its split, of what stands under train, val and test.
+    """Folder or image to its split, of what stands under train, val and test.
 
     What lies outside the source, as paths of another machine do, is left out.
     """
@@ -101,9 +101,9 @@ def unlike_background(found: list[str]) -> list[str]:
     return found
 
 
-def labels_of(picture: Path, source: Path) -> Path | None:
+def labels_of(image: Path, source: Path) -> Path | None:
     """The label file: the same path with the last images replaced by labels; None elsewhere."""
-    parts = list(picture.relative_to(source).with_suffix(".txt").parts)
+    parts = list(image.relative_to(source).with_suffix(".txt").parts)
     folders = [index for index, part in enumerate(parts[:-1]) if part == "images"]
     if not folders:
         return None
@@ -111,12 +111,12 @@ def labels_of(picture: Path, source: Path) -> Path | None:
     return source.joinpath(*parts)
 
 
-def draw(picture: Path, labels: Path, count: int) -> np.ndarray:
-    """The mask (H, W) of the picture as EXIF turns it, which is how YOLO reads pictures.
+def draw(image: Path, labels: Path, count: int) -> np.ndarray:
+    """The mask (H, W) of the image as EXIF turns it, which is how YOLO reads images.
 
     From the largest polygon to the smallest; no file is all background.
     """
-    _, header = open_picture(picture)
+    _, header = open_image(image)
     lies = orientation_of(header) >= 5  # EXIF: from 5 on width and height change places
     shape = (header.width, header.height) if lies else (header.height, header.width)
     if not labels.exists():

@@ -3,7 +3,7 @@
 Which of the networks within the budget is best is not measured: that needs a training of each. They
 are ordered by balance. The side of the input and the width of the network should grow together
 (Tan and Le 2019, "EfficientNet", section 3: either alone soon stops paying; best by factors of 1.15
-and 1.1). So of each the share of the most is taken: of the side, of the pictures' own; of the
+and 1.1). So of each the share of the most is taken: of the side, of the images' own; of the
 width, as the root of multiply-accumulates a pixel, of the largest network. The first is the one
 whose smaller share is largest; of equals, the one with more of both.
 """
@@ -20,7 +20,7 @@ from segnet.rows import Preset
 
 STEP = 32  # pixels; the stride of the deepest encoders
 SIDES = range(2 * STEP, 513, STEP)  # of the shorter side; more only by --size
-LOOKED_AT = 25  # pictures, for their shape
+LOOKED_AT = 25  # images, for their shape
 SHOWN = 3  # proposals
 
 
@@ -128,7 +128,7 @@ def ranked(found: list[Candidate], budget_ms: float) -> list[Candidate]:
 
 
 def shape_of(dataset) -> tuple[int, int]:
-    """Median height and width in pixels of some of the training pictures, evenly taken."""
+    """Median height and width in pixels of some of the training images, evenly taken."""
     import numpy as np
 
     from data.images import read_pair

@@ -12,9 +12,9 @@ from export.tflite.inspect import Operator, operators, size
 from segnet.build import build
 from segnet.rows import Preset
 
-PICTURE = 3  # channels
+IMAGE = 3  # channels
 CONVOLUTIONS = ("CONV_2D", "TRANSPOSE_CONV")
-INT8_BORDERS = ("QUANTIZE", "DEQUANTIZE")  # the picture's bytes, and the logits as floats
+INT8_BORDERS = ("QUANTIZE", "DEQUANTIZE")  # the image's bytes, and the logits as floats
 
 
 class Work(NamedTuple):
@@ -61,7 +61,7 @@ def of_operator(step: Operator) -> Work:
 
 def convolution_kind(cin: int, area: int) -> str:
     """cin: channels of the input, of all groups."""
-    return "stem" if cin == PICTURE else "pointwise" if area == 1 else "convolution"
+    return "stem" if cin == IMAGE else "pointwise" if area == 1 else "convolution"
 
 
 def of_rows(preset: Preset, size: tuple[int, int], classes: int, recipe: str) -> list[Work]:
@@ -73,8 +73,8 @@ def of_rows(preset: Preset, size: tuple[int, int], classes: int, recipe: str) ->
     build(ops, preset, size, classes, ops)
     if recipe == "int8":
         first, last = INT8_BORDERS
-        picture, logits = math.prod(size) * PICTURE, ops.works[-1].writes
-        ops.works.insert(0, Work("input", first, picture, picture, PICTURE))
+        image, logits = math.prod(size) * IMAGE, ops.works[-1].writes
+        ops.works.insert(0, Work("input", first, image, image, IMAGE))
         ops.works.append(Work("output", last, logits, logits, classes))
     return ops.works
 

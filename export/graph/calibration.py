@@ -1,18 +1,18 @@
-"""The pictures that int8 ranges are measured on, and whether they are like the training set's."""
+"""The images that int8 ranges are measured on, and whether they are like the training set's."""
 
 import numpy as np
 
 from data.batches import to_input
 from data.dataset import Dataset
-from data.images import read_mask, read_picture
+from data.images import read_image, read_mask
 
-PICTURES = 128
-LOOKED_AT = 1024  # training pictures at most whose masks are read, so that any set takes seconds
+IMAGES = 128
+LOOKED_AT = 1024  # training images at most whose masks are read, so that any set takes seconds
 BINS = 32  # of the histograms of bytes, a channel
 
 
 def sample(dataset: Dataset, seed: int = 0) -> list:
-    """Up to PICTURES training pairs, every class in turn as far as it is there; seeded."""
+    """Up to IMAGES training pairs, every class in turn as far as it is there; seeded."""
     pairs = dataset.pairs("train")
     order = np.random.default_rng(seed).permutation(len(pairs))[:LOOKED_AT]
     holders = [[] for _ in dataset.classes]
@@ -22,33 +22,33 @@ def sample(dataset: Dataset, seed: int = 0) -> list:
                 holders[found].append(index)
     chosen = {}
     queues = [iter(holder) for holder in holders]
-    while queues and len(chosen) < PICTURES:
+    while queues and len(chosen) < IMAGES:
         for queue in list(queues):
-            # The next picture of this class that no other class has taken.
+            # The next image of this class that no other class has taken.
             index = next((i for i in queue if i not in chosen), None)
             if index is None:
                 queues.remove(queue)
-            elif len(chosen) < PICTURES:
+            elif len(chosen) < IMAGES:
                 chosen[index] = None
     return [pairs[index] for index in chosen]
 
 
 def inputs(pairs: list, size: tuple[int, int]) -> np.ndarray:
-    """The pictures of `pairs` through the evaluation pipeline, (N, H, W, 3) float32 in [-1, 1].
+    """The images of `pairs` through the evaluation pipeline, (N, H, W, 3) float32 in [-1, 1].
 
     Two corner pixels of the first are black and white: they fix the input's range to [-1, 1], so
-    that the file's input tensor is the picture's bytes whatever the pictures hold.
+    that the file's input tensor is the image's bytes whatever the images hold.
     """
-    batch = np.stack([to_input(read_picture(picture), size) for picture, _ in pairs])
+    batch = np.stack([to_input(read_image(image), size) for image, _ in pairs])
     batch[0, 0, 0], batch[0, 0, 1] = -1.0, 1.0
     return batch
 
 
 def any_inputs(dataset: Dataset, size: tuple[int, int], seed: int = 1) -> np.ndarray:
-    """As `inputs`, of training pictures drawn without a look at their masks."""
+    """As `inputs`, of training images drawn without a look at their masks."""
     pairs = dataset.pairs("train")
-    drawn = np.random.default_rng(seed).permutation(len(pairs))[: 2 * PICTURES]
-    return np.stack([to_input(read_picture(pairs[index][0]), size) for index in drawn])
+    drawn = np.random.default_rng(seed).permutation(len(pairs))[: 2 * IMAGES]
+    return np.stack([to_input(read_image(pairs[index][0]), size) for index in drawn])
 
 
 def histogram(batch: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ def converter_of(tf, graph):
 
     (image,) = graph.inputs
     spec = tf.TensorSpec(image.shape, image.dtype, image.name)
-    function = tf.function(lambda picture: graph(picture, training=False), [spec])
+    function = tf.function(lambda x: graph(x, training=False), [spec])
     frozen = convert_variables_to_constants_v2(function.get_concrete_function())
     return tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
 
@@ -106,7 +106,7 @@ def optimise(tf, converter, recipe, calibration) -> None:
         converter.inference_output_type = tf.as_dtype(recipe.output)
     if calibration is not None:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: ([picture[None]] for picture in calibration)
+        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
 
 
 def float_depthwise(tree) -> None:

@@ -180,7 +180,7 @@ class DeployOps:
     def windows(self, k, x, name, out, side, relu):
         """A convolution of that side to 4 * out channels, depth to space, and the border cut off.
 
-        The convolution sees each window of the picture with `side - 1` pixels of border once; a
+        The convolution sees each window of the image with `side - 1` pixels of border once; a
         window makes four pixels (`subpixel`).
         """
         border, positive = side - 1, id(x) in self.positive
@@ -261,7 +261,7 @@ def subpixel(weights):
 
     (2n, 2n, out, in) gives (n, n, in, 4 * out). Rows y to y + n - 1 of the padded input make output
     rows 2y and 2y + 1 of what is cut to size afterwards: row 2y + d by tap d + 2 (n - 1 - i) of
-    input row y + i. So each tap is used once, where a convolution of the unpadded picture to the
+    input row y + i. So each tap is used once, where a convolution of the unpadded image to the
     four pixels over one of its own needs 2n - 1 rows, with zeros among them.
     """
     side, _, out, cin = weights.shape

@@ -61,7 +61,7 @@ def compare(trained, kernels, targets, candidates, costs) -> Lowering | None:
 
 
 def draft(trained, kernels: str, candidate: Lowering) -> bytes:
-    """A file of this lowering whose time is right; an int8 one's ranges are of two pictures."""
+    """A file of this lowering whose time is right; an int8 one's ranges are of two images."""
     recipe, size = BY_NAME[STANDS_FOR[kernels]], trained.plan.size
     graph = deploy(trained.model, trained.network, size, len(trained.dataset.classes), candidate)
     return to_tflite(graph, recipe, trained.calibration[:2] if recipe.calibrated else None)

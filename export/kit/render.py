@@ -9,7 +9,7 @@ ENDING = ".j2"
 def render(folder: Path, contract: dict) -> list[Path]:
     """Renders every template into the kit `folder`, at its own place; the paths of what it wrote.
 
-    contract: of schema 2. A number that a template asks for and the contract lacks is an error.
+    contract: of schema 3. A number that a template asks for and the contract lacks is an error.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli import Refusal
 from data.drawing import sheet
-from data.images import write_picture
+from data.images import write_image
 from export.kit.render import render
 from export.proof import golden
 from export.tflite.runtime import Runtime
@@ -43,7 +43,7 @@ def write_files(part: Path, content: bytes, contract: dict, report: dict, photo,
     (part / "labels.txt").write_text("".join(f"{name}\n" for name in contract["labels"]))
     contract = {**contract, "golden": golden.write(part / "golden", contract, runtime, photo)}
     shown = sheet(dataset, runtime.size, lambda inputs, shape: to_mask(runtime(inputs)[0], shape))
-    write_picture(part / "preview.png", shown)
+    write_image(part / "preview.png", shown)
     render(part, contract)
     write_json(part / "contract.json", contract)
     write_json(part / "report.json", report)

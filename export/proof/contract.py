@@ -1,7 +1,7 @@
 """The contract of a file: all that a program needs to feed it and to read its answer.
 
 `answer` is such a program: it knows the contract and the file, and nothing of how we train. What
-it says must be what the pipeline says, on pictures on which every mistake would show.
+it says must be what the pipeline says, on images on which every mistake would show.
 """
 
 import hashlib
@@ -18,11 +18,11 @@ from export.tflite.metadata import read_metadata
 from export.tflite.runtime import Runtime
 from segnet.metrics import to_mask
 
-SCHEMA = 2
+SCHEMA = 3
 RESIZE = "area-bilinear"
 RESIZE_TEXT = (
-    "area-bilinear: the whole picture to the input's size, each side for itself: one that shrinks "
-    "by area, one that grows bilinearly; the logits back to the picture's size bilinearly, then "
+    "area-bilinear: the whole image to the input's size, each side for itself: one that shrinks "
+    "by area, one that grows bilinearly; the logits back to the image's size bilinearly, then "
     "argmax"
 )
 PACKAGES = (
@@ -66,15 +66,15 @@ def tensor(detail: dict) -> dict:
     }
 
 
-def input_tensor(contract: dict, picture: np.ndarray) -> np.ndarray:
-    """The input tensor (1, H, W, 3) of a picture (H, W, 3) uint8 RGB, as the contract says."""
+def input_tensor(contract: dict, image: np.ndarray) -> np.ndarray:
+    """The input tensor (1, H, W, 3) of an image (H, W, 3) uint8 RGB, as the contract says."""
     _, height, width, _ = contract["input"]["shape"]
     if contract["resize"].startswith(RESIZE):
-        shrunk = (min(width, picture.shape[1]), min(height, picture.shape[0]))
-        small = cv2.resize(picture, shrunk, interpolation=cv2.INTER_AREA)
+        shrunk = (min(width, image.shape[1]), min(height, image.shape[0]))
+        small = cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA)
         small = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     else:
-        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     if contract["colour_order"] == "BGR":
         small = small[..., ::-1]
     if contract["input"]["dtype"] == "float32":
@@ -82,10 +82,10 @@ def input_tensor(contract: dict, picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(small[None].astype(contract["input"]["dtype"]))
 
 
-def answer(contract: dict, runtime: Runtime, picture: np.ndarray) -> np.ndarray:
-    """Class names (H, W) of a picture (H, W, 3) uint8 RGB, by the contract."""
-    logits = runtime.decode(runtime.run(input_tensor(contract, picture)))[0]
-    return np.array(contract["labels"])[to_mask(logits, picture.shape[:2])]
+def answer(contract: dict, runtime: Runtime, image: np.ndarray) -> np.ndarray:
+    """Class names (H, W) of an image (H, W, 3) uint8 RGB, by the contract."""
+    logits = runtime.decode(runtime.run(input_tensor(contract, image)))[0]
+    return np.array(contract["labels"])[to_mask(logits, image.shape[:2])]
 
 
 # What goes wrong in apps, as the change of the contract that would tell them to do it.
@@ -97,11 +97,11 @@ MISTAKES: dict[str, Callable[[dict], dict]] = {
 }
 
 
-def mistakes(contract: dict, runtime: Runtime, picture: np.ndarray) -> dict[str, float]:
-    """The share of pixels whose class each mistake would change on this picture."""
-    right = answer(contract, runtime, picture)
+def mistakes(contract: dict, runtime: Runtime, image: np.ndarray) -> dict[str, float]:
+    """The share of pixels whose class each mistake would change on this image."""
+    right = answer(contract, runtime, image)
     return {
-        name: float((answer({**contract, **change(contract)}, runtime, picture) != right).mean())
+        name: float((answer({**contract, **change(contract)}, runtime, image) != right).mean())
         for name, change in MISTAKES.items()
         # Bytes have no range to be mistaken.
         if not (name == "range" and contract["input"]["dtype"] == "uint8")

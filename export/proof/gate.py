@@ -31,7 +31,7 @@ LIMITS = (
     Limit("open_shapes", 0, None, "tensors whose shape the file leaves open"),
     Limit("custom_operators", 0, None, "operators that no runtime has by itself, Flex among them"),
     Limit("dead_layers", 0, None,
-          "layers that gave next to nothing on the calibration pictures: XNNPACK cannot load them",
+          "layers that gave next to nothing on the calibration images: XNNPACK cannot load them",
           ("int8",)),
     Limit("metadata_faults", 0, None, "where the file's metadata and the contract differ"),
     Limit("contract_agreement", None, 1.0,
@@ -41,7 +41,7 @@ LIMITS = (
     Limit("clipped", 0.02, None, "largest share of a layer's values beyond its int8 range",
           ("int8",)),
     Limit("calibration_distance", 0.15, None,
-          "between the calibration pictures' histogram and the training set's, 0 to 1", ("int8",)),
+          "between the calibration images' histogram and the training set's, 0 to 1", ("int8",)),
     Limit("largest_activation", FP16_LARGEST, None, "float16 holds no more",
           ("float16", "sparse16")),
 )

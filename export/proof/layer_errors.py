@@ -20,13 +20,11 @@ def layer_errors(content: bytes, graph, inputs: np.ndarray) -> list[dict]:
     interpreter = reference_interpreter(content)
     steps = [step for step in operators(content) if step.outputs[0].scales]
     sums = {}
-    for picture in inputs:
+    for image in inputs:
         wanted = dict(
-            zip(
-                [layer.name for layer in layers], probe.predict_on_batch(picture[None]), strict=True
-            )
+            zip([layer.name for layer in layers], probe.predict_on_batch(image[None]), strict=True)
         )
-        found = tensors_of(interpreter, to_bytes(picture[None]))
+        found = tensors_of(interpreter, to_bytes(image[None]))
         for step in steps:
             tensor, true = step.outputs[0], wanted.get(step.layer)
             if true is None or true.shape != found[tensor.name].shape:
@@ -43,7 +41,7 @@ def layer_errors(content: bytes, graph, inputs: np.ndarray) -> list[dict]:
     return rows(steps, sums, len(inputs))
 
 
-def rows(steps, sums, pictures) -> list[dict]:
+def rows(steps, sums, images) -> list[dict]:
     error = {name: float(np.sqrt(s[0] / s[1])) if s[1] else 0.0 for name, s in sums.items()}
     found = []
     for step in steps:
@@ -52,7 +50,7 @@ def rows(steps, sums, pictures) -> list[dict]:
             before = max((error.get(t.name, 0.0) for t in step.activations[:-1]), default=0.0)
             found.append({
                 "layer": step.layer, "error": error[name], "added": error[name] - before,
-                "clipped": float(sums[name][2] / pictures),
+                "clipped": float(sums[name][2] / images),
             })  # fmt: skip
     return sorted(found, key=lambda row: -row["added"])
 

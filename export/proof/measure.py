@@ -18,7 +18,7 @@ from export.tflite import inspect, profile
 from export.tflite.runtime import Runtime, latency_ms, machine
 from segnet.metrics import confusion, scores, to_mask
 
-LOOKED_AT = 8  # pictures whose activations are compared layer by layer
+LOOKED_AT = 8  # images whose activations are compared layer by layer
 
 
 def accuracy(trained, runtime: Runtime) -> dict:
@@ -28,9 +28,9 @@ def accuracy(trained, runtime: Runtime) -> dict:
     dataset = trained.dataset
     classes = len(dataset.classes)
     matrices, equal, pixels, error, largest = [0, 0], 0, 0, 0.0, 0.0
-    pictures = predictions(keras_function(trained.model), dataset, "val", trained.plan.size)
+    images = predictions(keras_function(trained.model), dataset, "val", trained.plan.size)
     for inputs, wanted, truth in tqdm(
-        pictures, total=len(dataset.pairs("val")), unit="picture", leave=False
+        images, total=len(dataset.pairs("val")), unit="image", leave=False
     ):
         found = runtime(inputs)[0]
         equal += int((found.argmax(-1) == wanted.argmax(-1)).sum())
@@ -95,10 +95,10 @@ def kept(operator, layers) -> bool:
     return bool(layers) and operator.name in ("QUANTIZE", "DEQUANTIZE")
 
 
-def whole(content: bytes, targets, picture: np.ndarray) -> dict:
+def whole(content: bytes, targets, image: np.ndarray) -> dict:
     """How XNNPACK parts the file, and which operators each target leaves out.
 
-    A target that was asked for and is to be had on this machine runs it, with a picture
+    A target that was asked for and is to be had on this machine runs it, with an image
     (1, H, W, 3) in [-1, 1]; of the others the published list is asked alone.
     """
     runtime = Runtime(content)
@@ -107,7 +107,7 @@ def whole(content: bytes, targets, picture: np.ndarray) -> dict:
     verdicts["xnnpack"] += xnnpack.run_faults(content, parts)
     ran = {"xnnpack"}
     if "gpu" in targets and run_gpu.available(one_convolution()):
-        verdicts["gpu"] += run_gpu.faults(content, runtime, picture)
+        verdicts["gpu"] += run_gpu.faults(content, runtime, image)
         ran.add("gpu")
     return {
         **parts,
@@ -141,12 +141,12 @@ def activations(graph, content: bytes, recipe: Recipe, inputs: np.ndarray) -> di
     if graph is None:
         return found
     probe = type(graph)(graph.input, [layer.output for layer in graph.layers[1:]])
-    pictures = inputs[:LOOKED_AT]
-    largest = max(float(np.abs(v).max()) for x in pictures for v in probe.predict_on_batch(x[None]))
+    images = inputs[:LOOKED_AT]
+    largest = max(float(np.abs(v).max()) for x in images for v in probe.predict_on_batch(x[None]))
     most = float(np.finfo(np.float16).max)
     found |= {"largest_activation": largest, "fp16_safe": largest <= most}
     if recipe.kernels == "int8":
-        errors = layer_errors(content, graph, pictures)
+        errors = layer_errors(content, graph, images)
         found |= {"clipped": max(e["clipped"] for e in errors), "layer_errors": errors[:10]}
     return found
 

@@ -29,17 +29,17 @@ def logits_of(model: Path):
 
 
 def predictor(model: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """From a picture (H, W, 3) uint8 RGB to class ids (H, W) uint8, by a run or a .tflite."""
+    """From an image (H, W, 3) uint8 RGB to class ids (H, W) uint8, by a run or a .tflite."""
     function, size = logits_of(model)
-    return lambda picture: to_mask(function(to_input(picture, size)[None])[0], picture.shape[:2])
+    return lambda image: to_mask(function(to_input(image, size)[None])[0], image.shape[:2])
 
 
 def keras_function(net) -> Callable:
-    return lambda picture: np.asarray(net.predict_on_batch(picture))
+    return lambda image: np.asarray(net.predict_on_batch(image))
 
 
 def predictions(function, dataset: Dataset, split: str, size) -> Iterator[tuple]:
-    """(input (1, H, W, 3), logits (H, W, C), truth at its own size) of every picture."""
+    """(input (1, H, W, 3), logits (H, W, C), truth at its own size) of every image."""
     for inputs, masks, _ in evaluation_pairs(dataset, split, size, BATCH):
         yield inputs, function(inputs)[0], masks[0]
 
@@ -68,7 +68,7 @@ def subset_miou(function, dataset: Dataset, size: tuple[int, int], seed: int = 0
     pairs = dataset.pairs("val")
     matrix = 0
     for index in np.random.default_rng(seed).permutation(len(pairs))[:SUBSET]:
-        picture, truth = read_pair(pairs[index], dataset)
-        guess = to_mask(function(to_input(picture, size)[None])[0], truth.shape)
+        image, truth = read_pair(pairs[index], dataset)
+        guess = to_mask(function(to_input(image, size)[None])[0], truth.shape)
         matrix = matrix + confusion(truth, guess, len(dataset.classes))
     return scores(matrix, dataset.classes)["miou"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.images import read_bytes, read_picture
+from data.images import read_bytes, read_image
 from export.proof.contract import SCHEMA, input_tensor, metadata_faults
 from export.targets.audit import audit
 from export.tflite import inspect
@@ -62,12 +62,12 @@ def operator_faults(contract, content) -> list[str]:
 
 
 def golden_faults(golden: Path, contract, runtime) -> list[str]:
-    """picture.png by the contract is input.bin, and that gives output.bin."""
+    """image.png by the contract is input.bin, and that gives output.bin."""
     lines = []
     stored = read_tensor(golden / "input.bin", contract["input"])
-    made = input_tensor(contract, read_picture(golden / "picture.png"))
+    made = input_tensor(contract, read_image(golden / "image.png"))
     if not np.array_equal(stored, made):
-        lines.append("input.bin is not what the contract makes of picture.png")
+        lines.append("input.bin is not what the contract makes of image.png")
     output = runtime.run(stored)
     wanted = read_tensor(golden / "output.bin", contract["output"])
     error = np.abs(output.astype(np.float64) - wanted.astype(np.float64)).max()
@@ -85,7 +85,7 @@ def golden_faults(golden: Path, contract, runtime) -> list[str]:
 def resize_faults(golden: Path, contract, runtime) -> list[str]:
     """photo.png by the contract is photo_input.bin, and its mask photo_mask.png."""
     lines = []
-    photo = read_picture(golden / "photo.png")
+    photo = read_image(golden / "photo.png")
     stored = read_tensor(golden / "photo_input.bin", contract["input"]).astype(np.float64)
     made = input_tensor(contract, photo).astype(np.float64)
     level = LEVEL if contract["input"]["dtype"] == "uint8" else LEVEL / contract["std"]
@@ -95,7 +95,7 @@ def resize_faults(golden: Path, contract, runtime) -> list[str]:
             f"{off} values of photo_input.bin are not what the contract makes of photo.png"
         )
     logits = runtime.decode(runtime.run(input_tensor(contract, photo)))[0]
-    mask = read_picture(golden / "photo_mask.png")[..., 0]
+    mask = read_image(golden / "photo_mask.png")[..., 0]
     equal = float((to_mask(logits, photo.shape[:2]) == mask).mean())
     if not equal >= EQUAL:
         lines.append(f"{equal:.2%} of photo_mask.png is found again, at least {EQUAL:.1%}")

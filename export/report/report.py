@@ -17,7 +17,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader, is_undefin
 
 from cli import Refusal
 from data.dataset import read_dataset
-from data.drawing import PICTURES, overlay, uri
+from data.drawing import IMAGES, overlay, uri
 from data.images import read_bytes, read_pair
 from data.layout import VOID
 from export.proof import gate
@@ -30,14 +30,14 @@ from files import beside, read_json
 from segnet.plan import Plan
 from segnet.run import read_run
 
-SIDE = 280  # pixels, the longer side of a picture on the page at most
+SIDE = 280  # pixels, the longer side of an image on the page at most
 # What mIoU is plotted against: a figure of report.json, its unit, its words.
 PLOTS = (
     ("latency_ms", 1.0, "latency, one thread, ms"),
     ("size_bytes", 1e-6, "size, MB"),
     ("gzip_bytes", 1e-6, "gzip size, MB"),
 )
-DIFFERENT = (255, 96, 255)  # RGB, of a pixel that differs; light, on the darkened picture
+DIFFERENT = (255, 96, 255)  # RGB, of a pixel that differs; light, on the darkened image
 
 
 class Entry(NamedTuple):
@@ -74,7 +74,7 @@ def write(folder: Path) -> Path:
         "command": shlex.join(manifest["command"]), "epochs": epochs(folder),
         "different": DIFFERENT, "entries": recent,
         "earlier": [entry.name for entry in found if entry not in recent],
-        "pictures": pictures(folder, plan, manifest["dataset"]["colours"], recent),
+        "images": images(folder, plan, manifest["dataset"]["colours"], recent),
         **views(recent), **versions(manifest, recent),
     })  # fmt: skip
     out = folder / "export" / "report.html"
@@ -234,16 +234,16 @@ def finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-# Pictures
+# Images
 
 
-def pictures(folder: Path, plan: Plan, colours: list, entries: list[Entry]) -> dict:
-    """Rows of pairs of pictures for the page, or why there are none."""
+def images(folder: Path, plan: Plan, colours: list, entries: list[Entry]) -> dict:
+    """Rows of pairs of images for the page, or why there are none."""
     try:
         dataset = read_dataset(plan.data, plan.damaged)
         pairs = dataset.pairs("val")
         # Neighbours are often alike: frames of one film, photographs of one person.
-        pairs = pairs[:: max(1, len(pairs) // PICTURES)][:PICTURES]
+        pairs = pairs[:: max(1, len(pairs) // IMAGES)][:IMAGES]
         seen = [read_pair(pair, dataset) for pair in pairs]
         functions = {"Keras": predictor(folder)}
         functions |= {e.name: predictor(e.kit / "model.tflite") for e in entries if e.passed}
@@ -254,34 +254,34 @@ def pictures(folder: Path, plan: Plan, colours: list, entries: list[Entry]) -> d
 
 
 def rows(seen: list, masks: dict, colours: list) -> list[dict]:
-    """A row for the truth, for Keras and for each recipe, a cell a picture.
+    """A row for the truth, for Keras and for each recipe, a cell an image.
 
-    seen: (picture, truth); masks: a list as long as `seen` for "Keras" and for each recipe.
+    seen: (image, truth); masks: a list as long as `seen` for "Keras" and for each recipe.
     """
     truths = [truth for _, truth in seen]
     first = [
-        {"uris": (uri(picture, SIDE), uri(overlay(picture, truth, colours), SIDE)), "share": None}
-        for picture, truth in seen
+        {"uris": (uri(image, SIDE), uri(overlay(image, truth, colours), SIDE)), "share": None}
+        for image, truth in seen
     ]
     found = [{"name": "truth", "beside": "truth", "cells": first}]
     for name, guesses in masks.items():
         against = truths if name == "Keras" else masks["Keras"]
         cells = [
-            compared(picture, guess, other, colours)
-            for (picture, _), guess, other in zip(seen, guesses, against, strict=True)
+            compared(image, guess, other, colours)
+            for (image, _), guess, other in zip(seen, guesses, against, strict=True)
         ]
         other = "the truth" if name == "Keras" else "Keras"
         found.append({"name": name, "beside": f"where it differs from {other}", "cells": cells})
     return found
 
 
-def compared(picture, mask, other, colours) -> dict:
-    """A mask on its picture, and beside it where another one says something else; void is out."""
+def compared(image, mask, other, colours) -> dict:
+    """A mask on its image, and beside it where another one says something else; void is out."""
     differs = (mask != other) & (other != VOID)
-    grey = np.repeat(picture.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
+    grey = np.repeat(image.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
     where = np.where(differs[..., None], np.uint8(DIFFERENT), grey)
     return {
-        "uris": (uri(overlay(picture, mask, colours), SIDE), uri(where, SIDE)),
+        "uris": (uri(overlay(image, mask, colours), SIDE), uri(where, SIDE)),
         "share": differs.mean(),
     }
 

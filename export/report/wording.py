@@ -38,7 +38,7 @@ FIGURES = {
     "float_operators": Figure("operators that compute in float"),
     "clipped": Figure("values of a layer beyond its int8 range, in the worst layer",
                       100, PERCENT, 2),
-    "calibration_distance": Figure("distance of the calibration pictures' histogram from the "
+    "calibration_distance": Figure("distance of the calibration images' histogram from the "
                                    "training set's, 0 to 1"),
     "largest_activation": Figure("largest activation"),
 }  # fmt: skip

@@ -1,13 +1,13 @@
-"""Pictures whose masks the model disagrees with most: likely mislabelled.
+"""Images whose masks the model disagrees with most: likely mislabelled.
 
 A pixel counts by the model's margin: the share that it gives to its own class less that of the
 mask's class, 0 to 1. Where the two part in a strip thinner than EDGE, an edge is drawn otherwise,
 which says nothing against the mask: such strips are left out (a morphological opening). What counts
 is summed by class and divided by the class's area in mask or model, so that a small object wholly
-wrong weighs as much as a large one; and multiplied with the class's IoU over all pictures, because
-the model's word is worth what it knows of that class. The worst class is the picture's score.
+wrong weighs as much as a large one; and multiplied with the class's IoU over all images, because
+the model's word is worth what it knows of that class. The worst class is the image's score.
 
-A model may know by heart the mistakes that it was trained on. So every picture is judged by the
+A model may know by heart the mistakes that it was trained on. So every image is judged by the
 first run that did not train on it; contents are compared, not names.
 """
 
@@ -33,7 +33,7 @@ from segnet.metrics import to_mask
 from segnet.plan import Plan
 
 EDGE = 0.03  # of the model's shorter side: 5 pixels of 160
-LEAST = 0.005  # of the picture: a class smaller than that counts as if it were as large
+LEAST = 0.005  # of the image: a class smaller than that counts as if it were as large
 THIN = (150, 150, 150)  # RGB, of a difference that does not count
 
 
@@ -47,9 +47,9 @@ class Judge(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a judge says of a picture, before it is known how far to believe it.
+    """What a judge says of an image, before it is known how far to believe it.
 
-    known: it trained on the picture. claims: (mask's class, model's class) to the margins there,
+    known: it trained on the image. claims: (mask's class, model's class) to the margins there,
     summed. common, union: (C,) pixels that mask and model, or one of them, give to a class. All in
     pixels of the model.
     """
@@ -69,31 +69,31 @@ class Suspect(NamedTuple):
     known: bool  # the judge trained on it: the score is too low
     in_mask: str
     in_model: str  # the largest of its claims on the worst class
-    share: float  # of the picture that this claim is about, each pixel by its margin
+    share: float  # of the image that this claim is about, each pixel by its margin
 
     def said(self) -> str:
         known = f"; {self.judge.name} was trained on it" if self.known else ""
-        return f"{self.in_mask}, or {self.in_model}? {self.share:.1%} of the picture{known}"
+        return f"{self.in_mask}, or {self.in_model}? {self.share:.1%} of the image{known}"
 
     def plain(self) -> dict:
         """For JSON."""
-        picture, mask = map(str, self.pair)
+        image, mask = map(str, self.pair)
         return {
-            "score": self.score, "picture": picture, "mask": mask, "in_mask": self.in_mask,
+            "score": self.score, "image": image, "mask": mask, "in_mask": self.in_mask,
             "in_model": self.in_model, "share": self.share, "judge": self.judge.name,
             "trained_on_it": self.known,
         }  # fmt: skip
 
 
 def suspects(dataset: Dataset, split: str, judges: list[Judge]) -> list[Suspect]:
-    """Every picture of a split that is suspect at all, the most suspect first."""
+    """Every image of a split that is suspect at all, the most suspect first."""
     from tqdm import tqdm
 
     pairs = dataset.pairs(split)
     # A pair of a shard keeps what was read of it; the findings get one that was not read.
     findings = [
         find(pair, dataset, judges)._replace(pair=pairs[place])
-        for place, pair in enumerate(tqdm(pairs, unit="picture", dynamic_ncols=True))
+        for place, pair in enumerate(tqdm(pairs, unit="image", dynamic_ncols=True))
     ]
     common, union = (sum(getattr(f, name) for f in findings) for name in ("common", "union"))
     trust = common / np.maximum(union, 1)
@@ -102,12 +102,12 @@ def suspects(dataset: Dataset, split: str, judges: list[Judge]) -> list[Suspect]
 
 
 def reviewer_of(own: str, judges: list[Judge]) -> Judge:
-    """The first that did not train on the picture of this digest, else the first."""
+    """The first that did not train on the image of this digest, else the first."""
     return next((judge for judge in judges if own not in judge.seen), judges[0])
 
 
-def digest(picture: Path) -> str:
-    return hashlib.sha256(read_bytes(picture)).hexdigest()
+def digest(image: Path) -> str:
+    return hashlib.sha256(read_bytes(image)).hexdigest()
 
 
 def find(pair: tuple[Path, Path], dataset: Dataset, judges: list[Judge]) -> Finding:
@@ -126,9 +126,9 @@ def find(pair: tuple[Path, Path], dataset: Dataset, judges: list[Judge]) -> Find
     return Finding(pair, judge, own in judge.seen, claims, common, union)
 
 
-def looked_at(picture, mask, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
+def looked_at(image, mask, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
     """(mask at the model's size, logits)."""
-    logits = judge.function(to_input(picture, judge.size)[None])[0]
+    logits = judge.function(to_input(image, judge.size)[None])[0]
     return nearest(mask, judge.size), logits
 
 
@@ -174,7 +174,7 @@ def read_judge(folder: Path, dataset: Dataset) -> Judge:
             f"{dataset.classes}. Name the --data that it was trained on"
         )
     own = trained_on(folder, plan, manifest["dataset"]["fingerprint"], dataset)
-    seen = frozenset(digest(picture) for picture, _ in own.pairs("train"))
+    seen = frozenset(digest(image) for image, _ in own.pairs("train"))
     return Judge(str(folder), keras_function(model), plan.size, seen)
 
 
@@ -199,7 +199,7 @@ def trained_on(folder, plan: Plan, fingerprint: str, dataset: Dataset) -> Datase
 
 
 def write_page(out: Path, dataset: Dataset, split: str, looked_at: int, found: list) -> None:
-    """One self-contained page with the pictures of `found`."""
+    """One self-contained page with the images of `found`."""
     from jinja2 import Environment, FileSystemLoader
 
     pages = Environment(
@@ -217,21 +217,21 @@ def write_page(out: Path, dataset: Dataset, split: str, looked_at: int, found: l
 
 
 def panels(one: Suspect, dataset: Dataset) -> list[tuple[str, str]]:
-    """(caption, data URI): the picture, its mask, the model's and where they part."""
-    picture, mask = read_pair(one.pair, dataset)
-    small, logits = looked_at(picture, mask, one.judge)
+    """(caption, data URI): the image, its mask, the model's and where they part."""
+    image, mask = read_pair(one.pair, dataset)
+    small, logits = looked_at(image, mask, one.judge)
     larger = max(1.0, SIDE / max(mask.shape))  # JPEG blurs what is drawn in a few pixels
     size = tuple(round(larger * side) for side in mask.shape)
     counts = np.uint8(weigh(logits, small) > 0)
-    picture, mask, counts = resize(picture, size), nearest(mask, size), nearest(counts, size) > 0
+    image, mask, counts = resize(image, size), nearest(mask, size), nearest(counts, size) > 0
     guess = to_mask(logits, size)
     differs = (guess != mask) & (mask != VOID)
-    drawn = np.repeat(picture.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
+    drawn = np.repeat(image.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
     drawn[differs], drawn[differs & counts] = THIN, DIFFERENT
     shown = {
-        "picture": picture,
-        "mask": overlay(picture, mask, dataset.colours),
-        "model": overlay(picture, guess, dataset.colours),
+        "image": image,
+        "mask": overlay(image, mask, dataset.colours),
+        "model": overlay(image, guess, dataset.colours),
         "difference": drawn,
     }
     return [(caption, uri(pixels, SIDE)) for caption, pixels in shown.items()]

@@ -104,7 +104,7 @@ def rescaling(operator):
         if found >= 256:
             return (
                 f"its sums are rescaled by {found:.3g}, only by less than 256: on the calibration "
-                "pictures it gave next to nothing"
+                "images it gave next to nothing"
             )
 
 

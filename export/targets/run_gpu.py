@@ -30,12 +30,12 @@ def available(probe: bytes) -> bool:
     return not run(probe, np.zeros((1, 8, 8, 3), np.float32))[1]
 
 
-def faults(content: bytes, runtime, picture: np.ndarray) -> list[str]:
+def faults(content: bytes, runtime, image: np.ndarray) -> list[str]:
     """What the GPU does not run of a file, or that it answers otherwise than `runtime`.
 
-    picture: (1, H, W, 3) float32 RGB in [-1, 1].
+    image: (1, H, W, 3) float32 RGB in [-1, 1].
     """
-    inputs = runtime.encode(picture)
+    inputs = runtime.encode(image)
     output, refused = run(content, inputs)
     if refused:
         return refused

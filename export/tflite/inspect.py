@@ -226,7 +226,7 @@ def custom_operators(content: bytes) -> list[str]:
 
 
 def macs(content: bytes) -> int:
-    """Multiply-accumulates of one picture, from the shapes of weights and activations alone.
+    """Multiply-accumulates of one image, from the shapes of weights and activations alone.
 
     Kernel area x Cin / groups x Cout per output pixel of a convolution and per input pixel of a
     deconvolution, as `segnet.cost` counts; nothing else counts.
@@ -238,9 +238,9 @@ def operator_macs(operator: Operator) -> int:
     """inputs[1] holds the weights of all that count, of a convolution (out, h, w, in / groups)."""
     if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         swept = operator.outputs[0]
-    elif operator.name == "TRANSPOSE_CONV":  # inputs: its output's shape, weights, picture
+    elif operator.name == "TRANSPOSE_CONV":  # inputs: its output's shape, weights, image
         swept = operator.inputs[2]
-    elif operator.name == "Convolution2DTransposeBias":  # MediaPipe's: picture, weights, bias
+    elif operator.name == "Convolution2DTransposeBias":  # MediaPipe's: image, weights, bias
         swept = operator.inputs[0]
     elif operator.name == "FULLY_CONNECTED":  # weights (out, in), each input value with every out
         return size(operator.inputs[0]) * operator.inputs[1].shape[0]
@@ -250,7 +250,7 @@ def operator_macs(operator: Operator) -> int:
 
 
 def size(tensor: Tensor) -> int:
-    """How many numbers, one picture where the file leaves the batch open."""
+    """How many numbers, one image where the file leaves the batch open."""
     return math.prod(max(side, 1) for side in tensor.shape)
 
 

@@ -35,12 +35,12 @@ class Runtime:
         self.input = self.interpreter.get_input_details()[0]
         self.output = self.interpreter.get_output_details()[0]
 
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
-        return self.decode(self.run(self.encode(picture)))
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        return self.decode(self.run(self.encode(image)))
 
-    def encode(self, picture: np.ndarray) -> np.ndarray:
-        """The input tensor of a picture in [-1, 1]: itself, or its bytes for a uint8 file."""
-        return to_bytes(picture) if self.input["dtype"] == np.uint8 else picture
+    def encode(self, image: np.ndarray) -> np.ndarray:
+        """The input tensor of an image in [-1, 1]: itself, or its bytes for a uint8 file."""
+        return to_bytes(image) if self.input["dtype"] == np.uint8 else image
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
         """Input tensor to output tensor, both in the file's own types."""
@@ -102,9 +102,9 @@ def execution_plan(interpreter, details: list) -> list[int]:
     return sorted(runs)
 
 
-def to_bytes(picture: np.ndarray) -> np.ndarray:
+def to_bytes(image: np.ndarray) -> np.ndarray:
     """[-1, 1] float to the bytes that it came from."""
-    return np.round((picture + 1) * 127.5).astype(np.uint8)
+    return np.round((image + 1) * 127.5).astype(np.uint8)
 
 
 def read_model(path: Path) -> bytes:

@@ -1,6 +1,6 @@
 """MediaPipe's ImageSegmenter over a kit's file: mediapipe_client.py MODEL INPUT OUTPUT.
 
-Gives the category mask (H, W) uint8, not logits. It takes pictures: of a float INPUT, whose range
+Gives the category mask (H, W) uint8, not logits. It takes images: of a float INPUT, whose range
 contract.json beside the model tells, the bytes that it came from.
 """
 

@@ -8,7 +8,7 @@ from data.doctor.checks.named import Named
 from data.doctor.exam import Exam
 from data.doctor.files import WHOLE
 
-FEW_PICTURES = 5  # of train, below which a class hardly occurs
+FEW_IMAGES = 5  # of train, below which a class hardly occurs
 FEW_PIXELS = 1e-4  # share of train's scored pixels, likewise
 
 
@@ -37,11 +37,11 @@ def unsplit(exam: Exam) -> Iterable[Named]:
 def rare(exam: Exam) -> Iterable[Named]:
     """The rarest first."""
     rows = exam.pixels[exam.of("train")]
-    pictures, shares = (rows > 0).sum(0), rows.sum(0) / max(1, rows[:, :-1].sum())
-    few = min(FEW_PICTURES, len(rows) / 4)
+    images, shares = (rows > 0).sum(0), rows.sum(0) / max(1, rows[:, :-1].sum())
+    few = min(FEW_IMAGES, len(rows) / 4)
     for index in np.argsort(shares[:-1], kind="stable"):
-        count, share = pictures[index], shares[index]
+        count, share = images[index], shares[index]
         if count and (count < few or share < FEW_PIXELS):
-            name, times = exam.dataset.classes[index], "picture" if count == 1 else "pictures"
+            name, times = exam.dataset.classes[index], "image" if count == 1 else "images"
             note = f"(id {index}) is in {count} {times} of train, {100 * share:.2g}% of its pixels"
             yield Named(f"class {name}", note)

@@ -1,4 +1,4 @@
-"""Checks for the same picture twice."""
+"""Checks for the same image twice."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,10 +13,10 @@ def across(exam: Exam, group: list[int]) -> bool:
 
 
 def group_named(exam: Exam, group: list[int], verb: str) -> Named:
-    """The group under its first training picture's name."""
+    """The group under its first training image's name."""
     order = sorted(group, key=lambda index: SPLITS.index(exam.listing.pairs[index].split)
                    if exam.listing.pairs[index].split in SPLITS else 0)  # fmt: skip
-    first, *others = (exam.name(exam.listing.pairs[index].picture) for index in order)
+    first, *others = (exam.name(exam.listing.pairs[index].image) for index in order)
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
     return Named(first, f"{verb} {others[0]}{more}", tuple(others))
 
@@ -34,4 +34,4 @@ def contradictions(exam: Exam) -> Iterable[Named]:
     for group in exam.alike.same:
         masks = Counter(exam.facts[index].mask.digest for index in group)
         if len(masks) > 1 and not any(exam.facts[index].mask.fault for index in group):
-            yield group_named(exam, group, "has another mask than the same picture")
+            yield group_named(exam, group, "has another mask than the same image")

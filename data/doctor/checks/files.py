@@ -25,19 +25,19 @@ def shared(exam: Exam) -> Iterable[Named]:
         yield Named(exam.name(first), note, tuple(exam.name(path) for path in others))
 
 
-def lone_pictures(exam: Exam) -> Iterable[Named]:
-    for path in exam.listing.lone_pictures:
+def lone_images(exam: Exam) -> Iterable[Named]:
+    for path in exam.listing.lone_images:
         yield Named(exam.name(path), "has no mask")
 
 
 def lone_masks(exam: Exam) -> Iterable[Named]:
     for path in exam.listing.lone_masks:
-        yield Named(exam.name(path), "has no picture")
+        yield Named(exam.name(path), "has no image")
 
 
 def misnamed(exam: Exam) -> Iterable[Named]:
     for pair in exam.listing.misnamed:
-        note = f"is the mask of {pair.picture.name} but is not called {pair.picture.stem}.png"
+        note = f"is the mask of {pair.image.name} but is not called {pair.image.stem}.png"
         yield Named(exam.name(pair.mask), note)
 
 
@@ -48,14 +48,14 @@ def ignored(exam: Exam) -> Iterable[Named]:
 
 def accents(exam: Exam) -> Iterable[Named]:
     for pair in exam.listing.pairs:
-        if not pair.picture.name.isascii():
-            yield Named(exam.name(pair.picture), "has letters beyond ASCII in its name")
+        if not pair.image.name.isascii():
+            yield Named(exam.name(pair.image), "has letters beyond ASCII in its name")
 
 
 def collisions(exam: Exam) -> Iterable[Named]:
     groups = defaultdict(list)
     for pair in exam.listing.pairs:
-        groups[pair.split, fold(pair.picture.stem)].append(pair.picture)
+        groups[pair.split, fold(pair.image.stem)].append(pair.image)
     for first, *others in groups.values():
         for other in others:
             if other.stem != first.stem:

@@ -1,41 +1,41 @@
-"""Checks of pictures."""
+"""Checks of images."""
 
 from collections.abc import Callable, Iterable
 
 from data.doctor.checks.named import Named
 from data.doctor.exam import Exam
-from data.doctor.facts import PictureFacts
+from data.doctor.facts import ImageFacts
 
-DARK = 32  # of 255, the brightest value of a picture of 16 bits that is nearly black
+DARK = 32  # of 255, the brightest value of an image of 16 bits that is nearly black
 
 
-def broken_pictures(exam: Exam) -> Iterable[Named]:
+def broken_images(exam: Exam) -> Iterable[Named]:
     for pair, facts, _ in exam.looked:
-        if facts.picture.fault:
-            yield Named(exam.name(pair.picture), facts.picture.fault)
+        if facts.image.fault:
+            yield Named(exam.name(pair.image), facts.image.fault)
 
 
-def pictures_where(test: Callable, note: Callable) -> Callable:
-    """The check that names the pictures whose facts pass a test."""
+def images_where(test: Callable, note: Callable) -> Callable:
+    """The check that names the images whose facts pass a test."""
 
     def find(exam: Exam) -> Iterable[Named]:
         for pair, facts, _ in exam.looked:
-            if not facts.picture.fault and test(facts.picture):
-                yield Named(exam.name(pair.picture), note(facts.picture))
+            if not facts.image.fault and test(facts.image):
+                yield Named(exam.name(pair.image), note(facts.image))
 
     return find
 
 
-def bits_words(picture: PictureFacts) -> str:
-    if picture.brightest >= DARK:
+def bits_words(image: ImageFacts) -> str:
+    if image.brightest >= DARK:
         return "has 16 bits"
-    return f"has 16 bits and is nearly black, at most {picture.brightest} of 255"
+    return f"has 16 bits and is nearly black, at most {image.brightest} of 255"
 
 
 def unsure_turns(exam: Exam) -> Iterable[Named]:
-    """Pictures that EXIF turns so that sizes cannot tell whether the mask is turned as well."""
+    """Images that EXIF turns so that sizes cannot tell whether the mask is turned as well."""
     for pair, facts, _ in exam.looked:
-        picture = facts.picture
-        alike = facts.mask.size == picture.size == picture.raw_size
-        if picture.orientation != 1 and not picture.fault and alike:
-            yield Named(exam.name(pair.picture), f"has EXIF orientation {picture.orientation}")
+        image = facts.image
+        alike = facts.mask.size == image.size == image.raw_size
+        if image.orientation != 1 and not image.fault and alike:
+            yield Named(exam.name(pair.image), f"has EXIF orientation {image.orientation}")

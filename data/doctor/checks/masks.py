@@ -28,12 +28,12 @@ def modes(exam: Exam) -> Iterable[Named]:
 
 
 def misfit(facts: Facts) -> str:
-    """How the mask's size differs from its picture's: "", "turned", "scaled", "transposed",
+    """How the mask's size differs from its image's: "", "turned", "scaled", "transposed",
     "other"."""
-    mask, size, raw = facts.mask.size, facts.picture.size, facts.picture.raw_size
-    if facts.mask.fault or facts.picture.fault or mask == size:
+    mask, size, raw = facts.mask.size, facts.image.size, facts.image.raw_size
+    if facts.mask.fault or facts.image.fault or mask == size:
         return ""
-    if facts.picture.orientation != 1 and mask == raw:
+    if facts.image.orientation != 1 and mask == raw:
         return "turned"
     if mask == size[::-1]:
         return "transposed"
@@ -57,10 +57,10 @@ def misfits(kind: str) -> Callable:
     def find(exam: Exam) -> Iterable[Named]:
         for pair, facts, _ in exam.looked:
             if misfit(facts) == kind:
-                mask, size = facts.mask.size, facts.picture.size
-                note = f"is {hw(mask)} (HxW) but its picture {pair.picture.name} is {hw(size)}"
+                mask, size = facts.mask.size, facts.image.size
+                note = f"is {hw(mask)} (HxW) but its image {pair.image.name} is {hw(size)}"
                 more = f", {scale_words(mask, size)}" if kind == "scaled" else ""
-                yield Named(exam.name(pair.mask), note + more, (exam.name(pair.picture),))
+                yield Named(exam.name(pair.mask), note + more, (exam.name(pair.image),))
 
     return find
 

@@ -8,7 +8,7 @@ import kotlin.math.abs
 /**
  * The model of the stubs: what the real file gave for some inputs, in the folder named by the
  * property "answers". NAME.rgb holds the bytes of an input at the model's size, NAME.out the output
- * tensor, NAME.confidences MediaPipe's float pictures, one class after the other.
+ * tensor, NAME.confidences MediaPipe's float images, one class after the other.
  * An input that is no neighbour of any of them gets zeros.
  */
 object Answers {
