@@ -25,7 +25,7 @@ lint: .venv/done
 demo: .venv/done
 	test -d datasets/shapes || $(BIN)/python -m data shapes datasets/shapes
 	$(BIN)/python train.py --data datasets/shapes --run runs/demo --preset tiny --size 96 96 \
-	    --epochs 80 --learning-rate 0.005 --encoder-weights none
+	    --epochs 80 --learning-rate 0.005 --weights none
 	$(BIN)/python -m export runs/demo
 
 # Foreign runtimes, each in an environment of its own, tried on Debian 12, x86-64. Debian's packages

@@ -33,16 +33,16 @@ def train(plan, folder: Path) -> None:
     probe(dataset)
     # What can be refused is refused before TensorFlow is there, which takes seconds.
     if not has_begun(folder, plan, described(dataset)):
-        check_source(network, plan.encoder_weights)
+        check_source(network, plan.weights)
     backend.seed_everything(plan.seed)
     model = build(backend.start(), network, plan.size, classes)
     loop, finished = fit(
-        model, dataset, plan, folder, lambda: load_encoder(model, network, plan.encoder_weights)
+        model, dataset, plan, folder, lambda: load_encoder(model, network, plan.weights)
     )
     print(f"{folder}: best mIoU {loop.best:.4f} on the validation set")
     if finished:
         print("finished already; to train longer: "
-              f"a new --run with --encoder-weights {folder}")  # fmt: skip
+              f"a new --run with --weights {folder}")  # fmt: skip
 
 
 def fit(model, dataset, plan, folder: Path, load):

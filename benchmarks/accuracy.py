@@ -77,7 +77,7 @@ def plans(words) -> dict[Path, object]:
     return {
         words.out / f"{net}-seed{seed}": Plan(
             words.data, net, words.size, words.epochs, seed=seed,
-            encoder_weights=weights_file(known[net], words.weights_folder),
+            weights=weights_file(known[net], words.weights_folder),
         )
         for net in nets
         for seed in words.seeds
@@ -126,10 +126,10 @@ def train_once(plan, folder: Path) -> None:
     model = network(plan, len(dataset.classes))
 
     def load():
-        if plan.preset in peers.PEERS and plan.encoder_weights != "none":
-            return peers.load(model, Path(plan.encoder_weights))
+        if plan.preset in peers.PEERS and plan.weights != "none":
+            return peers.load(model, Path(plan.weights))
         rows = None if plan.preset in peers.PEERS else plan.network()
-        return load_encoder(model, rows, plan.encoder_weights)
+        return load_encoder(model, rows, plan.weights)
 
     fit(model, dataset, plan, folder, load)
 
@@ -153,7 +153,7 @@ def finished(plan, folder: Path) -> bool:
     if not (folder / "last.weights.h5").exists():
         return False
     found, wanted = (
-        dataclasses.asdict(p) | {"data": "", "encoder_weights": Path(p.encoder_weights).name}
+        dataclasses.asdict(p) | {"data": "", "weights": Path(p.weights).name}
         for p in (read_run(folder)[0], plan)
     )
     if other := differences(found, wanted):
@@ -259,7 +259,7 @@ def rows(runs: dict) -> list[Row]:
         measured = [read_json(folder / "measured.json") for folder in seeds]
         keys = [(net, name) for name in RECIPES]
         found.append(Row(
-            net, encoder(runs[seeds[0]].encoder_weights),
+            net, encoder(runs[seeds[0]].weights),
             [each["miou"]["float32"] for each in measured],
             [each["miou"]["int8"] for each in measured],
             tuple(times[key]["median"] for key in keys),

@@ -51,7 +51,7 @@ def main() -> None:
 
     def plan(preset: str, seed: int) -> Plan:
         first = weights_file(PRESETS[preset], words.weights_folder)
-        return Plan(words.data, preset, words.size, words.epochs, encoder_weights=first, seed=seed)
+        return Plan(words.data, preset, words.size, words.epochs, weights=first, seed=seed)
 
     found = {cli.one_of(name, IDEAS, "idea"): [] for name in words.ideas}
     for name, scores in found.items():
@@ -184,7 +184,7 @@ def growing(folder: Path, plan, seed: int) -> dict:
     half = whole.epochs // 2
     return {
         first: replace(whole, size=size, epochs=half),
-        folder: replace(whole, epochs=whole.epochs - half, encoder_weights=str(first)),
+        folder: replace(whole, epochs=whole.epochs - half, weights=str(first)),
     }
 
 
@@ -215,7 +215,7 @@ def checkerboards(folder: Path, idea: Idea) -> tuple[float, float]:
     backend.seed_everything(plan.seed)
     with idea.changed():
         fresh = build(k, plan.network(), (FAR, FAR), classes)
-    load_encoder(fresh, plan.network(), plan.encoder_weights)
+    load_encoder(fresh, plan.network(), plan.weights)
     return checkerboard(fresh), checkerboard(model)
 
 

@@ -52,7 +52,7 @@ def write_links(folder: Path, count: int) -> None:
 def trained(data: Path, run: Path, steps: int, more: list[str]):
     """Lines of what was measured; the training is stopped at `steps`."""
     watched = [sys.executable, "-c", WATCHED, str(steps), "--data", data, "--run", run]
-    plan = "--preset tiny --size 64 64 --batch 8 --encoder-weights none".split()
+    plan = "--preset tiny --size 64 64 --batch 8 --weights none".split()
     said, start = Path(f"{run}.txt"), time.perf_counter()
     with (
         open(said, "w") as progress,

@@ -93,7 +93,7 @@ def summary(name: str, report: dict) -> str:
     return (
         f"{name:10} {report['size_bytes'] / 1e6:6.2f} MB {report['latency_ms']:7.2f} ms  "
         f"mIoU {report['miou_tflite']:.4f} (Keras {report['miou_keras']:.4f})  "
-        f"equal pixels {report['agreement']:.3%}  {report['lowering']}"
+        f"equal pixels {report['pixel_agreement']:.3%}  {report['lowering']}"
     )
 
 

@@ -169,7 +169,7 @@ class Exporter:
             "weights": trained.weights,
             "lowering": lowering and lowering.name,
             "lowerings": costs,
-            "agreement_floor": recipe.agreement,
+            "pixel_agreement_floor": recipe.pixel_agreement,
             "max_drop": self.choices.max_drop,
         }
         if not lowering:

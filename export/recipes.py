@@ -10,7 +10,7 @@ class Recipe(NamedTuple):
 
     kernels: which of the runtime's kernels compute it; recipes of the same kernels take the same
     time, so that a lowering is chosen once for them. training: what fine-tuning it needs, if any.
-    agreement: the least share of pixels with Keras' class.
+    pixel_agreement: the lowest fraction of pixels of the class that Keras predicts.
     """
 
     name: str
@@ -21,7 +21,7 @@ class Recipe(NamedTuple):
     kernels: str
     calibrated: bool
     training: str | None
-    agreement: float
+    pixel_agreement: float
     meant_for: str
 
 

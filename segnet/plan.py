@@ -17,7 +17,7 @@ class Plan:
     )
     epochs: int = option(60, type=int, help="passes over the training set")
     batch: int = option(16, type=int, help="images a step")
-    encoder_weights: str = option(
+    weights: str = option(
         "imagenet",
         metavar="SOURCE",
         help="imagenet, none, a keras.applications .h5 file or runs/OTHER",

@@ -131,7 +131,7 @@ class Preset(NamedTuple):
     encoder: tuple
     decoder: tuple
     source: str
-    # Name and width of keras.applications that --encoder-weights imagenet takes, None for none.
+    # Name and width of keras.applications that --weights imagenet takes, None for none.
     pretrained: tuple[str, float] | None = ("MobileNet", 1.0)
 
     @property

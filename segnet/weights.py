@@ -18,11 +18,11 @@ def check_source(preset: Preset, source: str) -> None:
     if source == "imagenet" and preset.pretrained is None:
         raise Refusal(
             "no published weights fit this preset, which has an encoder of its own. "
-            "Type --encoder-weights none"
+            "Type --weights none"
         )
     if source not in ("imagenet", "none") and not Path(source).exists():
         raise Refusal(
-            f"no weights at {source}. --encoder-weights takes imagenet, none, a "
+            f"no weights at {source}. --weights takes imagenet, none, a "
             "keras.applications .h5 file or runs/OTHER"
         )
 
@@ -49,8 +49,8 @@ def imagenet(preset: Preset) -> dict[str, list[np.ndarray]]:
         net = build((224, 224, 3), alpha=width, include_top=False, weights="imagenet")
     except Exception as error:  # no network: urllib, http and Keras each raise their own
         raise Refusal(
-            "the imagenet weights cannot be downloaded. Type --encoder-weights none, or "
-            f"--encoder-weights FILE with keras.applications' {name} {width}, a no_top .h5"
+            "the imagenet weights cannot be downloaded. Type --weights none, or "
+            f"--weights FILE with keras.applications' {name} {width}, a no_top .h5"
         ) from error
     return {layer.name: layer.get_weights() for layer in net.layers if layer.weights}
 
@@ -87,7 +87,7 @@ def copy_run(model, folder: Path) -> str:
             layer.set_weights(theirs)
             copied += 1
     if not copied:
-        raise Refusal(f"no layer of {folder} fits this preset. Type --encoder-weights none")
+        raise Refusal(f"no layer of {folder} fits this preset. Type --weights none")
     return f"weights: {copied} of {len(layers)} layers from {folder}"
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("busy", deadline=None)  # what an example takes depends on the machine
 settings.load_profile("busy")
-PLAN = "--preset tiny --size 64 64 --epochs 1 --batch 8 --encoder-weights none".split()
+PLAN = "--preset tiny --size 64 64 --epochs 1 --batch 8 --weights none".split()
 
 
 def train(data, run, *more, **options):

@@ -201,7 +201,7 @@ def test_a_run_for_every_net_and_seed(tmp_path):
         path.name for path in found
     ] == "base-seed0 base-seed3 fast_scnn-seed0 fast_scnn-seed3".split()
     plan = found[tmp_path / "fast_scnn-seed3"]
-    assert plan == Plan("DIR", "fast_scnn", (64, 64), 2, encoder_weights="none", seed=3)
+    assert plan == Plan("DIR", "fast_scnn", (64, 64), 2, weights="none", seed=3)
     everything = accuracy.plans(words(tmp_path, nets=None))
     assert tmp_path / "unet_mnv2-seed0" in everything and tmp_path / "tiny-seed0" not in everything
 
@@ -212,10 +212,10 @@ def test_first_weights_are_there_before_anything_is_trained(tmp_path):
         accuracy.plans(asked)
     (tmp_path / "mobilenet_v2_1.0_no_top.h5").touch()
     found = accuracy.plans(asked)
-    assert found[tmp_path / "deeplab_mnv2-seed0"].encoder_weights == str(
+    assert found[tmp_path / "deeplab_mnv2-seed0"].weights == str(
         tmp_path / "mobilenet_v2_1.0_no_top.h5"
     )
-    assert found[tmp_path / "fast_scnn-seed0"].encoder_weights == "none"
+    assert found[tmp_path / "fast_scnn-seed0"].weights == "none"
     with pytest.raises(Refusal, match=r"no net 'bas'\. Did you mean base\?"):
         accuracy.plans(words(tmp_path, nets=["bas"]))
 

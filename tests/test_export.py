@@ -56,7 +56,7 @@ def earlier(exported, tmp_path):
 
 
 SOUND = {
-    "recipe": "float32", "agreement": 1.0, "agreement_floor": 0.999, "miou_drop": 0.0,
+    "recipe": "float32", "pixel_agreement": 1.0, "pixel_agreement_floor": 0.999, "miou_drop": 0.0,
     "max_drop": 0.01, "max_abs_error": 1e-6, "target_faults": [], "open_shapes": [],
     "custom_operators": [], "dead_layers": [], "metadata_faults": [], "contract_agreement": 1.0,
     "clipped": 0.0, "float_operators": [], "calibration_distance": 0.0, "largest_activation": 100.0,
@@ -66,8 +66,8 @@ SOUND = {
 @pytest.mark.parametrize(
     ("recipe", "name", "value"),
     [
-        ("float32", "agreement", 0.9989),
-        ("float32", "agreement", float("nan")),
+        ("float32", "pixel_agreement", 0.9989),
+        ("float32", "pixel_agreement", float("nan")),
         ("float32", "max_abs_error", 1.1e-4),
         ("float32", "max_abs_error", float("nan")),
         ("dynamic8", "miou_drop", 0.011),

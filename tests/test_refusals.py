@@ -179,7 +179,7 @@ def test_options_that_cannot_be(finished, tmp_path):
 
 
 def test_missing_weights(finished, tmp_path):
-    end = train(finished / "shapes", tmp_path / "run", "--encoder-weights", "no/such.h5")
+    end = train(finished / "shapes", tmp_path / "run", "--weights", "no/such.h5")
     refused(end, r"no weights at no/such\.h5", "takes imagenet, none, a .*h5 file or runs/OTHER")
     assert not (tmp_path / "run").exists()
 
@@ -190,7 +190,7 @@ def test_missing_weights(finished, tmp_path):
         ("{finished}/run", "--seed 9", "is a run of another plan"),
         ("tests", "", "is no run"),
         ("runs/of/nobody", "--preset tiny", "no published weights fit"),
-        ("runs/of/nobody", "--encoder-weights no.h5", "no weights at no.h5"),
+        ("runs/of/nobody", "--weights no.h5", "no weights at no.h5"),
     ],
 )
 def test_refused_before_keras_is_there(finished, run, more, words):
@@ -209,7 +209,7 @@ def test_weights_of_another_width(finished, tmp_path):
         group = file.create_group("conv1")
         group.attrs["weight_names"] = ["conv1/kernel:0"]
         group["conv1/kernel:0"] = np.zeros((3, 3, 3, 8), np.float32)
-    weights = ["--encoder-weights", str(tmp_path / "narrow.h5"), "--preset", "course160"]
+    weights = ["--weights", str(tmp_path / "narrow.h5"), "--preset", "course160"]
     end = train(finished / "shapes", tmp_path / "run", *weights)
     refused(
         end, r"narrow\.h5 do not fit: conv1 of shape \(3, 3, 3, 8\), needed \(3, 3, 3, 32\)",

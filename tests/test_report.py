@@ -26,7 +26,7 @@ REPORT = {
     "recipe": "int8",
     "lowering": "signs+depth_to_space",
     "lowerings": {"signs+depth_to_space": 4.121, "signs+deconv": "xnnpack: <3> outside"},
-    "agreement_floor": 0.97,
+    "pixel_agreement_floor": 0.97,
     "max_drop": 0.01,
     "miou_keras": 0.7,
     "miou_tflite": 0.69344,
@@ -34,7 +34,7 @@ REPORT = {
     "iou_keras": {"sky": 0.9, NAME: 0.5, "never": None},
     "iou_tflite": {"sky": 0.9021, NAME: 0.4848, "never": None},
     "confusion": [[900, 100, 0], [125, 375, 0], [0, 0, 0]],
-    "agreement": 0.98761,
+    "pixel_agreement": 0.98761,
     "max_abs_error": 0.0421,
     "ops": {"CONV_2D": 27, "QUANTIZE": 1},
     "partitions": 1,
@@ -175,8 +175,8 @@ def test_a_file_that_could_not_run_is_refused_with_what_was_looked_at(run):
     left(run, "int8")
     reasons = ["custom_operators is 4, at most 0: operators that no runtime has by itself"]
     looked_at = {"recipe": "float32", "reasons": reasons, "lowering": "signs+deconv",
-                 "lowerings": {}, "ops": {"CUSTOM": 4}, "agreement_floor": 0.999, "max_drop": 0.01,
-                 "custom_operators": ["A (x)", "B (y)", "C (z)", "D (w)"]}  # fmt: skip
+                 "lowerings": {}, "ops": {"CUSTOM": 4}, "pixel_agreement_floor": 0.999,
+                 "max_drop": 0.01, "custom_operators": ["A (x)", "B (y)", "C (z)", "D (w)"]}  # fmt: skip
     (run / "export" / "float32.refused.json").write_text(json.dumps(looked_at))
     found = text(page(run))
     assert "Flex among them: 4, at most 0 (A (x), B (y), C (z), ...)" in found
@@ -223,7 +223,7 @@ def test_nothing_is_loaded_and_every_tag_is_closed(run, recipes):
         left(run, recipe)
     if len(recipes) > 1:
         shutil.rmtree(run / "export" / "sparse")
-        refuse(run, "sparse", reasons=["agreement is 0.9, at least 0.95: share"])
+        refuse(run, "sparse", reasons=["pixel_agreement is 0.9, at least 0.95: share"])
     found = page(run)
     tags = Tags()
     tags.feed(found)
@@ -245,7 +245,7 @@ def test_earlier_weights_are_named_and_not_compared(run):
 
 def test_an_earlier_kit_stands_beside_the_refusal(run):
     left(run, "int8")
-    refuse(run, "int8", reasons=["agreement is 0.9, at least 0.97: share"], agreement=0.9)
+    refuse(run, "int8", reasons=["pixel_agreement is 0.9, at least 0.97: share"], pixel_agreement=0.9)
     found = page(run)
     assert ">int8<" in found and ">int8, refused<" in found
     assert "98.761" in found and "90.000" in found

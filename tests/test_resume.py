@@ -18,7 +18,7 @@ EPOCHS, STEPS = 3, 90
 
 
 def command(data, run, epochs=EPOCHS):
-    plan = f"--preset tiny --size 64 64 --epochs {epochs} --batch 4 --encoder-weights none".split()
+    plan = f"--preset tiny --size 64 64 --epochs {epochs} --batch 4 --weights none".split()
     return [sys.executable, "train.py", "--data", str(data), "--run", str(run), *plan]
 
 
@@ -75,7 +75,7 @@ def test_killed_once(tmp_path):
     words = continued_is_bit_equal(tmp_path, [(middle, signal.SIGKILL)])
     again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0 and "finished already" in again.stdout
-    assert f"a new --run with --encoder-weights {tmp_path / 'parts'}" in again.stdout
+    assert f"a new --run with --weights {tmp_path / 'parts'}" in again.stdout
     other = command(tmp_path / "shapes", tmp_path / "other", epochs=1)
     other[other.index("none")] = str(tmp_path / "parts")
     end = subprocess.run(other, cwd=ROOT, capture_output=True, text=True)

@@ -127,7 +127,7 @@ def test_wrong_epsilon(run, monkeypatch):
 def test_bgr_in_the_graph(run, monkeypatch):
     swap = lambda graph: weights(graph, "conv1", lambda k, b: [k[:, :, ::-1], b])  # noqa: E731
     change_graph(monkeypatch, swap)
-    refused(run, "agreement")
+    refused(run, "pixel_agreement")
 
 
 def test_transposed_tap(run, monkeypatch):
@@ -224,7 +224,7 @@ def test_shifted_classes(run, monkeypatch):
     import tensorflow as tf
 
     change_graph(monkeypatch, behind(lambda x: tf.concat([x[..., 1:], x[..., :1]], -1)))
-    refused(run, "agreement")
+    refused(run, "pixel_agreement")
 
 
 def test_layer_that_is_dead(run, monkeypatch):

@@ -226,7 +226,7 @@ def test_without_network_imagenet_is_refused(monkeypatch):
 
     monkeypatch.setattr(keras.applications, "MobileNet", fail)
     model = build(keras, preset("base"), (64, 64), 3)
-    with pytest.raises(Refusal, match=r"cannot be downloaded. Type --encoder-weights none, or"):
+    with pytest.raises(Refusal, match=r"cannot be downloaded. Type --weights none, or"):
         load_encoder(model, preset("base"), "imagenet")
 
 

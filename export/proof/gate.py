@@ -23,7 +23,8 @@ class Limit(NamedTuple):
 
 # fmt: off
 LIMITS = (
-    Limit("agreement", None, "agreement_floor", "share of pixels with the class that Keras gives"),
+    Limit("pixel_agreement", None, "pixel_agreement_floor",
+          "fraction of pixels for which the file predicts the class that Keras predicts"),
     Limit("miou_drop", "max_drop", None, "mIoU lost against Keras, a fraction; --max-drop sets it"),
     Limit("max_abs_error", 1e-4, None, "largest logit error as a share of the largest logit",
           ("float32",)),

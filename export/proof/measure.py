@@ -48,7 +48,7 @@ def accuracy(trained, runtime: Runtime) -> dict:
         "iou_keras": before["iou"],
         "iou_tflite": after["iou"],
         "confusion": matrices[1].tolist(),
-        "agreement": equal / pixels,
+        "pixel_agreement": equal / pixels,
         "max_abs_error": float(error) / largest if largest else float("inf"),
     }
 

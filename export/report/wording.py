@@ -30,7 +30,7 @@ class Figure(NamedTuple):
 PERCENT, POINTS = "\u00a0%", "\u00a0points"
 # Those whose words or unit in the gate are not a person's; the others are called by their `why`.
 FIGURES = {
-    "agreement": Figure("agreement, pixels with the class that Keras gives", 100, PERCENT, 3),
+    "pixel_agreement": Figure("agreement, pixels with the class that Keras gives", 100, PERCENT, 3),
     "miou_drop": Figure("points of mIoU lost against Keras", 100, "", 2),
     "target_faults": Figure("operators that the targets asked for do not run"),
     "contract_agreement": Figure("pixels to which a reader of the contract gives the right class",
