@@ -1,28 +1,35 @@
-PYTHON ?= python3.11
-BIN := .venv/bin
+# The newest Python that there is; TensorFlow has no wheels for a newer one.
+ifndef PYTHON
+PYTHON := $(shell for minor in 13 12 11; do python3.$$minor -c "" 2>/dev/null && \
+    echo python3.$$minor && break; done)
+endif
+VENV ?= .venv
+BIN := $(VENV)/bin
 
 .PHONY: test test-slow test-clients lint demo
 .DELETE_ON_ERROR:
 
-.venv/done: requirements.txt
-	$(PYTHON) -m venv .venv
+$(VENV)/done: requirements.txt
+	@test -n "$(PYTHON)" || { echo "error: no python3.11, python3.12 or python3.13 runs here: \
+	install one, or type make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -r requirements.txt
 	touch $@
 
 # A process a core; some slow ones judge times and want the machine to themselves.
-test: .venv/done lint
+test: $(VENV)/done lint
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-slow: .venv/done
+test-slow: $(VENV)/done
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "slow and not alone"
 	$(BIN)/python -m pytest -m alone
 
-lint: .venv/done
+lint: $(VENV)/done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 # A synthetic dataset, a small network, a proven file; the image's path is printed last.
-demo: .venv/done
+demo: $(VENV)/done
 	test -d datasets/shapes || $(BIN)/python -m data shapes datasets/shapes
 	$(BIN)/python train.py --data datasets/shapes --run runs/demo --preset tiny --size 96 96 \
 	    --epochs 80 --learning-rate 0.005 --weights none
@@ -55,7 +62,7 @@ demo: .venv/done
 	rm -r $(@D)/usr
 	touch $@
 
-.clients/arm/done: | .venv/done
+.clients/arm/done: | $(VENV)/done
 	rm -rf $(@D)
 	sh tests/clients/unpack_debs.sh $(@D) amd64 qemu-user-static
 	mv $(@D)/usr/bin/qemu-aarch64-static $(@D)
@@ -71,6 +78,6 @@ demo: .venv/done
 
 # The tests of an environment that cannot be made here are skipped and say so. For kits made before:
 # make test-clients KITS="runs/NAME/export/float32 runs/NAME/export/int8"
-test-clients: .venv/done
+test-clients: $(VENV)/done
 	-$(MAKE) -k .venv-mediapipe/done $(patsubst %,.clients/%/done,node kotlin vulkan arm)
 	$(BIN)/python -m pytest -m clients -s -rs

@@ -1,7 +1,4 @@
-"""The file layer: files renamed into place, JSON, what is kept from one start to the next.
-
-Standard library only.
-"""
+"""Atomic file writes, JSON, and a cache that outlives a process. Standard library only."""
 
 import hashlib
 import json
@@ -17,7 +14,7 @@ from cli import Refusal
 
 @contextmanager
 def quiet():
-    """Keeps off the terminal what libraries written in C say for themselves."""
+    """Hides what native libraries write to stderr."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:
@@ -31,15 +28,16 @@ def quiet():
 
 @contextmanager
 def beside(path: Path):
-    """A temporary path beside `path` that takes its place when the block ends well.
+    """Yields a temporary path beside `path` that replaces it when the block succeeds.
 
-    An interruption leaves the old file or the new one. Raises Refusal when it cannot be written.
+    An interruption leaves either the old file or the new one. Raises Refusal when the file cannot
+    be written.
     """
     path = Path(path)
     spare = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A name that keeps the suffix: writers choose their format by it.
+        # The name keeps the suffix, from which writers choose their format.
         handle, spare = tempfile.mkstemp(prefix=".part-", suffix=path.name, dir=path.parent)
         os.close(handle)
         os.chmod(spare, 0o644)
@@ -77,9 +75,10 @@ def cache_folder() -> Path:
 
 
 def cached(folder: Path, what: str, fingerprint: str, make: Callable):
-    """make(), a JSON value, or what it was when `folder` had this fingerprint.
+    """make(), a JSON value, or its cached result if `folder` had this fingerprint then.
 
-    One file a folder and thing, so that a dataset that changes leaves nothing behind.
+    The cache has one file per folder and `what`, so that a dataset that changes leaves no stale
+    files.
     """
     key = json.dumps([str(Path(folder).resolve()), what])
     path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
@@ -88,8 +87,8 @@ def cached(folder: Path, what: str, fingerprint: str, make: Callable):
         if found["fingerprint"] == fingerprint:
             return found["value"]
     except (Refusal, KeyError, TypeError):
-        pass  # missing or damaged: made again
+        pass  # missing or damaged: computed again
     value = make()
-    with suppress(Refusal):  # no room or no right to write: only the next start takes longer
+    with suppress(Refusal):  # disk full or not writable: the next start only takes longer
         write_json(path, {"fingerprint": fingerprint, "value": value})
     return value

@@ -1,4 +1,4 @@
-"""python train.py --data DIR --run runs/NAME: a folder of images and masks to a trained model."""
+"""python train.py --data DIR --run runs/NAME: trains a model on a folder of images and masks."""
 
 import dataclasses
 from functools import partial
@@ -13,11 +13,12 @@ def main() -> None:
     from segnet.plan import Plan
 
     parser = cli.parser("python train.py", "Train a segmentation model on your own images.")
-    parser.add_argument("--run", required=True, metavar="runs/NAME", help="folder of this run")
+    about = "folder of the run; an interrupted run in it continues"
+    parser.add_argument("--run", required=True, metavar="runs/NAME", help=about)
     cli.add_flags(parser, Plan)
-    words = vars(parser.parse_args())
-    folder = Path(words.pop("run"))
-    train(Plan(**words), folder)
+    args = vars(parser.parse_args())
+    folder = Path(args.pop("run"))
+    train(Plan(**args), folder)
 
 
 def train(plan, folder: Path) -> None:
@@ -31,7 +32,7 @@ def train(plan, folder: Path) -> None:
     network, classes = plan.network(), len(dataset.classes)
     check(network, plan.size, classes)
     probe(dataset)
-    # What can be refused is refused before TensorFlow is there, which takes seconds.
+    # Refusals come before TensorFlow is loaded, which takes seconds.
     if not has_begun(folder, plan, described(dataset)):
         check_source(network, plan.weights)
     backend.seed_everything(plan.seed)
@@ -39,25 +40,27 @@ def train(plan, folder: Path) -> None:
     loop, finished = fit(
         model, dataset, plan, folder, lambda: load_encoder(model, network, plan.weights)
     )
-    print(f"{folder}: best mIoU {loop.best:.4f} on the validation set")
+    images = len(dataset.pairs("val"))
+    print(f"{folder}: best mIoU {loop.best:.4f} on the {images} validation images")
     if finished:
-        print("finished already; to train longer: "
-              f"a new --run with --weights {folder}")  # fmt: skip
+        print("finished already; to train longer, "
+              f"start a new --run with --weights {folder}")  # fmt: skip
 
 
 def fit(model, dataset, plan, folder: Path, load):
-    """Trains a built model in a run folder, or goes on there: (loop, had it finished before).
+    """Trains a built model in a run folder, or continues there: (loop, whether it was finished).
 
-    load(): puts the first weights into `model` and says in a line which; asked when a run begins.
+    load(): puts the initial weights into `model` and returns a line that names them; called when a
+    run begins.
     """
     from data.batches import training_batches
     from data.statistics import class_weights
     from segnet.loop import Hooks, Loop, compile_model
-    from segnet.losses import distillation_loss, segmentation_loss, taught
+    from segnet.losses import distillation_loss, distillation_targets, segmentation_loss
     from segnet.run import has_checkpoint, open_run
 
     if not has_checkpoint(folder):
-        said = load()
+        line = load()
     open_run(folder, plan, described(dataset))
     steps = max(1, len(dataset.pairs("train")) // plan.batch)
     weights = class_weights(dataset, plan.class_weights)
@@ -68,13 +71,13 @@ def fit(model, dataset, plan, folder: Path, load):
         lambda start: training_batches(
             dataset, plan.size, plan.batch, plan.seed, start, plan.augment
         ),
-        lambda: evaluate(model, dataset, plan), Notes(model, dataset, plan, folder),
-        **({"target": partial(taught, teacher)} if teacher else {}),
+        lambda: evaluate(model, dataset, plan, weights), EpochLog(model, dataset, plan, folder),
+        **({"target": partial(distillation_targets, teacher)} if teacher else {}),
     )  # fmt: skip
     loop = Loop(model, plan, folder, steps, hooks)
     if loop.restore():
-        said = f"continues at step {loop.step} of {loop.steps}"
-    cli.say(said)
+        line = f"continues at step {loop.step} of {loop.steps}"
+    cli.say(line)
     finished = loop.step == loop.steps and (folder / "last.weights.h5").exists()
     if not finished:
         loop.run()
@@ -82,13 +85,13 @@ def fit(model, dataset, plan, folder: Path, load):
 
 
 def described(dataset) -> dict:
-    """What a run's manifest keeps of its data."""
+    """What the manifest of a run records of its data."""
     kept = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
     return {**kept, "fingerprint": dataset.fingerprint()}
 
 
 def teacher_of(plan, dataset):
-    """The model of `plan.teacher` at the plan's size, None where there is none. Raises Refusal."""
+    """The model of `plan.teacher` at the plan's size, None without a teacher. Raises Refusal."""
     if not plan.teacher:
         return None
     from segnet.run import load_run
@@ -97,37 +100,50 @@ def teacher_of(plan, dataset):
     theirs = manifest["dataset"]["classes"]
     if theirs != list(dataset.classes):
         raise cli.Refusal(
-            f"{plan.teacher} knows the classes {', '.join(theirs)}; needed: "
+            f"{plan.teacher} was trained on the classes {', '.join(theirs)}; needed: "
             f"{', '.join(dataset.classes)}. Name a --teacher that was trained on these"
         )
     return teacher
 
 
 def probe(dataset) -> None:
-    """Reads one pair of each split, so that a plain mistake is told before anything is written."""
+    """Reads one pair of each split: an obvious mistake is found before anything is written."""
     from data.images import read_pair
 
     for split in ("train", "val"):
         read_pair(dataset.pairs(split)[0], dataset)
 
 
-def evaluate(model, dataset, plan) -> dict:
+def evaluate(model, dataset, plan, weights=None) -> dict:
+    """`segnet.metrics.scores` on the validation set, and its "loss".
+
+    The loss is that of training at the model's input size, without distillation. weights: of the
+    classes, (C,), or None.
+    """
+    import cv2
+    import keras
     import numpy as np
 
     from data.batches import evaluation_pairs
+    from segnet.losses import segmentation_loss
     from segnet.metrics import confusion, scores, to_mask
 
-    matrix = 0
+    classes, matrix, losses = len(dataset.classes), 0, []
+    loss = segmentation_loss(keras, classes, weights)
     for inputs, masks, _ in evaluation_pairs(dataset, "val", plan.size, plan.batch):
         logits = np.asarray(model.predict_on_batch(inputs))
-        for truth, guess in zip(masks, logits, strict=True):
-            matrix = matrix + confusion(truth, to_mask(guess, truth.shape), len(dataset.classes))
-    return scores(matrix, dataset.classes)
+        for truth, each in zip(masks, logits, strict=True):
+            matrix = matrix + confusion(truth, to_mask(each, truth.shape), classes)
+        rule = cv2.INTER_NEAREST_EXACT
+        small = np.stack([cv2.resize(m, plan.size[::-1], interpolation=rule) for m in masks])
+        losses.append(float(loss(small, logits)) * len(masks))
+    mean = sum(losses) / len(dataset.pairs("val"))
+    return {**scores(matrix, dataset.classes), "loss": mean}
 
 
 @dataclasses.dataclass
-class Notes:
-    """What a person looks at after an epoch: TensorBoard curves and sample images."""
+class EpochLog:
+    """Writes TensorBoard curves and sample images after an epoch."""
 
     model: object
     dataset: object
@@ -145,9 +161,13 @@ class Notes:
                     tf.summary.scalar(name, value)
         self.writer.flush()
         if epoch % SAMPLE_EPOCHS == 0 or epoch == self.plan.epochs:
-            self.draw(self.folder / "samples" / f"epoch{epoch:04}.png")
+            drawn = self.draw(self.folder / "samples" / f"epoch{epoch:04}.png")
+            with self.writer.as_default(step=epoch):
+                tf.summary.image("samples", drawn[None])
+            self.writer.flush()
 
-    def draw(self, path: Path) -> None:
+    def draw(self, path: Path):
+        """Writes the sheet of sample images; (H, W, 3) uint8 RGB."""
         import numpy as np
 
         from data.drawing import sheet
@@ -157,7 +177,9 @@ class Notes:
         def predict(inputs, shape):
             return to_mask(np.asarray(self.model.predict_on_batch(inputs))[0], shape)
 
-        write_image(path, sheet(self.dataset, self.plan.size, predict))
+        drawn = sheet(self.dataset, self.plan.size, predict)
+        write_image(path, drawn)
+        return drawn
 
 
 if __name__ == "__main__":

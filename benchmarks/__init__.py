@@ -1,1 +1,1 @@
-"""Measurements that stand in docs/results.md."""
+"""The measurements of docs/results.md and LOG.md."""

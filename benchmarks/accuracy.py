@@ -1,107 +1,104 @@
-"""python -m benchmarks.accuracy --data DIR --out DIR: accuracy and latency, ours beside the peers.
+"""python -m benchmarks.accuracy --data DIR --out DIR: accuracy and latency of presets and peers.
 
-Every net is trained by train.py's loop under one recipe into OUT/NET-seedN, becomes a float32 and
-an int8 file, is scored on the validation set, which also chose its best epoch, and timed with all
-others in one interleaved run. What is finished is not done again; what was stopped goes on exactly.
-With KERAS_BACKEND=jax (a GPU) it trains only; the same command without it then makes the files.
+Each network is trained with the same hyperparameters, by the loop of train.py, in OUT/NET-seedN and
+converted to a float32 and an int8 file. The files are scored on the validation set, which also
+chose the best epoch, and timed in one interleaved run. Finished steps are skipped, and an
+interrupted training resumes exactly. With KERAS_BACKEND=jax (for a GPU) the command only trains;
+the same command without it then makes the files.
 """
 
 import dataclasses
-import statistics
 from pathlib import Path
-from typing import NamedTuple
 
 import cli
-from benchmarks.latency import LOWERINGS
+from benchmarks.accuracy_results import Row, plot, table
+from benchmarks.latency import LOWERINGS, RECIPES
 from files import beside, read_json, write_json
 
-FILES = {  # keras.applications' name: how its weights files begin in --weights-folder
+FILES = {  # family in keras.applications: prefix of its weights files
     "MobileNet": "mobilenet_v1",
     "MobileNetV2": "mobilenet_v2",
 }
-RECIPES = ("float32", "int8")
-OURS, OTHER, PEER = "#139a5c", "#777", "#c2571a"
-
-
-class Row(NamedTuple):
-    """A net's line of the table. miou, miou_int8: a fraction a seed. latency_ms: float32, int8."""
-
-    name: str
-    encoder: str
-    miou: list[float]
-    miou_int8: list[float]
-    latency_ms: tuple[float, float]
-    size_bytes: tuple[int, int]
-    macs: int
-    parameters: int
-    partitions: tuple[int, int]
 
 
 def main() -> None:
     from segnet.plan import Plan
+    from segnet.presets import FAMILY
 
     default = {field.name: field.default for field in dataclasses.fields(Plan)}
-    parser = cli.parser("python -m benchmarks.accuracy", "Ours and the peers under one recipe.")
-    parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="runs and results")
-    parser.add_argument(
-        "--nets", nargs="+", metavar="NAME", help="presets, variants, peers (default: ours, peers)"
+    parser = cli.parser(
+        "python -m benchmarks.accuracy",
+        "Train presets and peers with the same hyperparameters; compare accuracy and latency.",
     )
-    parser.add_argument("--size", nargs=2, type=int, default=default["size"], metavar=("H", "W"))
-    parser.add_argument("--epochs", type=int, default=default["epochs"], metavar="N")
+    parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
     parser.add_argument(
-        "--seeds", nargs="+", type=int, default=[0], metavar="N", help="(default 0)"
+        "--out", required=True, type=Path, metavar="DIR", help="folder of the runs and the plot"
+    )
+    parser.add_argument(
+        "--nets", nargs="+", metavar="NAME",
+        help=f"presets, variants and peers (default: {', '.join(FAMILY)} and the peers with "
+        "encoders of their own)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--size", nargs=2, type=int, default=default["size"], metavar=("H", "W"),
+        help="input size in pixels (default {} {})".format(*default["size"]),
+    )  # fmt: skip
+    parser.add_argument(
+        "--epochs", type=int, default=default["epochs"], metavar="N", help="(default %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=[0], metavar="N", help="one run each (default 0)"
     )
     parser.add_argument(
         "--weights-folder", type=Path, metavar="DIR",
-        help="of encoders' .h5 files; left out: all start from random weights",
+        help="folder of .h5 encoder weights; without it all networks start from random weights",
     )  # fmt: skip
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the rows for a machine")
-    words = parser.parse_args()
-    runs = plans(words)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
+    args = parser.parse_args()
+    runs = plans(args)
     for folder, plan in runs.items():
         train_once(plan, folder)
-    report(runs, words)
+    report(runs, args)
 
 
-def plans(words) -> dict[Path, object]:
-    """Run folder to plan, every net with every seed. Raises Refusal for a name that nobody has."""
+def plans(args) -> dict[Path, object]:
+    """Plans by run folder, one for each network and seed. Raises Refusal for an unknown network."""
     from benchmarks.peers import PEERS
     from segnet.plan import Plan
     from segnet.presets import FAMILY, PRESETS
     from segnet.variants import VARIANTS
 
     known = {**PRESETS, **VARIANTS, **PEERS}
-    asked = words.nets or [*FAMILY, *(name for name in PEERS if not PEERS[name].encoder)]
-    nets = [cli.one_of(name, known, "net") for name in asked]
+    names = args.nets or [*FAMILY, *(name for name in PEERS if not PEERS[name].encoder)]
+    nets = [cli.one_of(name, known, "net") for name in names]
     return {
-        words.out / f"{net}-seed{seed}": Plan(
-            words.data, net, words.size, words.epochs, seed=seed,
-            weights=weights_file(known[net], words.weights_folder),
+        args.out / f"{net}-seed{seed}": Plan(
+            args.data, net, args.size, args.epochs, seed=seed,
+            weights=weights_file(known[net], args.weights_folder),
         )
         for net in nets
-        for seed in words.seeds
+        for seed in args.seeds
     }  # fmt: skip
 
 
 def weights_file(net, folder: Path | None) -> str:
-    """The encoder's file of a preset or a peer, "none" where it starts from random weights.
+    """The encoder weights of a preset or a peer: a file in `folder`, or "none" for random weights.
 
-    Raises Refusal when it is not in the folder, before anything has been trained.
+    Raises Refusal if the folder does not contain the file.
     """
     name = net.weights if hasattr(net, "weights") else published(net)
     if not (folder and name):
         return "none"
     if not (folder / name).is_file():
         raise cli.Refusal(
-            f"{folder / name} is missing. --weights-folder takes a folder of encoders' .h5 files; "
-            "without it all nets start from random weights"
+            f"{folder / name} is missing. --weights-folder takes a folder of .h5 encoder weights; "
+            "without it all networks start from random weights"
         )
     return str(folder / name)
 
 
 def published(preset) -> str:
-    """The file's name of the weights that a preset takes, "" for none."""
+    """Name of the weights file that fits a preset's encoder, "" if none was published."""
     if preset.pretrained is None:
         return ""
     name, width = preset.pretrained
@@ -109,7 +106,7 @@ def published(preset) -> str:
 
 
 def train_once(plan, folder: Path) -> None:
-    """Trains into `folder` unless that is done. Raises Refusal for a run of another plan."""
+    """Trains in `folder` unless that is done. Raises Refusal if it has a run of another plan."""
     from benchmarks import peers
     from data.dataset import read_dataset
     from segnet import backend
@@ -135,7 +132,7 @@ def train_once(plan, folder: Path) -> None:
 
 
 def network(plan, classes: int, batch: int | None = None):
-    """The model of a preset or of a peer, with random weights."""
+    """The model of a preset or a peer, with random weights."""
     from benchmarks import peers
     from segnet.backend import start
     from segnet.build import build
@@ -146,8 +143,10 @@ def network(plan, classes: int, batch: int | None = None):
 
 
 def finished(plan, folder: Path) -> bool:
-    """Whether `folder` is a finished run of `plan`; its data and weights may have lain elsewhere,
-    where a GPU was. Raises Refusal when it is a finished one of another plan."""
+    """Whether `folder` is a finished run of `plan`. Raises Refusal if it finished another plan.
+
+    Paths of data and weights may differ, since the run may have been trained on another machine.
+    """
     from segnet.run import differences, read_run
 
     if not (folder / "last.weights.h5").exists():
@@ -161,29 +160,29 @@ def finished(plan, folder: Path) -> bool:
     return True
 
 
-# From runs to figures
+# Measurement
 
 
-def report(runs: dict, words) -> None:
-    """Files, scores and times of finished runs: the table, the rows, the plot."""
+def report(runs: dict, args) -> None:
+    """Converts, scores and times finished runs; prints the table and writes rows and plot."""
     from export.report.plot import svg
     from segnet.backend import start
 
     if start().backend.backend() != "tensorflow":
-        cli.say("trained; the same command without KERAS_BACKEND makes the files and the table")
+        cli.say("training finished; run the same command without KERAS_BACKEND to make the files")
         return
     for folder, plan in runs.items():
         measure_once(plan, folder)
     found = rows(runs)
-    if words.json:
-        write_json(words.json, [row._asdict() for row in found])
-    with beside(words.out / "accuracy.svg") as part:
+    if args.json:
+        write_json(args.json, [row._asdict() for row in found])
+    with beside(args.out / "accuracy.svg") as part:
         part.write_text(svg(plot(found)))
     print(table(found))
 
 
 def measure_once(plan, folder: Path) -> None:
-    """Writes folder/RECIPE.tflite and measured.json: what does not depend on the day."""
+    """Writes folder/RECIPE.tflite and measured.json: scores and counts, but no latency."""
     import numpy as np
 
     from data.dataset import read_dataset
@@ -195,10 +194,13 @@ def measure_once(plan, folder: Path) -> None:
 
     if (folder / "measured.json").exists():
         return
-    cli.say(f"{folder}: files and scores ...")
+    cli.say(f"{folder}: converting and scoring ...")
     dataset, manifest = read_dataset(plan.data), read_run(folder)[1]
     if dataset.classes != manifest["dataset"]["classes"]:
-        raise cli.Refusal(f"{plan.data} has other classes than {folder} was trained on")
+        raise cli.Refusal(
+            f"the classes of {plan.data} are not those that {folder} was trained on. "
+            "Name another --data or a new --out"
+        )
     model = network(plan, len(dataset.classes))
     model.load_weights(folder / "best.weights.h5")
     trained = Trained(folder, model, plan, manifest, dataset)
@@ -218,7 +220,11 @@ def measure_once(plan, folder: Path) -> None:
 
 
 def files(trained) -> list[bytes]:
-    """The float32 and the int8 file: ours in the faster lowering, a peer's as Keras converts it."""
+    """The float32 and the int8 file.
+
+    A preset is converted in the faster of the lowerings (how CReLU and deconvolutions are written
+    in TFLite operators), a peer by the plain converter.
+    """
     from benchmarks.peers import PEERS
     from export.graph.convert import to_tflite
     from export.graph.deploy import lowering
@@ -228,21 +234,21 @@ def files(trained) -> list[bytes]:
 
     chosen = [BY_NAME[name] for name in RECIPES]
     if trained.plan.preset not in PEERS:
-        exporter, forms = Exporter(trained, Choices()), [lowering(name) for name in LOWERINGS]
-        return [
-            exporter.content(recipe, compare(trained, recipe.kernels, ("xnnpack",), forms, {}))[0]
-            for recipe in chosen
+        exporter, lowerings = Exporter(trained, Choices()), [lowering(name) for name in LOWERINGS]
+        fastest = [
+            compare(trained, recipe.kernels, ("xnnpack",), lowerings, {}) for recipe in chosen
         ]
-    still = network(trained.plan, len(trained.dataset.classes), batch=1)
-    still.set_weights(trained.model.get_weights())
+        return [exporter.content(*pair)[0] for pair in zip(chosen, fastest, strict=True)]
+    single = network(trained.plan, len(trained.dataset.classes), batch=1)
+    single.set_weights(trained.model.get_weights())
     return [
-        to_tflite(still, recipe, trained.calibration if recipe.calibrated else None)
+        to_tflite(single, recipe, trained.calibration if recipe.calibrated else None)
         for recipe in chosen
     ]
 
 
 def rows(runs: dict) -> list[Row]:
-    """A row a net; the files of its first seed are timed, all interleaved."""
+    """One row per network. Latency is that of the first seed's files, all interleaved."""
     from export.tflite.runtime import Runtime, latency_ms
 
     folders = {}
@@ -272,57 +278,6 @@ def rows(runs: dict) -> list[Row]:
 
 def encoder(weights: str) -> str:
     return "random" if weights == "none" else Path(weights).name.removesuffix("_no_top.h5")
-
-
-# Shown
-
-
-def table(rows: list[Row]) -> str:
-    """Markdown; spread is the largest less the least of the seeds, in points."""
-    head = ("net", "first weights", "seeds", "mIoU", "spread", "mIoU int8", "ms", "ms int8",
-            "MB", "MB int8", "MMAC", "parameters", "parts", "parts int8")  # fmt: skip
-    lines = [head, ["---"] * len(head)]
-    for row in rows:
-        spread = 100 * (max(row.miou) - min(row.miou))
-        lines.append((
-            row.name, row.encoder, len(row.miou), f"{statistics.mean(row.miou):.4f}",
-            f"{spread:.2f}" if len(row.miou) > 1 else "", f"{statistics.mean(row.miou_int8):.4f}",
-            *(f"{ms:.2f}" for ms in row.latency_ms),
-            *(f"{size / 1e6:.2f}" for size in row.size_bytes),
-            f"{row.macs / 1e6:.0f}", f"{row.parameters:,}", *row.partitions,
-        ))  # fmt: skip
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def plot(rows: list[Row]):
-    """mIoU over latency: a line from each net's int8 file, open, to its float32 one, filled."""
-    from export.report.plot import start
-
-    figure, axes = start("latency in ms, one thread; filled float32, open int8", (7.5, 4.0))
-    for row in rows:
-        heights = [100 * statistics.mean(miou) for miou in (row.miou, row.miou_int8)]
-        axes.plot(row.latency_ms, heights, color=colour(row.name), linewidth=1)
-        for ms, height, fill in zip(row.latency_ms, heights, ("full", "none"), strict=True):
-            axes.plot(ms, height, "o", color=colour(row.name), fillstyle=fill)
-        # Beside the float32 mark, on the side where the line is not.
-        side = 1 if row.latency_ms[0] >= row.latency_ms[1] else -1
-        axes.annotate(
-            row.name, (row.latency_ms[0], heights[0]), (7 * side, 0), textcoords="offset points",
-            horizontalalignment="left" if side > 0 else "right", verticalalignment="center",
-            color=colour(row.name),
-        )  # fmt: skip
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.margins(x=0.15)
-    return figure
-
-
-def colour(name: str) -> str:
-    """Ours green, ancestors and variants grey, peers brown."""
-    from benchmarks.peers import PEERS
-    from segnet.presets import FAMILY
-
-    return OURS if name in FAMILY else PEER if name in PEERS else OTHER
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""python -m benchmarks.data --data DIR: training images per second of folder, shards, tf.data.
+"""python -m benchmarks.data --data DIR: training images per second from a folder, shards, tf.data.
 
-All three decode the same files and augment them with `data.augment`; tf.data decodes in its own
-operators and augments in tf.numpy_function. Each round makes the same number of batches with each,
-in turn, from nothing to the last one, so that nothing is made ahead for the next.
+All three decode the same files and augment them with `data.augment`; tf.data decodes with its own
+operators and augments in tf.numpy_function. Each round draws the same number of batches from each
+source in turn. A source is opened and exhausted in every round, so no batch is prefetched outside
+the timed section.
 """
 
 import tempfile
@@ -11,31 +12,38 @@ from pathlib import Path
 
 import cli
 
-PARALLEL = 4  # calls of tf.data; 2 were no faster (LOG.md)
+PARALLEL = 4  # parallel calls of tf.data; 2 were not faster (LOG.md)
 
 
 def main() -> None:
-    parser = cli.parser("python -m benchmarks.data", "Training images per second, by source.")
+    parser = cli.parser("python -m benchmarks.data", "Training images per second by data source.")
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
-    parser.add_argument("--size", type=int, nargs=2, default=(160, 160), metavar=("H", "W"))
-    parser.add_argument("--batch", type=int, default=16, metavar="N", help="(default 16)")
-    parser.add_argument("--batches", type=int, default=25, metavar="N", help="a round (default 25)")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(160, 160), metavar=("H", "W"),
+        help="size of the training crops in pixels (default 160 160)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--batch", type=int, default=16, metavar="N", help="images per batch (default 16)"
+    )
+    parser.add_argument(
+        "--batches", type=int, default=25, metavar="N", help="per round (default 25)"
+    )
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="(default 7)")
-    words = parser.parse_args()
+    args = parser.parse_args()
     from data.dataset import read_dataset
     from data.pack import pack
 
-    shape = tuple(words.size), words.batch, words.batches
+    shape = tuple(args.size), args.batch, args.batches
     with tempfile.TemporaryDirectory() as folder:
         packed = Path(folder) / "packed"
-        pack(words.data, packed)
-        plain = read_dataset(words.data)
+        pack(args.data, packed)
+        plain = read_dataset(args.data)
         makers = {
             "folder": lambda: ours(plain, *shape),
             "shards": lambda: ours(read_dataset(packed), *shape),
             "tf.data": lambda: theirs(plain, *shape),
         }
-        report(measure(makers, words.rounds), words.batch * words.batches, words.rounds)
+        report(measure(makers, args.rounds), args.batch * args.batches, args.rounds)
 
 
 def ours(dataset, size, batch, batches):
@@ -59,7 +67,7 @@ def theirs(dataset, size, batch, batches):
         return augment(image, mask[..., 0], rng, size)
 
     def read(index, pair):
-        # As OpenCV decodes: the same pixels. The operator takes PNG as well.
+        # INTEGER_ACCURATE gives the same pixels as OpenCV. The operator decodes PNG as well.
         image = tf.io.decode_jpeg(tf.io.read_file(pair[0]), 3, dct_method="INTEGER_ACCURATE")
         mask = tf.io.decode_png(tf.io.read_file(pair[1]), 1)
         mask = tf.where(mask == dataset.void, np.uint8(VOID), mask)
@@ -75,25 +83,27 @@ def theirs(dataset, size, batch, batches):
 
 
 def measure(makers: dict, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """(seconds of the clock, seconds of all cores) of every round; one before them is not kept."""
+    """(wall-clock seconds, CPU seconds) of every round, after a warm-up round."""
     found = {name: [] for name in makers}
     for _ in range(rounds + 1):
         for name, make in makers.items():
             stream = make()
-            wall, cores = time.perf_counter(), time.process_time()
+            wall, cpu = time.perf_counter(), time.process_time()
             for _ in stream:
                 pass
-            found[name].append((time.perf_counter() - wall, time.process_time() - cores))
+            found[name].append((time.perf_counter() - wall, time.process_time() - cpu))
     return {name: times[1:] for name, times in found.items()}
 
 
 def report(found: dict, images: int, rounds: int) -> None:
     from statistics import median
 
-    print(f"{'source':10}{'images/s':>12}{'a core':>10}  median of {rounds} interleaved rounds")
+    print(
+        f"{'source':10}{'images/s':>12}{'images/CPU s':>14}  median of {rounds} interleaved rounds"
+    )
     for name, times in found.items():
-        wall, cores = (images / median(column) for column in zip(*times, strict=True))
-        print(f"{name:10}{wall:12.0f}{cores:10.0f}")
+        wall, cpu = (images / median(column) for column in zip(*times, strict=True))
+        print(f"{name:10}{wall:12.0f}{cpu:14.0f}")
 
 
 if __name__ == "__main__":

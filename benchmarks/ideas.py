@@ -1,9 +1,9 @@
-"""python -m benchmarks.ideas --data DIR --out DIR: other ways to train `base`, a row each.
+"""python -m benchmarks.ideas --data DIR --out DIR: alternative ways to train `base`.
 
-Each changes one thing of the recipe and has the same seeds: how deconvolutions begin, an average of
-the weights, a second loss, a teacher, images that grow. Runs lie in OUT/IDEA-seedN and go on
-where they stopped. mIoU is the best epoch's on the validation set, the checkerboard that of a
-constant image before the first and after the best epoch.
+Each idea changes one thing about the training and uses the same seeds: the initialisation of
+deconvolutions, an average of the weights, a second loss, a teacher, smaller images at first. Runs
+are in OUT/IDEA-seedN; interrupted ones resume. mIoU is that of the best epoch on the validation
+set. The checkerboard is measured on a constant image, before training and at the best epoch.
 """
 
 import csv
@@ -20,61 +20,74 @@ import numpy as np
 import cli
 
 AS_IT_IS = "as-it-is"
-AVERAGE = 0.99  # of itself that an average keeps at a step; less in the first steps
+AVERAGE = 0.99  # decay of the moving average per step; lower in the first steps
 AUXILIARY = 0.4  # weight of the second loss (PSPNet, Zhao et al. 2017)
-AUXILIARY_AT = "deconv1_join"  # stride 16
+AUXILIARY_AT = "deconv1_join"  # layer of stride 16
 TEACHER = "large"
-SMALLER = 0.6  # of the sides, at first, in images that grow
-FAR = 1024  # sides of an image in whose middle no border is seen
+SMALLER = 0.6  # of the input size, in the first half of "growing"
+FAR = 1024  # side of an image so large that padding does not affect the logits at its centre
 
 
 def main() -> None:
-    parser = cli.parser("python -m benchmarks.ideas", "Other ways to train base, a row each.")
+    parser = cli.parser("python -m benchmarks.ideas", "Compare alternative ways to train base.")
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="runs and results")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the runs")
     parser.add_argument(
-        "--ideas", nargs="+", default=[*IDEAS], metavar="NAME", help=f"of {', '.join(IDEAS)}"
-    )
-    parser.add_argument("--size", nargs=2, type=int, default=(160, 192), metavar=("H", "W"))
+        "--ideas", nargs="+", default=[*IDEAS], metavar="NAME",
+        help=f"(default all: {', '.join(IDEAS)})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--size", nargs=2, type=int, default=(160, 192), metavar=("H", "W"),
+        help="input size in pixels (default 160 192)",
+    )  # fmt: skip
     parser.add_argument("--epochs", type=int, default=30, metavar="N", help="(default 30)")
     parser.add_argument(
-        "--seeds", nargs="+", type=int, default=[0, 1], metavar="N", help="(default 0 1)"
-    )
+        "--seeds", nargs="+", type=int, default=[0, 1], metavar="N",
+        help="one run each (default 0 1)",
+    )  # fmt: skip
     parser.add_argument(
         "--weights-folder", type=Path, metavar="DIR",
-        help="of encoders' .h5 files; left out: all start from random weights",
+        help="folder of .h5 encoder weights; without it all networks start from random weights",
     )  # fmt: skip
-    words = parser.parse_args()
+    args = parser.parse_args()
+    found = {cli.one_of(name, IDEAS, "idea"): [] for name in args.ideas}
+    for name, scores in found.items():
+        for seed in args.seeds:
+            scores.append(train_idea(name, seed, args))
+    print(table(found))
+
+
+def train_idea(name: str, seed: int, args):
+    """The Score of an idea's run, trained unless it is finished."""
     from benchmarks.accuracy import train_once, weights_file
     from segnet.plan import Plan
     from segnet.presets import PRESETS
 
     def plan(preset: str, seed: int) -> Plan:
-        first = weights_file(PRESETS[preset], words.weights_folder)
-        return Plan(words.data, preset, words.size, words.epochs, weights=first, seed=seed)
+        weights = weights_file(PRESETS[preset], args.weights_folder)
+        return Plan(args.data, preset, args.size, args.epochs, weights=weights, seed=seed)
 
-    found = {cli.one_of(name, IDEAS, "idea"): [] for name in words.ideas}
-    for name, scores in found.items():
-        for seed in words.seeds:
-            folder = words.out / f"{name}-seed{seed}"
-            for part, wanted in IDEAS[name].runs(folder, plan, seed).items():
-                with IDEAS[name].changed():
-                    train_once(wanted, part)
-            scores.append(Score(best(folder), *checkerboards(folder, IDEAS[name])))
-    print(table(found))
+    idea, folder = IDEAS[name], args.out / f"{name}-seed{seed}"
+    for run, wanted in idea.runs(folder, plan, seed).items():
+        with idea.changed():
+            train_once(wanted, run)
+    return Score(best(folder), *checkerboards(folder, idea))
 
 
 class Idea(NamedTuple):
-    """changed(): a context in which training is another. runs(folder, plan, seed): folder to plan,
-    in order, the one in `folder` last; plan(preset, seed) is the recipe's."""
+    """changed(): a context manager under which training is changed.
 
-    says: str
+    runs(folder, plan, seed): the plans to train by run folder, in order, the one in `folder` last;
+    plan(preset, seed) is the unchanged plan.
+    """
+
+    title: str
     changed: Callable = nullcontext
     runs: Callable = lambda folder, plan, seed: {folder: plan("base", seed)}
 
 
 class Score(NamedTuple):
-    """A run's mIoU, a fraction, and its checkerboard before and after training."""
+    """The mIoU of a run as a fraction, and its checkerboard before and after training."""
 
     miou: float
     first: float
@@ -82,53 +95,63 @@ class Score(NamedTuple):
 
 
 def random_deconvolutions():
+    """Deconvolutions are initialised at random instead of as smooth upsampling."""
     return patch("segnet.blocks.smooth_taps", lambda k: k.initializers.HeNormal())
+
+
+class Average:
+    """The moving average of all variables of a model, including batch norm statistics."""
+
+    def __init__(self, model):
+        import keras
+
+        self.model = model
+        self.means = [keras.Variable(np.asarray(v), trainable=False) for v in model.variables]
+
+    def update(self, step: int) -> None:
+        """Moves the averages towards the variables; step: number of steps before this one."""
+        decay = min(AVERAGE, (step + 1) / (step + 10))
+        for mean, variable in zip(self.means, self.model.variables, strict=True):
+            mean.assign(mean * decay + variable * (1 - decay))
+
+    def applied(self, function):
+        """`function`, called while the model has the averages as its variables."""
+
+        def with_means(*args):
+            kept = [np.asarray(variable) for variable in self.model.variables]
+            self.put(self.means)
+            found = function(*args)
+            self.put(kept)
+            return found
+
+        return with_means
+
+    def put(self, values) -> None:
+        for variable, value in zip(self.model.variables, values, strict=True):
+            variable.assign(value)
 
 
 @contextmanager
 def averaged():
-    """What is evaluated and kept are averages over the steps, norms' statistics among them."""
+    """Evaluates and saves a moving average of the weights instead of the weights."""
     from segnet.loop import Loop
 
     class Averaged(Loop):
-        def __init__(self, model, *words, **more):
-            import keras
-
-            super().__init__(model, *words, **more)
-            self.means = [keras.Variable(np.asarray(v), trainable=False) for v in model.variables]
-            hooks = self.hooks
-            self.hooks = hooks._replace(
-                evaluate=self.on_means(hooks.evaluate), keep=self.on_means(hooks.keep)
-            )
-            model.train_on_batch = self.after_step(model.train_on_batch)
+        def __init__(self, model, *args, **options):
+            super().__init__(model, *args, **options)
+            self.average, self.train = Average(model), model.train_on_batch
+            model.train_on_batch = self.train_and_average
+            evaluate, keep = map(self.average.applied, (self.hooks.evaluate, self.hooks.keep))
+            self.hooks = self.hooks._replace(evaluate=evaluate, keep=keep)
 
         @property
         def variables(self):
-            return [*super().variables, *self.means]
+            return [*super().variables, *self.average.means]
 
-        def after_step(self, step):
-            def stepped(*batch):
-                loss = step(*batch)
-                old = min(AVERAGE, (self.step + 1) / (self.step + 10))
-                for mean, variable in zip(self.means, self.model.variables, strict=True):
-                    mean.assign(mean * old + variable * (1 - old))
-                return loss
-
-            return stepped
-
-        def on_means(self, function):
-            def meant(*words):
-                kept = [np.asarray(variable) for variable in self.model.variables]
-                self.put(self.means)
-                found = function(*words)
-                self.put(kept)
-                return found
-
-            return meant
-
-        def put(self, values):
-            for variable, value in zip(self.model.variables, values, strict=True):
-                variable.assign(value)
+        def train_and_average(self, *batch):
+            loss = self.train(*batch)
+            self.average.update(self.step)
+            return loss
 
     with patch("segnet.loop.Loop", Averaged):
         yield
@@ -136,10 +159,10 @@ def averaged():
 
 @contextmanager
 def auxiliary():
-    """Logits at stride 16 as well, enlarged bilinearly, with a loss of their own; for training."""
+    """A second loss, on logits at stride 16 that are upsampled bilinearly; only for training."""
     from segnet.loop import Loop, compile_model
 
-    doubled = {}  # the model with both logits, side by side
+    doubled = {}  # by id of a model, the one whose output is both logits, concatenated
 
     def compile_both(model, plan, steps, weights=None, loss=None):
         import keras
@@ -159,8 +182,8 @@ def auxiliary():
         compile_model(doubled[id(model)], plan, steps, weights, losses)
 
     class Doubled(Loop):
-        def __init__(self, model, *words, **more):
-            super().__init__(doubled[id(model)], *words, **more)
+        def __init__(self, model, *args, **options):
+            super().__init__(doubled[id(model)], *args, **options)
             keep = self.hooks.keep
             self.hooks = self.hooks._replace(keep=lambda _, folder, name: keep(model, folder, name))
 
@@ -172,39 +195,41 @@ def auxiliary():
 
 
 def with_teacher(folder: Path, plan, seed: int) -> dict:
+    """The teacher, trained once for all seeds, then distillation from it."""
     teacher = folder.with_name(f"{TEACHER}-seed0")
-    learning = replace(plan("base", seed), teacher=str(teacher))
-    return {teacher: plan(TEACHER, 0), folder: learning}
+    student = replace(plan("base", seed), teacher=str(teacher))
+    return {teacher: plan(TEACHER, 0), folder: student}
 
 
 def growing(folder: Path, plan, seed: int) -> dict:
-    """Half of the epochs on small images, the other half from there."""
-    whole, first = plan("base", seed), folder.with_name(f"{folder.name}-first")
-    size = tuple(round(SMALLER * side / 32) * 32 for side in whole.size)
-    half = whole.epochs // 2
+    """Half of the epochs on smaller images; the other half continues from those weights."""
+    full, first = plan("base", seed), folder.with_name(f"{folder.name}-first")
+    size = tuple(round(SMALLER * side / 32) * 32 for side in full.size)
+    half = full.epochs // 2
     return {
-        first: replace(whole, size=size, epochs=half),
-        folder: replace(whole, epochs=whole.epochs - half, weights=str(first)),
+        first: replace(full, size=size, epochs=half),
+        folder: replace(full, epochs=full.epochs - half, weights=str(first)),
     }
 
 
 IDEAS = {
     AS_IT_IS: Idea("the recipe"),
-    "random": Idea("deconvolutions begin at random", random_deconvolutions),
+    "random": Idea("deconvolutions initialised at random", random_deconvolutions),
     "average": Idea("average of the weights (EMA)", averaged),
     "auxiliary": Idea("second loss at stride 16", auxiliary),
-    "teacher": Idea(f"{TEACHER}'s answers as well (distillation)", runs=with_teacher),
-    "growing": Idea(f"half of the epochs at {SMALLER:g} of the sides", runs=growing),
+    "teacher": Idea(f"distillation from `{TEACHER}`", runs=with_teacher),
+    "growing": Idea(f"half of the epochs at {SMALLER:g} of the input size", runs=growing),
 }
 
 
 def best(folder: Path) -> float:
+    """The best mIoU in the history of a run."""
     with open(folder / "history.csv", newline="") as file:
         return max(float(row["miou"]) for row in csv.DictReader(file))
 
 
 def checkerboards(folder: Path, idea: Idea) -> tuple[float, float]:
-    """Before the first step of the run in `folder`, and of its best weights."""
+    """`checkerboard` of the untrained network of the run in `folder`, and of its best weights."""
     from segnet import backend
     from segnet.build import build
     from segnet.run import load_run
@@ -220,8 +245,11 @@ def checkerboards(folder: Path, idea: Idea) -> tuple[float, float]:
 
 
 def checkerboard(model) -> float:
-    """How far a constant image's logits differ from pixel to pixel, as a share of how far they
-    differ from class to class: standard deviations, over the 32x32 pixels in the middle."""
+    """Strength of the checkerboard artefact in the logits of a constant grey image.
+
+    Standard deviation from pixel to pixel over the central 32x32 pixels, relative to the standard
+    deviation from class to class.
+    """
     _, height, width, channels = model.input_shape
     grey = np.full((1, height, width, channels), 0.5, np.float32)
     logits = np.asarray(model(grey))[0]
@@ -231,14 +259,16 @@ def checkerboard(model) -> float:
 
 
 def table(found: dict[str, list[Score]]) -> str:
-    """Markdown; lead: of the mean over that of the recipe as it is, in points; checkerboards: of
-    the seeds' means, in per cent."""
+    """Markdown. Lead: difference of the mean mIoU from that of the unchanged recipe, in points.
+
+    The checkerboards are means of the seeds in per cent.
+    """
     lines = [
         "| idea | mIoU of the seeds | mean | lead | checkerboard at first, % | trained, % |",
         "|---|---|---|---|---|---|",
     ]
     means = {
-        name: [statistics.mean(part) for part in zip(*scores, strict=True)]
+        name: [statistics.mean(column) for column in zip(*scores, strict=True)]
         for name, scores in found.items()
     }
     for name, (mean, first, trained) in means.items():
@@ -246,7 +276,7 @@ def table(found: dict[str, list[Score]]) -> str:
         lead = f"{100 * (mean - means[AS_IT_IS][0]):+.2f}" if compared else ""
         each = ", ".join(f"{score.miou:.4f}" for score in found[name])
         lines.append(
-            f"| {IDEAS[name].says} | {each} | {mean:.4f} | {lead} "
+            f"| {IDEAS[name].title} | {each} | {mean:.4f} | {lead} "
             f"| {100 * first:.1f} | {100 * trained:.1f} |"
         )
     return "\n".join(lines)

@@ -1,9 +1,9 @@
-"""python -m benchmarks.latency [FILE...]: files, presets and peers side by side on this machine.
+"""python -m benchmarks.latency [FILE...]: compares files, presets and peers on this machine.
 
-Presets and peers are built at --size and --classes with random weights, which take the same time;
-a file has its own. Beside them runs what shows how much of the machine a net uses: a stack of large
-1x1 convolutions, and for each preset a plain MobileNet v1 encoder of its width. All rounds are
-interleaved, on one thread.
+Presets and peers are built for --size and --classes with random weights, since latency does not
+depend on them; a file has its own size and classes. Two reference networks show how well a network
+uses the machine: a stack of large 1x1 convolutions and, for each preset, a plain MobileNet v1
+encoder of its width. All rounds are interleaved, on one thread.
 """
 
 import sys
@@ -14,15 +14,20 @@ import cli
 from files import write_json
 
 RECIPES = ("float32", "int8")
-# Of a preset; the faster one counts. The others were never the fastest (docs/results.md).
+# A lowering is how CReLU and the deconvolutions are written in TFLite operators. Presets are timed
+# in these and the faster one counts; the others were never the fastest (docs/results.md).
 LOWERINGS = ("signs+depth_to_space", "depthwise+depth_to_space")
 STACK = "1x1 convolutions"
 STACK_LAYERS, STACK_CHANNELS, STACK_SIDE = 8, 512, 32
 STATUS = Path("/proc/self/status")
+LEGEND = f"""ratio: latency relative to the first row
+/stack, /v1: GMAC/s relative to the {STACK} and to the plain encoder of the preset's width
+memory: growth of a process's peak resident memory as it loads and runs the file
+partitions: delegate partitions of XNNPACK"""
 
 
 class Row(NamedTuple):
-    """gmac: multiply-accumulates of one image, in 1e9. partitions: delegate nodes of XNNPACK."""
+    """gmac: 1e9 multiply-accumulates per image. partitions: delegate partitions of XNNPACK."""
 
     name: str
     recipe: str
@@ -38,41 +43,56 @@ class Row(NamedTuple):
 
 
 def main() -> None:
-    parser = cli.parser("python -m benchmarks.latency", "Latency of networks, side by side.")
+    parser = cli.parser(
+        "python -m benchmarks.latency",
+        "Compare latency, memory and size of .tflite files, presets and peers.",
+    )
     parser.add_argument("files", nargs="*", metavar="FILE", help=".tflite files")
-    parser.add_argument("--presets", nargs="+", default=[], metavar="NAME", help="ours")
+    parser.add_argument(
+        "--presets", nargs="+", default=[], metavar="NAME",
+        help="presets and variants of base; python -m segnet presets lists them",
+    )  # fmt: skip
     parser.add_argument(
         "--peers", nargs="+", default=[], metavar="NAME|DIR",
-        help="of benchmarks/peers.py, or folders of .tflite files",
+        help="networks of benchmarks/peers.py, or folders of .tflite files",
     )  # fmt: skip
-    parser.add_argument("--size", nargs=2, type=int, default=(256, 256), metavar=("H", "W"))
-    parser.add_argument("--classes", type=int, default=2, metavar="N", help="(default 2)")
+    parser.add_argument(
+        "--size", nargs=2, type=int, default=(256, 256), metavar=("H", "W"),
+        help="input size in pixels of presets and peers (default 256 256)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--classes", type=int, default=2, metavar="N", help="of presets and peers (default 2)"
+    )
     parser.add_argument("--rounds", type=int, default=60, metavar="N", help="(default 60)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the rows for a machine")
-    words = parser.parse_args()
-    if not (words.files or words.presets or words.peers):
-        parser.error("nothing to time: name files, --presets or --peers")
-    size = tuple(words.size)
-    widths = {name: width(name) for name in words.presets}
-    contents = collect(words.files, words.presets, words.peers, size, words.classes)
-    contents |= yardsticks(size, sorted(set(widths.values())))
-    rows, memory = measure(contents, words.rounds)
-    if words.json:
-        write_json(words.json, [row._asdict() for row in rows])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
+    args = parser.parse_args()
+    if not (args.files or args.presets or args.peers):
+        parser.error("there is nothing to time: pass files, --presets or --peers")
+    compare(args)
+
+
+def compare(args) -> None:
+    """Builds, times and prints what the command line asks for."""
+    size = tuple(args.size)
+    widths = {name: width(name) for name in args.presets}
+    contents = collect(args.files, args.presets, args.peers, size, args.classes)
+    contents |= references(size, sorted(set(widths.values())))
+    rows, memory = measure(contents, args.rounds)
+    if args.json:
+        write_json(args.json, [row._asdict() for row in rows])
     print(table(rows, memory, widths))
-    print(f"median of {words.rounds} interleaved rounds, one thread; memory: how much more a "
-          "process of its own held at its peak, the file included")  # fmt: skip
+    print(f"median of {args.rounds} interleaved rounds, one thread\n{LEGEND}")
 
 
-# What is timed: (name, recipe, form) -> bytes; of several forms the fastest counts
+# Files to time, by (name, recipe, lowering); of several lowerings the fastest counts
 
 
 def collect(files, presets, peers, size, classes) -> dict[tuple, bytes]:
-    """Raises Refusal for a name that neither a preset, a peer nor a folder has."""
+    """All files but the references. Raises Refusal for an unknown preset, peer or folder."""
     from benchmarks.peers import PEERS
     from export.tflite.runtime import read_model
 
-    folders = [Path(word) for word in peers if Path(word).is_dir()]
+    folders = [Path(name) for name in peers if Path(name).is_dir()]
     paths = [*files, *(path for folder in folders for path in sorted(folder.glob("*.tflite")))]
     contents = {}
     for path in paths:
@@ -88,7 +108,7 @@ def collect(files, presets, peers, size, classes) -> dict[tuple, bytes]:
 
 
 def computes_in(content: bytes) -> str:
-    """The recipe whose kernels a file's first operator with weights uses."""
+    """float32 or int8, by the output of the first operator that multiplies."""
     from export.tflite.inspect import operator_macs, operators
 
     first = next((each for each in operators(content) if operator_macs(each)), None)
@@ -128,7 +148,7 @@ def peer_files(name: str, size, classes: int) -> dict[tuple, bytes]:
 
 
 def converted(graph, name: str, form: str = "") -> dict[tuple, bytes]:
-    """A float32 and an int8 file of a Keras model of batch 1; the ranges are of noise."""
+    """A float32 and an int8 file of a Keras model of batch 1, calibrated with noise."""
     import numpy as np
 
     from export.graph.convert import to_tflite
@@ -144,8 +164,8 @@ def converted(graph, name: str, form: str = "") -> dict[tuple, bytes]:
     }
 
 
-def yardsticks(size, widths) -> dict[tuple, bytes]:
-    """What a machine can do at most, and what the plain encoder does on it."""
+def references(size, widths) -> dict[tuple, bytes]:
+    """The stack of 1x1 convolutions, near the machine's peak speed, and plain encoders."""
     import numpy as np
 
     from benchmarks.lowering import randomise_norms
@@ -171,7 +191,7 @@ def encoder_name(alpha: float) -> str:
 
 
 def width(name: str) -> float:
-    """A preset's width multiplier; without one its share of MobileNet v1's first channels."""
+    """A preset's width multiplier, or its first channels relative to those of MobileNet v1."""
     from segnet.presets import preset
 
     rows = preset(name)
@@ -182,7 +202,7 @@ def width(name: str) -> float:
 
 
 def measure(contents: dict[tuple, bytes], rounds: int) -> tuple[list[Row], list[int | None]]:
-    """A row for each name and recipe, of its fastest form, and its peak memory in bytes."""
+    """Rows and peak memory in bytes, one per name and recipe, of the fastest lowering."""
     from export.tflite.inspect import macs
     from export.tflite.runtime import Runtime, latency_ms
 
@@ -201,9 +221,9 @@ def measure(contents: dict[tuple, bytes], rounds: int) -> tuple[list[Row], list[
 
 
 def peak_memory(content: bytes) -> int | None:
-    """Bytes by which a process's peak of resident memory grows when it loads and runs a file.
+    """Bytes by which the peak resident memory of a new process grows as it loads and runs a file.
 
-    Measured in a process of its own. None where the system does not tell (it does on Linux).
+    None on systems other than Linux.
     """
     import subprocess
     import tempfile
@@ -213,14 +233,15 @@ def peak_memory(content: bytes) -> int | None:
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(content)
         file.flush()
-        words = [sys.executable, "-c", "from benchmarks.latency import grow; grow()", file.name]
-        end = subprocess.run(words, capture_output=True, text=True, check=True)
+        code = "from benchmarks.latency import print_growth; print_growth()"
+        command = [sys.executable, "-c", code, file.name]
+        end = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(end.stdout)
 
 
-def grow() -> None:
-    """Loads and runs the file that the command line names; prints by how many bytes that grew."""
-    import ai_edge_litert.interpreter  # noqa: F401 - it is not the file's
+def print_growth() -> None:
+    """Loads and runs the file named in sys.argv; prints the growth of peak memory in bytes."""
+    import ai_edge_litert.interpreter  # noqa: F401 - so that its own memory is not counted
 
     from export.tflite.runtime import Runtime
 
@@ -230,31 +251,30 @@ def grow() -> None:
 
 
 def peak_resident() -> int:
-    """Bytes. Not getrusage's, which begins with the parent's."""
+    """Bytes. getrusage is not used because its peak starts at the parent process's."""
     (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
     return 1024 * int(line.split()[1])
 
 
-# Shown
+# Output
 
 
 def table(rows: list[Row], memory: list[int | None], widths: dict[str, float]) -> str:
-    """ratio: to the first row. of stack: of the GMAC/s of the 1x1 convolutions; of v1: of those of
-    the plain encoder of a preset's width."""
+    """Text in columns that LEGEND explains. widths: multipliers of the presets, by name."""
     lines = [
-        f"{'ms':>8}{'ratio':>7}{'MMAC':>8}{'GMAC/s':>8}{'of stack':>10}{'of v1':>7}"
-        f"{'memory MB':>11}{'MB':>8}{'parts':>7}  recipe   name"
+        f"{'ms':>8}{'ratio':>9}{'MMAC':>8}{'GMAC/s':>8}{'/stack':>8}{'/v1':>7}"
+        f"{'memory MB':>11}{'file MB':>9}{'partitions':>12}  recipe   name"
     ]
     speeds = {(row.name, row.recipe): row.speed for row in rows}
     for row, held in zip(rows, memory, strict=True):
         encoder = encoder_name(widths[row.name]) if row.name in widths else None
         lines.append(
-            f"{row.latency_ms:8.2f}{row.latency_ms / rows[0].latency_ms:7.2f}"
+            f"{row.latency_ms:8.2f}{row.latency_ms / rows[0].latency_ms:9.2f}"
             f"{1e3 * row.gmac:8.1f}{row.speed:8.1f}"
-            f"{row.speed / speeds[STACK, row.recipe]:10.2f}"
+            f"{row.speed / speeds[STACK, row.recipe]:8.2f}"
             + (f"{row.speed / speeds[encoder, row.recipe]:7.2f}" if encoder else f"{'-':>7}")
             + (f"{'-':>11}" if held is None else f"{held / 1e6:11.1f}")
-            + f"{row.size_bytes / 1e6:8.2f}{row.partitions:7}  {row.recipe:8} {row.name}"
+            + f"{row.size_bytes / 1e6:9.2f}{row.partitions:12}  {row.recipe:8} {row.name}"
         )
     return "\n".join(lines)
 

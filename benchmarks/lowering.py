@@ -1,30 +1,40 @@
-"""python -m benchmarks.lowering: every lowering beside the plain conversion, float32 and int8."""
+"""python -m benchmarks.lowering: latency of every lowering and of the plain conversion.
+
+A lowering is one way of writing CReLU and the deconvolutions in TFLite operators.
+"""
 
 import cli
 
 
 def main() -> None:
     parser = cli.parser(
-        "python -m benchmarks.lowering", "What each lowering costs on this machine."
+        "python -m benchmarks.lowering",
+        "Latency of each lowering (how CReLU and deconvolutions are written in TFLite operators).",
     )
     parser.add_argument("--preset", default="base", metavar="NAME", help="(default base)")
-    parser.add_argument("--size", nargs=2, type=int, default=(256, 256), metavar=("H", "W"))
+    parser.add_argument(
+        "--size", nargs=2, type=int, default=(256, 256), metavar=("H", "W"),
+        help="input size in pixels (default 256 256)",
+    )  # fmt: skip
     parser.add_argument("--classes", type=int, default=2, metavar="N", help="(default 2)")
     parser.add_argument("--rounds", type=int, default=40, metavar="N", help="(default 40)")
-    words = parser.parse_args()
+    args = parser.parse_args()
     from export.tflite.runtime import Runtime, latency_ms
 
-    files = convert_all(words.preset, tuple(words.size), words.classes)
+    files = convert_all(args.preset, tuple(args.size), args.classes)
     runtimes = {key: Runtime(content) for key, content in files.items()}
-    times = latency_ms(runtimes, words.rounds)
-    print(f"{'ms':>8}{'parts':>7}{'MB':>8}  median of {words.rounds} interleaved, one thread")
+    times = latency_ms(runtimes, args.rounds)
+    print(
+        f"{'ms':>8}{'partitions':>12}{'file MB':>9}  "
+        f"median of {args.rounds} interleaved rounds, one thread"
+    )
     for key, found in times.items():
-        parts = runtimes[key].partitioning()["partitions"]
-        print(f"{found['median']:8.2f}{parts:7}{len(files[key]) / 1e6:8.2f}  {key}")
+        partitions = runtimes[key].partitioning()["partitions"]
+        print(f"{found['median']:8.2f}{partitions:12}{len(files[key]) / 1e6:9.2f}  {key}")
 
 
 def convert_all(preset: str, size: tuple[int, int], classes: int) -> dict[str, bytes]:
-    """ "RECIPE, LOWERING" to a file of random weights; "plain" is the training graph as it is."""
+    """Files with random weights by "RECIPE, LOWERING"; "plain" is the unchanged training graph."""
     import numpy as np
 
     from export.graph.convert import to_tflite
@@ -32,7 +42,7 @@ def convert_all(preset: str, size: tuple[int, int], classes: int) -> dict[str, b
     from export.recipes import BY_NAME
     from segnet.backend import seed_everything, start
     from segnet.build import build
-    from segnet.rows import preset as rows_of
+    from segnet.presets import preset as rows_of
 
     keras, rows = start(), rows_of(preset)
     seed_everything(0)
@@ -52,9 +62,9 @@ def convert_all(preset: str, size: tuple[int, int], classes: int) -> dict[str, b
 
 
 def randomise_norms(model, rng) -> None:
-    """Norms that do something: with zero offsets the converter leaves biases out.
+    """Gives batch norms random parameters, because the converter drops biases that are zero.
 
-    Offsets are above zero, so that no layer is dead: XNNPACK takes no int8 file of one.
+    Offsets are positive so that no ReLU is dead: XNNPACK rejects the int8 file of a dead layer.
     """
     for layer in model.layers:
         if type(layer).__name__ == "BatchNormalization":

@@ -1,33 +1,36 @@
-"""32x32 patches and the class of each one's centre, from a dataset folder or from CIFAR."""
+"""32x32 patches, each with the class of its centre, from a dataset folder or from CIFAR."""
 
 from pathlib import Path
 
 import cli
 
 SIDE = 32  # of a patch
-CENTRE = 15  # of the two middle pixels the one that stride 2, padding right and below, hits exactly
-CLASSES = 10  # the most frequent
+# Of the two central pixels of a side, the one that convolutions of stride 2 sample if they pad on
+# the right and below.
+CENTRE = 15
+CLASSES = 10  # the most frequent ones are used
 PATCHES = {"train": 6000, "val": 1500}
-LABELS = {"data_batch_1.bin": 1, "train.bin": 2}  # CIFAR-10 and -100: bytes before the pixels
+LABELS = {"data_batch_1.bin": 1, "train.bin": 2}  # CIFAR-10 and -100: label bytes per record
 
 
 def read_patches(folder: Path) -> tuple[dict, int]:
-    """{"train", "val"}: (images (N, 32, 32, 3) uint8 RGB, labels (N,)), and how many classes.
+    """(patches by split, number of classes). A split is (images (N, 32, 32, 3) uint8 RGB, labels).
 
-    The same whenever and wherever they are drawn.
+    The patches are the same in every call and on every machine.
     """
     for first, labels in LABELS.items():
         if (folder / first).exists():
             return read_cifar(folder, labels)
     if any((folder / name).exists() for name in ("batches.meta", "meta")):
         raise cli.Refusal(
-            f"{folder} is CIFAR's Python version, whose files may run programs. "
-            "Fetch the binary version"
+            f"{folder} is the Python version of CIFAR, whose files may execute code when read. "
+            "Download the binary version"
         )
     return cut_patches(folder)
 
 
 def cut_patches(folder: Path) -> tuple[dict, int]:
+    """Patches of a dataset folder. Raises Refusal if a split has fewer than two classes of them."""
     import numpy as np
 
     from data.dataset import read_dataset
@@ -48,7 +51,7 @@ def cut_patches(folder: Path) -> tuple[dict, int]:
 
 
 def most_frequent(counts):
-    """Ids of the classes that are there, at most CLASSES, ascending."""
+    """Ids of the at most CLASSES most frequent classes that occur, ascending."""
     import numpy as np
 
     order = np.argsort(-counts, kind="stable")[:CLASSES]
@@ -56,9 +59,10 @@ def most_frequent(counts):
 
 
 def centres(dataset, split: str, classes, count: int, rng):
-    """Pixels (number of the pair, y, x, class) whose patch lies in the image, at random.
+    """Random pixels (index of the pair, y, x, class) whose patch is inside the image.
 
-    So many of each class in each image that a class of one image in twenty has its tenth.
+    At most 2 * count / images per class and image: a class that is in only one of twenty images can
+    still fill a tenth of `count`.
     """
     import numpy as np
     from tqdm import tqdm
@@ -67,7 +71,7 @@ def centres(dataset, split: str, classes, count: int, rng):
 
     pairs, found = dataset.pairs(split), [np.zeros((0, 4), int)]
     most = -(-2 * count // len(pairs))
-    for number in tqdm(range(len(pairs)), desc=f"masks of {split}", leave=False):
+    for number in tqdm(range(len(pairs)), desc=f"masks of {split}", leave=False, disable=None):
         mask = read_mask(pairs[number][1], dataset)
         height, width = (max(0, side - SIDE + 1) for side in mask.shape)
         inner = mask[CENTRE : CENTRE + height, CENTRE : CENTRE + width]
@@ -79,7 +83,7 @@ def centres(dataset, split: str, classes, count: int, rng):
 
 
 def cut(dataset, split: str, spots):
-    """The patches (N, 32, 32, 3) uint8 around pixels as `centres` gives them."""
+    """The patches (N, 32, 32, 3) uint8 around the pixels that `centres` returns."""
     import numpy as np
 
     from data.images import read_image
@@ -95,26 +99,26 @@ def cut(dataset, split: str, spots):
 
 
 def balanced(labels, classes, count: int, rng):
-    """Places of at most `count` labels, as many of each class as can be; the rarest are all taken.
+    """Indices of at most `count` labels, drawn at random and as balanced as possible; ascending.
 
-    Ascending, drawn at random.
+    Classes too rare for an equal share are taken completely.
     """
     import numpy as np
 
-    places = sorted((np.flatnonzero(labels == class_) for class_ in classes), key=len)
+    indices = sorted((np.flatnonzero(labels == class_) for class_ in classes), key=len)
     taken, left = [], count
-    for number, own in enumerate(places):
-        share = left // (len(places) - number)
+    for number, own in enumerate(indices):
+        share = left // (len(indices) - number)
         taken.append(rng.permutation(own)[:share])
         left -= len(taken[-1])
     return np.sort(np.concatenate(taken))
 
 
 def read_cifar(folder: Path, labels: int) -> tuple[dict, int]:
-    """CIFAR's binary version, cs.toronto.edu/~kriz/cifar.html.
+    """Reads the binary version of CIFAR, cs.toronto.edu/~kriz/cifar.html.
 
-    A record is the label (CIFAR-100: coarse label, fine label) and the red, green and blue plane,
-    row by row, a byte each. The fine label counts.
+    A record is the label (CIFAR-100: coarse label, fine label) and the red, green and blue plane in
+    row-major order, one byte per value. Of CIFAR-100 the fine label is used.
     """
     import numpy as np
 
@@ -137,7 +141,7 @@ def read_cifar(folder: Path, labels: int) -> tuple[dict, int]:
 
 
 def cifar_records(path: Path, labels: int):
-    """(N, bytes of a record) uint8."""
+    """(N, bytes per record) uint8. Raises Refusal for a truncated file."""
     import numpy as np
 
     from data.images import read_bytes
@@ -145,6 +149,6 @@ def cifar_records(path: Path, labels: int):
     raw, record = read_bytes(path), labels + 3 * SIDE * SIDE
     if not raw or len(raw) % record:
         raise cli.Refusal(
-            f"{path} has {len(raw)} bytes; needed: a multiple of {record}. Fetch it once more"
+            f"{path} has {len(raw)} bytes; needed: a multiple of {record}. Download it again"
         )
     return np.frombuffer(raw, np.uint8).reshape(-1, record)

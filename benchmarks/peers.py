@@ -1,9 +1,9 @@
-"""Other small segmentation networks, re-built from their papers to be trained and timed like ours.
+"""Other small segmentation networks, reimplemented from their papers, to be trained and timed.
 
-Every `build(size, classes, batch)` gives a Keras model from (N, H, W, 3) RGB in [-1, 1] to logits
-(N, H, W, classes) at the input's size. Encoders are those of keras.applications, so that their
-weights files fit layer by layer; batch norm's momentum is ours, since theirs of 0.999 would lag
-behind the short trainings that all share.
+Every `build(size, classes, batch)` returns a Keras model from (N, H, W, 3) RGB in [-1, 1] to logits
+(N, H, W, classes) at the input size. Encoders are those of keras.applications, so that published
+weights fit layer by layer. Batch norm has our momentum: with theirs of 0.999 the statistics would
+lag in the short training runs that all networks share.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ from segnet.build import build as build_preset
 from segnet.presets import preset
 from segnet.weights import load_encoder, read_h5
 
-STRIDE = 32  # pixels of input per pixel of the coarsest features, a side
-POOLS = (1, 2, 3, 6)  # bins a side of Fast-SCNN's pyramid
+STRIDE = 32  # of the coarsest features
+POOLS = (1, 2, 3, 6)  # bins per side of Fast-SCNN's pooling pyramid
 
 
 class Peer(NamedTuple):
-    """weights: the encoder's file in a weights folder, "" for a network trained from scratch.
+    """weights: file name of the encoder weights, "" for a network trained from scratch.
 
-    encoder: the preset whose encoder it has, "" for one of keras.applications.
+    encoder: the preset whose encoder the network has, "" for an encoder of keras.applications.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Peer(NamedTuple):
 def lraspp(size: tuple[int, int], classes: int, batch: int | None = None):
     """LR-ASPP on MobileNetV3-small 1.0, output stride 16, 128 channels.
 
-    The gate pools the whole image, where the paper's window is tuned to 1024x2048. The last
-    stage keeps its published widths, those of the ImageNet weights.
+    The gate pools the whole image, because the paper's window is tuned to inputs of 1024x2048. The
+    last stage keeps its published width, so that the ImageNet weights fit.
     """
     k = start()
     net = encoder(
@@ -58,7 +58,7 @@ def lraspp(size: tuple[int, int], classes: int, batch: int | None = None):
 
 
 def fast_scnn(size: tuple[int, int], classes: int, batch: int | None = None):
-    """Fast-SCNN, table 1. The pyramid's pools have at most 1, 2, 3 and 6 bins a side."""
+    """Fast-SCNN, table 1. The pooling pyramid has at most 1, 2, 3 and 6 bins per side."""
     k = start()
     image = k.Input((*size, 3), batch_size=batch, name="image")
     x = blocks.conv(k, image, "down1", 32, 3, 2)
@@ -79,7 +79,7 @@ def fast_scnn(size: tuple[int, int], classes: int, batch: int | None = None):
 
 
 def deeplab(size: tuple[int, int], classes: int, batch: int | None = None):
-    """DeepLabV3 without its atrous pyramid on MobileNetV2 1.0, output stride 16, 256 channels."""
+    """DeepLabV3 without ASPP, on MobileNetV2 1.0, output stride 16, 256 channels."""
     k = start()
     net = encoder(
         k.applications.MobileNetV2, size, batch, "block_13", ("block_14", "block_15", "block_16")
@@ -93,9 +93,9 @@ def deeplab(size: tuple[int, int], classes: int, batch: int | None = None):
 
 
 def unet(size: tuple[int, int], classes: int, batch: int | None = None):
-    """U-Net on MobileNetV2 1.0 as in segmentation_models: five stages of 256-128-64-32-16.
+    """U-Net on MobileNetV2 1.0 as in segmentation_models: stages of 256-128-64-32-16 channels.
 
-    They enlarge bilinearly where the original repeats pixels, which XNNPACK does not take.
+    Upsampling is bilinear; the original repeats pixels, which XNNPACK does not support.
     """
     k = start()
     net = encoder(k.applications.MobileNetV2, size, batch)
@@ -113,8 +113,8 @@ def unet(size: tuple[int, int], classes: int, batch: int | None = None):
 
 
 def one_step(size: tuple[int, int], classes: int, batch: int | None = None):
-    """base's encoder, scores at stride 32, one deconvolution of kernel 64 that begins bilinear."""
-    k, image, x = scores(size, classes, batch)
+    """The encoder of `base`, logits at stride 32, one 64x64 deconvolution that starts bilinear."""
+    k, image, x = coarse_logits(size, classes, batch)
     taps = 1 - np.abs(np.arange(64) - 31.5) / 32
     kernel = np.multiply.outer(np.multiply.outer(taps, taps), np.eye(classes))
     x = k.layers.Conv2DTranspose(
@@ -124,23 +124,23 @@ def one_step(size: tuple[int, int], classes: int, batch: int | None = None):
 
 
 def bilinear(size: tuple[int, int], classes: int, batch: int | None = None):
-    """base's encoder, scores at stride 32, enlarged bilinearly."""
-    k, image, x = scores(size, classes, batch)
+    """The encoder of `base`, logits at stride 32, upsampled bilinearly."""
+    k, image, x = coarse_logits(size, classes, batch)
     return k.Model(image, resize(k, x, size), name="bilinear")
 
 
-def scores(size, classes, batch):
-    """(keras, image, scores of the classes from the last features of base's encoder)."""
+def coarse_logits(size, classes, batch):
+    """(keras, image, logits from the last features of the encoder of `base`)."""
     k = start()
     net = build_preset(k, preset("base"), size, classes, batch=batch)
     return k, net.inputs[0], logits(k, net.get_layer("deconv1").input, classes)
 
 
 def encoder(maker, size, batch, unstrided: str = "", dilated: tuple[str, ...] = (), **options):
-    """A net of keras.applications without top and weights.
+    """A network of keras.applications without its classifier, with random weights.
 
-    unstrided: the block whose stride of 2 becomes 1. dilated: the blocks behind it, whose depthwise
-    convolutions then reach twice as far and so see what they were trained on.
+    unstrided: the block whose stride of 2 becomes 1. dilated: the blocks after it, whose depthwise
+    convolutions get a dilation of 2, so that they keep the receptive field they were trained with.
     """
     k = start()
     image = k.Input((*size, 3), batch_size=batch, name="image")
@@ -164,7 +164,7 @@ def encoder(maker, size, batch, unstrided: str = "", dilated: tuple[str, ...] = 
 
 
 def separable(k, x, name, out, stride=1):
-    """Depthwise 3x3 and 1x1 convolution, each with batch norm, one ReLU behind both."""
+    """Depthwise 3x3 and 1x1 convolution, each with batch norm; one ReLU after both."""
     x = depthwise(k, x, name, stride, relu=False)
     return blocks.conv(k, x, f"{name}_pw", out)
 
@@ -177,7 +177,7 @@ def depthwise(k, x, name, stride, relu):
 
 
 def bottleneck(k, x, name, out, stride):
-    """MobileNetV2's inverted residual with six times the channels inside."""
+    """MobileNetV2's inverted residual with an expansion factor of 6."""
     inside = blocks.conv(k, x, f"{name}_expand", 6 * x.shape[-1])
     inside = depthwise(k, inside, name, stride, relu=True)
     inside = blocks.conv(k, inside, f"{name}_project", out, relu=False)
@@ -186,9 +186,9 @@ def bottleneck(k, x, name, out, stride):
 
 
 def pyramid(k, x):
-    """PSPNet's pooling pyramid: a quarter of the channels a level, all joined and projected.
+    """PSPNet's pooling pyramid: four levels of a quarter of the channels, joined and projected.
 
-    A pool's side is rounded up to whole pixels, so small inputs have fewer bins.
+    The pooling window is rounded up to whole pixels, so small inputs have fewer bins.
     """
     sides, channels = x.shape[1:3], x.shape[-1]
     levels = [x]
@@ -201,7 +201,7 @@ def pyramid(k, x):
 
 
 def logits(k, x, classes, name="logits", kernel=1):
-    """Small at first: LR-ASPP takes them from features that no norm has scaled."""
+    """Initialised small, because LR-ASPP computes logits from features that no norm scales."""
     small = k.initializers.TruncatedNormal(stddev=0.01)
     return k.layers.Conv2D(classes, kernel, padding="same", kernel_initializer=small, name=name)(x)
 
@@ -209,25 +209,30 @@ def logits(k, x, classes, name="logits", kernel=1):
 def resize(k, x, size):
     """Bilinear, to (H, W) in pixels.
 
-    Not Keras' layer Resizing: it puts all behind it in training mode where no caller says which.
+    Keras' layer Resizing is not used, because after it layers run in training mode unless the
+    caller chooses a mode.
     """
     return k.ops.image.resize(x, tuple(size), interpolation="bilinear")
 
 
 def load(model, path: Path) -> str:
-    """Puts a keras.applications weights file into a peer's encoder; says in a line what it did."""
+    """Loads a weights file of keras.applications into a peer's encoder; returns a line about it."""
     peer = next((peer for peer in PEERS.values() if peer.name == model.name and peer.encoder), None)
     if peer:
         return load_encoder(model, preset(peer.encoder), str(path))
     source = read_h5(path)
     layers = [layer for layer in model.layers if layer.name in source]
     if not layers:
-        raise Refusal(f"no layer of {path} is one of {model.name}. Take the file of its encoder")
+        raise Refusal(
+            f"no layer of {path} belongs to {model.name}. Name the weights file of its encoder"
+        )
     for layer in layers:
         try:
             layer.set_weights(source[layer.name])
         except ValueError as error:
-            raise Refusal(f"{path} does not fit: {layer.name}: {error}") from error
+            raise Refusal(
+                f"{path} does not fit: {layer.name}: {error}. Name the weights file of its encoder"
+            ) from error
     return f"weights: {len(layers)} layers from {path}"
 
 
@@ -244,20 +249,20 @@ PEERS = {
         Peer("unet_mnv2",    unet,     "mobilenet_v2_1.0_no_top.h5",
              "Ronneberger et al. 2015, U-Net; decoder of segmentation_models"),
         Peer("one_step",     one_step, "mobilenet_v1_0.5_no_top.h5",
-             "Long et al. 2015, FCN-32s: the claim that steps of 2 are better", "base"),
+             "Long et al. 2015, FCN-32s: one step instead of deconvolutions of stride 2", "base"),
         Peer("bilinear",     bilinear, "mobilenet_v1_0.5_no_top.h5",
-             "no deconvolution at all", "base"),
+             "bilinear upsampling instead of deconvolutions", "base"),
     )
 }
 # fmt: on
 
 
 def build(name: str, size: tuple[int, int], classes: int, batch: int | None = None):
-    """The peer of that name. Raises Refusal for a name or a size that cannot be."""
+    """The peer called `name`. Raises Refusal for an unknown name or an unsuitable size."""
     peer = PEERS[one_of(name, PEERS, "peer")]
     if any(side < STRIDE or side % STRIDE for side in size):
         raise Refusal(
-            f"size {size[0]} {size[1]} is not a multiple of {STRIDE}: the skips would not meet. "
-            "Type --size with multiples"
+            f"size {size[0]} {size[1]} is not a multiple of {STRIDE}, so the skip connections "
+            f"would not match. Type --size with multiples of {STRIDE}"
         )
     return peer.build(tuple(size), classes, batch)

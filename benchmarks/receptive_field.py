@@ -1,15 +1,15 @@
-"""python -m benchmarks.receptive_field --data DIR: what a pixel sees, and how it tells its class.
+"""python -m benchmarks.receptive_field --data DIR: how the receptive field affects accuracy.
 
-The dilation article's study: small nets without down-sampling, which differ in how the centre of a
-32x32 patch comes to see its surroundings, trained alike and compared in one table. A patch has the
-class of its centre pixel, and the net's answer is its logits at that pixel, not their average over
-the patch: an average would see all of the patch, whatever the receptive field. So of a patch only
-the square that the centre sees is computed, without padding. That is the same function as `same`
-padding on all of it, read at the centre, and 6 to 25 times faster in training; batch norm's
-statistics are of that square.
+The study of the article on dilated convolutions: small networks that differ in their receptive
+field and in how it is built, trained alike on 32x32 patches and compared in one table. The label of
+a patch is the class of its centre pixel, and the prediction is the logits at that pixel. Logits
+averaged over the patch would depend on the whole patch, whatever the receptive field. Only the part
+of the patch that the centre depends on is computed, without padding. That is the same function as
+`same` padding on the whole patch, read at the centre, and trains 6 to 25 times faster; batch norm
+takes its statistics from that part.
 
---data takes a dataset folder, from which patches are cut, or CIFAR-10 or -100 in the binary
-version. Finished rows are kept in OUT/results.json and skipped next time.
+--data takes a dataset folder, from which patches are cut, or the binary version of CIFAR-10 or
+CIFAR-100. Finished training runs are kept in OUT/results.json and skipped the next time.
 """
 
 import time
@@ -23,25 +23,25 @@ from benchmarks.receptive_nets import NETS, Net, build, nonzero, receptive_field
 from files import read_json, write_json
 
 BATCH = 64
-LEARNING_RATE = 2e-3  # Adam's; it falls to 0 along a cosine
-DENSE = 0.2  # of the epochs, before weights are taken away
+LEARNING_RATE = 2e-3  # of Adam; decays to 0 along a cosine
+DENSE = 0.2  # fraction of the epochs before pruning begins
 WARM_STEPS, TIMED_STEPS = 2, 5
 
 
 class Claim(NamedTuple):
-    words: str
+    text: str
     better: str  # names of nets
     other: str
 
 
 CLAIMS = (
     Claim("A larger receptive field helps", "dilated", "plain"),
-    Claim("More channels on it help", "wide", "dilated"),
-    Claim("Down-sampling loses against dilation", "dilated", "strided"),
-    Claim("A cascade beats the large kernels that see as much", "cascade", "large"),
+    Claim("More channels at the same receptive field help", "wide", "dilated"),
+    Claim("Down-sampling is worse than dilation", "dilated", "strided"),
+    Claim("A cascade beats large kernels of the same receptive field", "cascade", "large"),
     Claim("A sparse cascade beats dilation", "cascade_sparse", "dilated"),
-    Claim("A cascade of two non-zeros a kernel beats dilation", "cascade_two", "dilated"),
-    Claim("A cascade with depthwise layers between beats dilation", "depthwise", "dilated"),
+    Claim("A cascade with two weights per kernel beats dilation", "cascade_two", "dilated"),
+    Claim("A cascade with depthwise layers beats dilation", "depthwise", "dilated"),
     Claim("Sparse large kernels beat dilation", "large_sparse", "dilated"),
     Claim("A sparse cascade beats sparse large kernels", "cascade_sparse", "large_sparse"),
 )
@@ -49,37 +49,42 @@ CLAIMS = (
 
 def main() -> None:
     parser = cli.parser("python -m benchmarks.receptive_field", __doc__.split("\n\n", 1)[1])
-    parser.add_argument("--data", required=True, type=Path, metavar="DIR", help="dataset or CIFAR")
+    parser.add_argument(
+        "--data", required=True, type=Path, metavar="DIR",
+        help="dataset folder, or folder of CIFAR's binary version",
+    )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, default=Path("runs/receptive_field"), metavar="DIR",
-        help="of results.json (default %(default)s)",
+        help="folder of results.json (default %(default)s)",
     )  # fmt: skip
     parser.add_argument("--epochs", type=int, default=40, metavar="N", help="(default 40)")
-    parser.add_argument("--seeds", type=int, default=2, metavar="N", help="a net (default 2)")
+    parser.add_argument("--seeds", type=int, default=2, metavar="N", help="per net (default 2)")
     parser.add_argument(
         "--nets", nargs="+", default=[*NETS], metavar="NAME",
         help=f"(default all: {', '.join(NETS)})",
     )  # fmt: skip
-    words = parser.parse_args()
-    nets = [NETS[cli.one_of(name, NETS, "net")] for name in words.nets]
-    if words.epochs < 1 or words.seeds < 1:
-        raise cli.Refusal("--epochs and --seeds take 1 or more")
-    patches, classes = read_patches(words.data)
-    results = Results(words.out, {"data": digest(patches), "epochs": words.epochs})
-    todo = [(net, seed) for seed in range(words.seeds) for net in nets]
+    args = parser.parse_args()
+    nets = [NETS[cli.one_of(name, NETS, "net")] for name in args.nets]
+    if args.epochs < 1 or args.seeds < 1:
+        raise cli.Refusal(
+            f"--epochs is {args.epochs} and --seeds {args.seeds}; needed: at least 1 each"
+        )
+    patches, classes = read_patches(args.data)
+    results = Results(args.out, {"data": digest(patches), "epochs": args.epochs})
+    todo = [(net, seed) for seed in range(args.seeds) for net in nets]
     todo = [(net, seed) for net, seed in todo if not results.has(net, seed)]
-    announce(todo, patches, classes, words.epochs)
+    announce(todo, patches, classes, args.epochs)
     for net, seed in todo:
-        results.add(train(net, seed, patches, classes, words.epochs))
+        results.add(train(net, seed, patches, classes, args.epochs))
     print(table(nets, results.rows))
-    print(judged(results.rows, len(patches["val"][1])))
+    print(verdicts(results.rows, len(patches["val"][1])))
 
 
 # Training
 
 
 def train(net: Net, seed: int, patches: dict, classes: int, epochs: int) -> dict:
-    """The row of results.json. "right": a bit for every patch of val, after the last epoch."""
+    """The row of results.json. "right": whether each validation patch is right, as bits in hex."""
     import numpy as np
     from tqdm import tqdm
 
@@ -90,7 +95,7 @@ def train(net: Net, seed: int, patches: dict, classes: int, epochs: int) -> dict
     steps = -(-len(patches["train"][1]) // BATCH)
     trained = sparsified(net, build(net, classes), round(DENSE * epochs) * steps)
     compile_model(trained.model, epochs * steps)
-    for _ in tqdm(range(epochs), desc=f"{net.name}, seed {seed}", unit="epoch"):
+    for _ in tqdm(range(epochs), desc=f"{net.name}, seed {seed}", unit="epoch", disable=None):
         start = time.perf_counter()
         for batch in batches(*patches["train"], rng):
             trained.model.train_on_batch(*batch)
@@ -110,12 +115,12 @@ def compile_model(model, steps: int) -> None:
 
     rate = tf_keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
     loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    # XLA on a CPU was measured 13 times slower.
+    # On a CPU XLA was measured to be 13 times slower.
     model.compile(tf_keras.optimizers.Adam(rate), loss, jit_compile=False)
 
 
 def batches(images, labels, rng):
-    """An epoch of them, shuffled, half of the patches mirrored."""
+    """The shuffled batches of an epoch; each patch is mirrored with probability 0.5."""
     import numpy as np
 
     order = rng.permutation(len(labels))
@@ -134,7 +139,7 @@ def scaled(images):
 
 
 def correct(model, images, labels):
-    """(N,) bool: where the greatest logit is the label's."""
+    """(N,) bool: whether the largest logit is that of the label."""
     import numpy as np
 
     starts = range(0, len(labels), BATCH)
@@ -143,17 +148,17 @@ def correct(model, images, labels):
 
 
 def announce(todo: list, patches: dict, classes: int, epochs: int) -> None:
-    """How long it will take, by a few steps of every layout."""
+    """Reports how long training will take, estimated from a few steps of every layout."""
     from segnet.backend import start
 
-    start()  # without TensorFlow's greetings
+    start()  # silences TensorFlow
     count = len(patches["train"][1])
     layouts = {net.layers: net for net, _ in todo}
     seconds = {layers: step_seconds(net, patches, classes) for layers, net in layouts.items()}
-    whole = sum(seconds[net.layers] for net, _ in todo) * epochs * -(-count // BATCH)
+    total = sum(seconds[net.layers] for net, _ in todo) * epochs * -(-count // BATCH)
     cli.say(
-        f"{count} patches to train on, {len(patches['val'][1])} to judge by, {classes} classes; "
-        f"{len(todo)} rows of {epochs} epochs to go, takes about {whole / 60:.0f} min"
+        f"{count} training and {len(patches['val'][1])} validation patches, {classes} classes; "
+        f"{len(todo)} training runs of {epochs} epochs, about {total / 60:.0f} min"
     )
 
 
@@ -182,7 +187,7 @@ def digest(patches: dict) -> str:
 
 
 class Results:
-    """Finished rows in OUT/results.json, all of one plan. Raises Refusal for another."""
+    """The rows in OUT/results.json. Raises Refusal if they are of another plan."""
 
     def __init__(self, folder: Path, plan: dict):
         from segnet.run import differences
@@ -209,16 +214,16 @@ def rows_of(rows: list[dict], name: str) -> list[dict]:
 def table(nets: list[Net], rows: list[dict]) -> str:
     """Markdown: mean accuracy and its range over the seeds."""
     lines = [
-        "| net | parameters | sees, pixels | accuracy, % | seeds | s an epoch |",
+        "| net | parameters | receptive field, pixels | accuracy, % | seeds | s per epoch |",
         "|---|---|---|---|---|---|",
     ]
     for net in nets:
         own = rows_of(rows, net.name)
-        shares = [100 * row["accuracy"] for row in own]
+        accuracies = [100 * row["accuracy"] for row in own]
         lines.append(
             f"| {net.name} | {own[0]['parameters']:,} | {receptive_field(net.layers)} "
-            f"| {mean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f}) | {len(own)} "
-            f"| {median(row['epoch_seconds'] for row in own):.1f} |"
+            f"| {mean(accuracies):.1f} ({min(accuracies):.1f} to {max(accuracies):.1f}) "
+            f"| {len(own)} | {median(row['epoch_seconds'] for row in own):.1f} |"
         )
     return "\n".join(lines)
 
@@ -227,34 +232,36 @@ def accuracy(rows: list[dict]) -> float:
     return mean(row["accuracy"] for row in rows)
 
 
-def judged(rows: list[dict], patches: int) -> str:
-    """A line a claim whose two nets have rows. `patches`: how many judged them."""
+def verdicts(rows: list[dict], patches: int) -> str:
+    """A line per claim whose two nets have rows. patches: number of validation patches."""
     lines = []
     for claim in CLAIMS:
         better, other = rows_of(rows, claim.better), rows_of(rows, claim.other)
         if better and other:
-            lines.append(f"- {claim.words}: {verdict(better, other, patches)}")
+            lines.append(f"- {claim.text}: {verdict(better, other, patches)}")
     return "\n".join(lines)
 
 
 def verdict(better: list[dict], other: list[dict], patches: int) -> str:
-    """In words and figures. Noise: what seeds differ by or, if more, two standard errors.
+    """Whether `better` is more accurate than `other`, with the figures.
 
-    These are of the two nets' difference on the same patches, taken for independent.
+    Noise is the spread over the seeds or two standard errors of the difference of both nets on the
+    same patches, whichever is larger. Patches are treated as independent.
     """
     gain = accuracy(better) - accuracy(other)
-    error = (right(better, patches) - right(other, patches)).std() / patches**0.5
+    differences = fraction_correct(better, patches) - fraction_correct(other, patches)
+    error = differences.std() / patches**0.5
     noise = max(2 * error, spread(better), spread(other))
     word = "not decided" if abs(gain) <= noise else "holds" if gain > 0 else "does not hold"
-    sides = " against ".join(
+    sides = " and ".join(
         f"{rows[0]['net']} {100 * accuracy(rows):.1f} % ({rows[0]['parameters']:,} parameters)"
         for rows in (better, other)
     )
-    return f"{word}; {sides}, {100 * gain:+.1f} points where {100 * noise:.1f} are noise"
+    return f"{word}; {sides}; difference {100 * gain:+.1f} points, noise {100 * noise:.1f}"
 
 
-def right(rows: list[dict], patches: int):
-    """(patches,): share of the seeds that have each patch right."""
+def fraction_correct(rows: list[dict], patches: int):
+    """(patches,): for each patch, the fraction of seeds that classify it correctly."""
     import numpy as np
 
     packed = [np.frombuffer(bytes.fromhex(row["right"]), np.uint8) for row in rows]
@@ -262,8 +269,8 @@ def right(rows: list[dict], patches: int):
 
 
 def spread(rows: list[dict]) -> float:
-    shares = [row["accuracy"] for row in rows]
-    return max(shares) - min(shares)
+    accuracies = [row["accuracy"] for row in rows]
+    return max(accuracies) - min(accuracies)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The nets of the dilation article's study, and what takes weights from them while they learn."""
+"""The networks of the dilation article's study, and the pruning of some during training."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from benchmarks.patches import CENTRE, SIDE
 from segnet import cost
 
-MOMENTUM = 0.9  # of batch norm: 0.99 lags on small sets
+MOMENTUM = 0.9  # of batch norm; 0.99 lags on small datasets
 
 
 class Layer(NamedTuple):
@@ -23,13 +23,13 @@ class Layer(NamedTuple):
 class Net(NamedTuple):
     name: str
     layers: tuple[Layer, ...]
-    kept: int | None = None  # learnable numbers that tfmot's constant sparsity leaves
-    most: int | None = None  # non-zeros in a k x k kernel
+    kept: int | None = None  # trainable parameters left by tfmot's constant sparsity
+    most: int | None = None  # non-zero weights per k x k kernel
 
 
-# Published: the widths, kernels, dilations, and the sums 25,474 (dilated), 172,930 (large), 86,404
-# (cascade), 21,601 (25 % of it) and 25,940 (15 % of 172,930). Not published: the cascade's layout;
-# ours has 86,506.
+# The article gives widths, kernels and dilations, and the numbers of parameters: 25,474 (dilated),
+# 172,930 (large), 86,404 (cascade), 21,601 (25 % of it) and 25,940 (15 % of 172,930). It does not
+# give the layout of the cascade; ours has 86,506 parameters.
 # fmt: off
 PLAIN   = (Layer(16), Layer(24), Layer(32), Layer(48))
 DILATED = (Layer(16), Layer(24, dilation=2), Layer(32, dilation=3), Layer(48, dilation=4))
@@ -63,7 +63,7 @@ NETS = {net.name: net for net in (
 
 
 def receptive_field(layers: tuple[Layer, ...]) -> int:
-    """Side, in pixels, of the square that an output pixel sees."""
+    """Side of the receptive field of an output pixel, in pixels."""
     field = jump = 1
     for layer in layers:
         field += (layer.kernel - 1) * layer.dilation * jump
@@ -72,9 +72,9 @@ def receptive_field(layers: tuple[Layer, ...]) -> int:
 
 
 def parameters(layers: tuple[Layer, ...], classes: int) -> int:
-    """Learnable numbers, with the head's; a convolution's bias and batch norm are three a channel.
+    """Trainable parameters of the layers and of the head, a 1x1 convolution with bias.
 
-    The head is a 1x1 convolution with bias.
+    Bias and batch norm of a layer are three parameters per channel.
     """
     total, cin = 0, 3
     for layer in layers:
@@ -85,9 +85,9 @@ def parameters(layers: tuple[Layer, ...], classes: int) -> int:
 
 
 def build(net: Net, classes: int):
-    """Patches (N, 32, 32, 3) in [-1, 1] to the logits of their centre (N, classes), in tf_keras.
+    """A tf_keras model from patches (N, 32, 32, 3) in [-1, 1] to the centre's logits (N, classes).
 
-    tf_keras throughout, because tfmot knows no other.
+    In tf_keras because tfmot supports nothing else.
     """
     import tf_keras
 
@@ -113,9 +113,10 @@ def dilated_layer() -> type:
     import tf_keras
 
     class Dilated(tf_keras.layers.Conv2D):
-        """Tap by tap: Keras computes all phases of the dilation, here one is needed.
+        """Computes a dilated convolution tap by tap.
 
-        TensorFlow's own operator has no gradient on CPUs for which it leaves oneDNN off.
+        Keras computes all phases of the dilation, of which only one is needed here. TensorFlow's
+        own operator has no gradient on CPUs for which oneDNN is disabled.
         """
 
         def convolution_op(self, inputs, kernel):
@@ -135,7 +136,7 @@ def dilated_layer() -> type:
 
 
 class Trained(NamedTuple):
-    """A model to train, what is to do after each step, and how to get the net in the end."""
+    """A model to train, a callback after each step, and a function that returns the final model."""
 
     model: object
     after: Callable[[], None] = lambda: None
@@ -143,7 +144,7 @@ class Trained(NamedTuple):
 
 
 def sparsified(net: Net, model, dense_steps: int) -> Trained:
-    """With the weights taken away that the net is to lose, once `dense_steps` are done."""
+    """`model` prepared for the pruning that `net` prescribes, which begins after `dense_steps`."""
     if net.kept:
         return constant_sparsity(model, net.kept, dense_steps)
     if net.most:
@@ -152,29 +153,29 @@ def sparsified(net: Net, model, dense_steps: int) -> Trained:
 
 
 def constant_sparsity(model, kept: int, dense_steps: int) -> Trained:
-    """tfmot's, in every kernel the same share, so that `kept` learnable numbers stay in all.
+    """Pruning by tfmot with the same sparsity in every kernel; `kept` parameters are left in total.
 
-    It takes from kernels only; biases and norms stay.
+    Only kernels are pruned, not biases and norms.
     """
     from tensorflow_model_optimization.sparsity import keras as tfmot
 
     in_kernels = sum(size(kernel) for kernel in kernels(model))
     others = sum(map(size, model.trainable_weights)) - in_kernels
     sparsity = 1 - (kept - others) / in_kernels
-    schedule = tfmot.ConstantSparsity(sparsity, dense_steps + 1)  # it counts from 1
+    schedule = tfmot.ConstantSparsity(sparsity, dense_steps + 1)  # tfmot counts steps from 1
     pruned, masks = tfmot.prune_low_magnitude(model, schedule), tfmot.UpdatePruningStep()
     masks.set_model(pruned)
     masks.on_train_begin()
 
     def finish(model):
-        masks.on_epoch_end(0)  # the last step moved masked weights too
+        masks.on_epoch_end(0)  # the last step also changed masked weights
         return tfmot.strip_pruning(model)
 
     return Trained(pruned, finish=finish)
 
 
 def projected(model, most: int, dense_steps: int) -> Trained:
-    """After each step only the `most` greatest weights of every k x k kernel are left."""
+    """After each step all but the `most` largest weights of every k x k kernel are set to zero."""
     import tensorflow as tf
 
     spatial = [kernel for kernel in kernels(model) if kernel.shape[0] > 1]
@@ -183,8 +184,8 @@ def projected(model, most: int, dense_steps: int) -> Trained:
     def project():
         for kernel in spatial:
             flat = tf.transpose(tf.reshape(kernel, (kernel.shape[0] ** 2, -1)))
-            greatest = tf.math.top_k(tf.abs(flat), most).indices
-            mask = tf.reduce_sum(tf.one_hot(greatest, flat.shape[1]), axis=1)
+            largest = tf.math.top_k(tf.abs(flat), most).indices
+            mask = tf.reduce_sum(tf.one_hot(largest, flat.shape[1]), axis=1)
             kernel.assign(tf.reshape(tf.transpose(flat * mask), kernel.shape))
 
     def after():
@@ -195,10 +196,10 @@ def projected(model, most: int, dense_steps: int) -> Trained:
 
 
 def kernels(model) -> list:
-    """Of the convolutions, depthwise ones left out."""
+    """Kernels of all convolutions except the depthwise ones."""
     import tf_keras
 
-    convolutions = tf_keras.layers.Conv2D  # depthwise ones are no kind of it
+    convolutions = tf_keras.layers.Conv2D  # DepthwiseConv2D is not a subclass
     return [layer.kernel for layer in model.layers if isinstance(layer, convolutions)]
 
 
@@ -207,6 +208,6 @@ def size(weight) -> int:
 
 
 def nonzero(model) -> int:
-    """Learnable numbers but for the kernels' zeros."""
+    """Trainable parameters, not counting zeros in kernels."""
     zeros = sum(int((kernel.numpy() == 0).sum()) for kernel in kernels(model))
     return sum(map(size, model.trainable_weights)) - zeros

@@ -1,1 +1,1 @@
-"""Images and masks: the folder contract, decoding, augmentation, batches."""
+"""Datasets of images and masks: folder layout, decoding, augmentation, batches, import, checks."""

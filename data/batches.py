@@ -1,4 +1,4 @@
-"""Batches through Grain: shuffled, decoded and augmented in threads, the same for the same seed."""
+"""Batches by Grain: shuffled, decoded and augmented in threads, reproducible from the seed."""
 
 import itertools
 import os
@@ -13,21 +13,22 @@ from data.dataset import Dataset
 from data.images import read_pair, resize
 from data.shards import start_grain
 
-MEAN = STD = 127.5  # byte to [-1, 1]
+MEAN = STD = 127.5  # normalises bytes to [-1, 1]
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 ENDLESS = 2**40  # images
-AHEAD = 32  # decoded pairs that wait, or a batch a thread: the memory that any dataset takes
+AHEAD = 32  # prefetched pairs, or one batch per thread if that is more: bounds the memory
 
 
 def to_input(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 RGB to (*size, 3) float32 in [-1, 1], the whole image resized."""
+    """(H, W, 3) uint8 RGB to (*size, 3) float32 in [-1, 1]; the whole image is resized."""
     return scale(resize(image, size))
 
 
 def scale(image: np.ndarray) -> np.ndarray:
-    """Bytes, any shape, to [-1, 1]. The same two steps as of TFLite's metadata, so the same bits.
+    """Bytes of any shape to float32 in [-1, 1].
 
-    In place, since a batch does not fit the cache.
+    Subtracts and divides as TFLite metadata prescribes, so that the results are bit-identical; in
+    place, because a batch does not fit the processor's cache.
     """
     scaled = image.astype(np.float32)
     scaled -= np.float32(MEAN)
@@ -39,10 +40,10 @@ def training_batches(
     dataset: Dataset, size: tuple[int, int], batch: int, seed: int, start: int = 0,
     strength: float = 1.0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
-    """Endless (images (N, H, W, 3) float32 in [-1, 1], masks (N, H, W) uint8), from `start`.
+    """Endless batches from step `start`: images (N, H, W, 3) float32 in [-1, 1], masks (N, H, W).
 
-    Step s gives the same batch whatever `start` is: every element has a seed of its own, which also
-    draws the image that it is mixed with. strength: of the augmentation.
+    A step gives the same batch whatever `start` is: every element has its own seed, which also
+    selects the image that it is mixed with. strength: of the augmentation, 0 to 2.
     """
     stream = training_stream(dataset, size, batch, seed, strength)
     return iter(with_threads(stream[start:], batch))
@@ -51,7 +52,7 @@ def training_batches(
 def training_stream(
     dataset: Dataset, size: tuple[int, int], batch: int, seed: int, strength: float = 1.0
 ):
-    """The batches of `training_batches` as Grain's MapDataset: stream[s] makes that of step s."""
+    """The batches of `training_batches` as a Grain MapDataset: stream[s] is the batch of step s."""
     pairs = dataset.pairs("train")
 
     def another(rng):
@@ -62,25 +63,25 @@ def training_stream(
         pair = pairs[order(seed, epoch, len(pairs))[place]]
         return augment(*read_pair(pair, dataset), rng, size, strength, another)
 
-    cv2.setNumThreads(0)  # Grain's threads are the parallelism
+    cv2.setNumThreads(0)  # Grain's threads already use all cores
     return (
         start_grain().MapDataset.range(ENDLESS).seed(seed).random_map(read)
-        .batch(batch).map(lambda made: (scale(made[0]), made[1]))
+        .batch(batch).map(lambda pair: (scale(pair[0]), pair[1]))
     )  # fmt: skip
 
 
-@lru_cache(2)  # threads stand in two epochs at once
+@lru_cache(2)  # threads may be in two epochs at the same time
 def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Numbers below `count`, shuffled anew every epoch.
+    """A permutation of range(count), different in every epoch.
 
-    Grain's shuffle finds each number alone: 27 ms an epoch of any small set (measured), the
-    time of 20 images.
+    Replaces Grain's shuffle, which computes each index separately: 27 ms (measured) per epoch of
+    even a small dataset, the time of 20 images.
     """
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def with_threads(stream, batch: int = 1):
-    """The elements of a MapDataset, of `batch` images each, made in threads."""
+    """The elements of a MapDataset, each of `batch` images, computed in threads."""
     options = start_grain().ReadOptions(THREADS, max(THREADS, AHEAD // batch))
     return stream.to_iter_dataset(options)
 
@@ -88,7 +89,7 @@ def with_threads(stream, batch: int = 1):
 def evaluation_pairs(
     dataset: Dataset, split: str, size: tuple[int, int], batch: int
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray], list]]:
-    """(inputs (N, H, W, 3), masks at their own sizes, paths), every image once, in order."""
+    """(inputs (N, H, W, 3), masks at their own sizes, pairs of paths), in order, each once."""
 
     def read(pair):
         image, mask = read_pair(pair, dataset)

@@ -1,8 +1,8 @@
-"""The folder contract: DIR/{train,val[,test]}/{images,masks}, pairs by stem, and dataset.toml.
+"""A dataset folder: DIR/{train,val[,test]}/{images,masks}, paired by stem, and dataset.toml.
 
-dataset.toml: `classes = [...]` (id on disk = position), optional `void = N` (an id on disk that is
-not scored; 255 never is), optional `colours = [[r, g, b], ...]`. Without it labels.txt, a name a
-line.
+dataset.toml: `classes = [...]` (a class's id on disk is its position), optional `void = N` (the
+ignore index on disk, for pixels that are neither trained on nor scored; 255 is always ignored too),
+optional `colours = [[r, g, b], ...]`. Without dataset.toml, labels.txt gives one class per line.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ BYTES = range(256)
 class Dataset:
     folder: Path
     classes: list[str]
-    colours: list[list[int]]  # RGB, 0..255, one a class
-    void: int  # id on disk of pixels that are not scored, beside 255
-    damaged: str = "refuse"  # or "skip": records of shards that cannot be read
-    listed: dict = field(default_factory=dict, repr=False, compare=False)  # split -> its pairs
+    colours: list[list[int]]  # RGB, 0..255, one per class
+    void: int  # id of void pixels on disk; 255 is always void as well
+    damaged: str = "refuse"  # or "skip": what to do with unreadable records of shards
+    listed: dict = field(default_factory=dict, repr=False, compare=False)  # split -> pairs
 
     def pairs(self, split: str):
-        """(image, mask) of a split, by name: what `data.images` reads, made when asked for.
+        """The (image, mask) pairs of a split, sorted by name and made on access, for `data.images`.
 
-        Listed once. Raises Refusal for a broken split.
+        The files are listed once. Raises Refusal for an invalid split.
         """
         one_of(split, SPLITS, "split")
         if split not in self.listed:
@@ -45,13 +45,13 @@ class Dataset:
         return self.listed[split]
 
     def splits(self) -> list[str]:
-        """Those that it should have: train, val and, if it is there, test."""
+        """The splits that the dataset should have: train, val and, if it exists, test."""
         packed = is_packed(self.folder)
         there = "test" in shard_counts(self.folder) if packed else (self.folder / "test").is_dir()
         return list(SPLITS if there else SPLITS[:2])
 
     def fingerprint(self, splits: tuple[str, ...] = ("train", "val")) -> str:
-        """A hash over classes and the names, sizes and times of every file of the splits."""
+        """A SHA-256 over the classes and the name, size and time of every file of the splits."""
         digest = hashlib.sha256(repr((self.classes, self.void)).encode())
         for split in splits:
             for name, size, time in self.pairs(split).stamps():
@@ -61,11 +61,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class FolderPairs:
-    """The pairs of one split's folder. Only names, sizes and times wait in memory."""
+    """The pairs of one split's folder. Only names, sizes and times are kept in memory."""
 
     folder: Path
     names: list[str]  # of the images
-    images: dict[str, tuple[int, int]]  # name -> bytes, ns
+    images: dict[str, tuple[int, int]]  # name -> size in bytes, modification time in ns
     masks: dict[str, tuple[int, int]]
 
     def __len__(self) -> int:
@@ -78,21 +78,23 @@ class FolderPairs:
         return self.folder / "images" / name, self.folder / "masks" / mask_name(name)
 
     def stamps(self) -> Iterator[tuple[str, int, int]]:
-        """(name, bytes, ns) of every file."""
+        """(name, size in bytes, modification time in ns) of every file."""
         for name in self.names:
             yield f"images/{name}", *self.images[name]
             yield f"masks/{mask_name(name)}", *self.masks[mask_name(name)]
 
 
 def list_folder(folder: Path) -> FolderPairs:
-    """Raises Refusal for a folder that is no split."""
+    """Lists the pairs of a split. Raises Refusal if the folder is not a valid split."""
     image_folder, mask_folder = folder / "images", folder / "masks"
     for part in (image_folder, mask_folder):
         if not part.is_dir():
             raise Refusal(f"{part} is missing: a split is a folder with images/ and masks/")
     images, found = stamped(image_folder, IMAGE_ENDINGS), stamped(mask_folder, (".png",))
     if not images:
-        raise Refusal(f"{image_folder} holds no image; known endings: {', '.join(IMAGE_ENDINGS)}")
+        raise Refusal(
+            f"{image_folder} contains no image; supported endings: {', '.join(IMAGE_ENDINGS)}"
+        )
     names, taken = sorted(images), {}
     for name in names:
         mask = mask_name(name)
@@ -107,7 +109,7 @@ def list_folder(folder: Path) -> FolderPairs:
 
 
 def stamped(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[int, int]]:
-    """Bytes and time of change in ns of the files with such an ending, by name."""
+    """Size in bytes and modification time in ns of the files with these endings, by name."""
     found = {}
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -121,26 +123,26 @@ def stamped(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[int, int]
 
 
 def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
-    """The dataset in `folder`, plain or packed. Raises Refusal when it is not one."""
+    """The dataset in `folder`, plain or packed. Raises Refusal if it is not valid."""
     folder = Path(folder)
     if not folder.is_dir():
         raise Refusal(f"no such folder: {folder}. --data takes a folder with train/ and val/")
     table, source = read_names(folder)
     classes = table.get("classes")
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise Refusal(f"{source} has no list of names: write classes = ['background', 'lip']")
+        raise Refusal(f"{source} has no list of class names: write classes = ['background', 'lip']")
     if len(set(classes)) < len(classes) or not all(name.splitlines() == [name] for name in classes):
-        raise Refusal(f"{source}: class names must differ and be one line each; came: {classes}")
+        raise Refusal(f"{source}: class names must be distinct and one line each; found: {classes}")
     unknown = set(table) - {"classes", "void", "colours"}
     if unknown:
         raise Refusal(
-            f"{source}: unknown key {sorted(unknown)[0]!r}; known: classes, void, colours"
+            f"{source}: unknown key {sorted(unknown)[0]!r}; supported: classes, void, colours"
         )
     if len(classes) > VOID:
         raise Refusal(f"{source} names {len(classes)} classes; an 8-bit mask holds at most {VOID}")
     colours = table.get("colours", default_colours(len(classes)))
     if not (isinstance(colours, list) and len(colours) == len(classes) and all(map(rgb, colours))):
-        raise Refusal(f"{source}: colours needs {len(classes)} lists of three numbers, one a class")
+        raise Refusal(f"{source}: colours needs {len(classes)} [r, g, b] lists, one per class")
     void = table.get("void", VOID)
     if void not in BYTES:
         raise Refusal(f"{source}: void is {void!r}; needed: an id from 0 to {VOID}")
@@ -148,7 +150,7 @@ def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
 
 
 def rgb(colour) -> bool:
-    return isinstance(colour, list) and len(colour) == 3 and all(part in BYTES for part in colour)
+    return isinstance(colour, list) and len(colour) == 3 and all(value in BYTES for value in colour)
 
 
 def read_names(folder: Path) -> tuple[dict, Path]:
@@ -169,7 +171,7 @@ def read_names(folder: Path) -> tuple[dict, Path]:
 def write_names(
     folder: Path, classes: list[str], colours: list[list[int]], void: int = VOID
 ) -> None:
-    """dataset.toml; TOML's strings are JSON's."""
+    """Writes dataset.toml. JSON strings are valid TOML strings."""
     lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}", f"colours = {colours}"]
     if void != VOID:
         lines.append(f"void = {void}")

@@ -1,4 +1,4 @@
-"""Images for people: masks on top of images, and sheets of them."""
+"""Visualisation: masks overlaid on images, and sheets of them."""
 
 import base64
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from data.layout import VOID
 
 SIDE = 200  # pixels, height of an image on a sheet
 IMAGES = 4
-QUALITY = 82  # of a page's JPEG, 0 to 100
-ROWS = ("image", "truth", "model")
+QUALITY = 82  # JPEG quality of images on a page, 0 to 100
+ROWS = ("image", "ground truth", "model")
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
-    """The image with every class but the first in its colour, half transparent."""
+    """The image with every class but the first overlaid in its colour, half transparent."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(colours)] = colours
     mixed = (image // 2 + table[mask] // 2).astype(np.uint8)
@@ -26,15 +26,15 @@ def overlay(image: np.ndarray, mask: np.ndarray, colours: list) -> np.ndarray:
 
 
 def sheet(dataset: Dataset, size: tuple[int, int], predict: Callable) -> np.ndarray:
-    """Validation images, a column each: image, truth and model; (H, W, 3) RGB uint8.
+    """(H, W, 3) uint8 RGB: one column per validation image with image, ground truth and prediction.
 
-    predict: from (1, *size, 3) float32 and the shape (H, W) of the image to class ids (H, W).
+    predict: from (1, *size, 3) float32 and the (H, W) of the image to class ids (H, W).
     """
     columns, pairs = [], dataset.pairs("val")
     for pair in pairs[:: max(1, len(pairs) // IMAGES)][:IMAGES]:  # neighbours look alike
         image, truth = read_pair(pair, dataset)
-        guess = predict(to_input(image, size)[None], truth.shape)
-        columns.append(column(image, [truth, guess], dataset.colours))
+        predicted = predict(to_input(image, size)[None], truth.shape)
+        columns.append(column(image, [truth, predicted], dataset.colours))
     drawn = np.hstack(columns)
     for row, name in enumerate(ROWS):
         cv2.rectangle(drawn, (0, row * SIDE), (9 + 8 * len(name), row * SIDE + 19), (0, 0, 0), -1)
@@ -44,7 +44,7 @@ def sheet(dataset: Dataset, size: tuple[int, int], predict: Callable) -> np.ndar
 
 
 def uri(image: np.ndarray, side: int) -> str:
-    """An image (H, W, 3) uint8 RGB as a data URI, `side` pixels a side at most."""
+    """An image (H, W, 3) uint8 RGB as a JPEG data URI, its longer side at most `side` pixels."""
     ratio = min(1.0, side / max(image.shape[:2]))
     small = resize(image, tuple(max(1, round(ratio * edge)) for edge in image.shape[:2]))
     pixels = np.ascontiguousarray(small[..., ::-1])
@@ -55,7 +55,7 @@ def uri(image: np.ndarray, side: int) -> str:
 
 def column(image, masks, colours) -> np.ndarray:
     to = (max(1, round(image.shape[1] * SIDE / image.shape[0])), SIDE)
-    rule = cv2.INTER_AREA if image.shape[0] > SIDE else cv2.INTER_CUBIC
-    image = cv2.resize(image, to, interpolation=rule)
+    interpolation = cv2.INTER_AREA if image.shape[0] > SIDE else cv2.INTER_CUBIC
+    image = cv2.resize(image, to, interpolation=interpolation)
     masks = [cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST) for mask in masks]
     return np.vstack([image, *(overlay(image, mask, colours) for mask in masks)])

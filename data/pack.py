@@ -1,4 +1,4 @@
-"""Packing a dataset into shards: python -m data pack. data/shards.py says what they are."""
+"""Packs a dataset into shards: python -m data pack. data/shards.py describes their format."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,27 +23,28 @@ from data.shards import (
 )
 from files import beside, read_json, write_json
 
-SHARDS = 8  # a split, unless it has fewer pairs
-OPTIONS = "group_size:1,uncompressed"  # images are compressed already; one record, one read
+SHARDS = 8  # per split, unless it has fewer pairs
+OPTIONS = "group_size:1,uncompressed"  # images are already compressed; one read per record
 THREADS = 4
-AT_ONCE = 64  # pairs in memory while packing
+AT_ONCE = 64  # pairs in memory at a time
 
 
 def pack(source: Path, out: Path, shards: int = SHARDS, size=None) -> list[str]:
-    """Packs a dataset into `out` and gives a line for each pair that is left out as broken.
+    """Packs a dataset into `out` and returns a message for each broken pair that is left out.
 
-    size: (H, W) that images are shrunk to cover, the aspect kept. What an interrupted packing of
-    the same source had finished is kept. Raises Refusal when `out` holds something else.
+    size: (H, W); larger images are downscaled until one side matches, the aspect ratio kept.
+    Finished shards of an interrupted run on the same source are kept. Raises Refusal if `out`
+    holds anything else.
     """
     from tqdm import tqdm
 
     dataset, out = read_dataset(source), Path(out)
     if is_packed(source):
-        raise Refusal(f"{source} is packed already: pack the folder that it was made of")
+        raise Refusal(f"{source} is already packed: pack the folder that it was made from")
     claim(dataset, out, shards, size)
     total = sum(len(dataset.pairs(split)) for split in dataset.splits())
     broken = []
-    with tqdm(total=total, unit="image", leave=False) as bar:
+    with tqdm(total=total, unit="image", leave=False, disable=None) as bar:
         for split, parts in shard_counts(out).items():
             for part in range(parts):
                 path = out / shard_name(split, part, parts)
@@ -56,7 +57,7 @@ def pack(source: Path, out: Path, shards: int = SHARDS, size=None) -> list[str]:
 
 
 def splits_line(out: Path) -> str:
-    """What is in a packed dataset, in words."""
+    """The number of pairs and shards per split of a packed dataset, as text."""
     return ", ".join(
         f"{split} {sum(len(read_shard_index(p)['images']) for p in shard_paths(out, split))} "
         f"in {parts} shard{'s' * (parts > 1)}"
@@ -65,7 +66,7 @@ def splits_line(out: Path) -> str:
 
 
 def claim(dataset: Dataset, out: Path, shards: int, size) -> None:
-    """Notes in `out` what is packed there, or checks that it is the same."""
+    """Records in `out` which source is packed with which options, or checks that they match."""
     splits = dataset.splits()
     wanted = {
         "schema": SCHEMA,
@@ -76,13 +77,13 @@ def claim(dataset: Dataset, out: Path, shards: int, size) -> None:
     if is_packed(out):
         if read_json(out / INDEX) != wanted:
             raise Refusal(
-                f"{out} is packed from another or a changed source, or with other options: "
-                "choose a new folder, or remove it first"
+                f"{out} was packed from another source, from an older state of it or with other "
+                "options: choose a new folder, or remove it first"
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Refusal(f"{out} exists and holds no shards: choose a new folder, or remove it first")
-    for left in out.glob(".part-*"):
-        left.unlink()
+        raise Refusal(f"{out} exists but has no shards: choose a new folder, or remove it first")
+    for leftover in out.glob(".part-*"):
+        leftover.unlink()
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / INDEX, wanted)
     write_names(out, dataset.classes, dataset.colours, dataset.void)
@@ -96,14 +97,14 @@ def write_shard(path: Path, dataset: Dataset, pairs: list, size) -> None:
         writer = ArrayRecordWriter(str(part), OPTIONS)
         try:
             for start in range(0, len(pairs), AT_ONCE):
-                some = pairs[start : start + AT_ONCE]
-                jobs = pool.map(lambda pair: to_record(pair, dataset, size), some)
-                for pair, made in zip(some, jobs, strict=True):
-                    if isinstance(made, bytes):
-                        writer.write(made)
+                chunk = pairs[start : start + AT_ONCE]
+                jobs = pool.map(lambda pair: to_record(pair, dataset, size), chunk)
+                for pair, record in zip(chunk, jobs, strict=True):
+                    if isinstance(record, bytes):
+                        writer.write(record)
                         names.append(pair[0].name)
                     else:
-                        broken.append(made)
+                        broken.append(record)
         finally:
             writer.close()
         length = part.stat().st_size
@@ -111,7 +112,7 @@ def write_shard(path: Path, dataset: Dataset, pairs: list, size) -> None:
 
 
 def to_record(pair, dataset: Dataset, size) -> bytes | str:
-    """A record, or in words what is broken."""
+    """The record of a pair, or a message if the pair is broken."""
     try:
         image, mask = read_pair(pair, dataset)
         files = [read_bytes(path) for path in pair]
@@ -128,5 +129,5 @@ def to_record(pair, dataset: Dataset, size) -> bytes | str:
 
 
 def encoded(pixels: np.ndarray, suffix: str) -> bytes:
-    """(H, W, 3) BGR or (H, W) uint8 as a file of this kind; JPEG at OpenCV's quality, 95."""
+    """(H, W, 3) BGR or (H, W) uint8 as a file with this suffix; JPEG at OpenCV's default, 95."""
     return cv2.imencode(suffix, np.ascontiguousarray(pixels))[1].tobytes()

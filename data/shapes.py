@@ -1,7 +1,7 @@
-"""The built-in synthetic dataset: overlapping, turned shapes of three classes on textures.
+"""The built-in synthetic dataset: overlapping, rotated shapes of three classes on textures.
 
-Colours are drawn from one source for all, so that colour alone tells nothing: outline and pattern
-tell background, disc, box and star apart.
+The colours of all classes follow one distribution, so that colour carries no information: outline
+and pattern distinguish background, disc, box and star.
 """
 
 from pathlib import Path
@@ -20,9 +20,9 @@ TRAIN, VAL = 400, 60
 
 
 def texture(rng: np.random.Generator, kind: int) -> np.ndarray:
-    """(SIDE, SIDE, 3) uint8: a random colour with noise, and the pattern of its class.
+    """(SIDE, SIDE, 3) uint8: a random colour with noise and the pattern of the class.
 
-    Discs are striped, boxes chequered, stars plain, the background blotched.
+    Discs are striped, boxes chequered, stars plain and the background blotched.
     """
     base = rng.uniform(50, 205, 3)
     cells = int(rng.integers(8, 16))
@@ -37,7 +37,7 @@ def texture(rng: np.random.Generator, kind: int) -> np.ndarray:
 
 
 def outline(kind: int, rng: np.random.Generator) -> np.ndarray:
-    """A polygon in pixels: disc, box or star, turned and placed at random."""
+    """A polygon (N, 2) in pixels: disc, box or star, rotated and placed at random."""
     corners = {1: 48, 2: 4, 3: 10}[kind]
     angles = np.arange(corners) * 2 * np.pi / corners + rng.uniform(0, 2 * np.pi)
     radii = np.full(corners, rng.uniform(22, 38))
@@ -59,7 +59,7 @@ def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_shapes(folder: Path, seed: int = 0, train: int = TRAIN, val: int = VAL) -> None:
-    """Writes the dataset. Raises Refusal when the folder holds something else already."""
+    """Writes the dataset. Raises Refusal if the folder is not empty."""
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise Refusal(f"{folder} is not empty: name a new folder or delete it")

@@ -1,8 +1,9 @@
-"""Packed datasets: ArrayRecord shards that read as a folder does. python -m data pack.
+"""Packed datasets: ArrayRecord shards that are read like a folder. Written by python -m data pack.
 
-OUT/dataset.toml as in a folder; OUT/shards.json: of what it is packed and how many shards a split
-has; OUT/train-00000-of-00008.array_record: a record a pair, two lengths (uint32, little-endian),
-the image's file, the mask's file; beside it .json, written last: the images' names in order.
+OUT/dataset.toml is the same as in a folder. OUT/shards.json describes the packed source and gives
+the number of shards per split. OUT/train-00000-of-00008.array_record holds one record per pair: two
+lengths (uint32, little-endian), the image file, the mask file. The .json of the same name, written
+last, lists the image names in order.
 """
 
 import bisect
@@ -24,10 +25,12 @@ LENGTHS = struct.Struct("<II")
 
 
 def shard_of(part: int, parts: int, count: int) -> range:
-    """Which of `count` things are part number `part` of `parts`: pairs in a shard, shards of a
-    process. Parts do not overlap, make up the whole in order, and differ by one at most."""
+    """The indices, out of `count`, that belong to part number `part` of `parts`.
+
+    The parts are contiguous and disjoint, cover everything, and differ in size by at most one.
+    """
     if not 0 <= part < parts:
-        raise ValueError(f"part {part} of {parts}: from 0 to {parts - 1}")
+        raise ValueError(f"part {part} of {parts}: parts are numbered from 0 to {parts - 1}")
     return range(part * count // parts, (part + 1) * count // parts)
 
 
@@ -40,7 +43,7 @@ def is_packed(folder: Path) -> bool:
 
 
 def shard_counts(folder: Path) -> dict[str, int]:
-    """Number of shards of every split. Raises Refusal for an index that is none."""
+    """Number of shards of every split. Raises Refusal for an invalid index."""
     path = Path(folder) / INDEX
     index = read_json(path)
     counts = index.get("splits") if isinstance(index, dict) else None
@@ -50,16 +53,16 @@ def shard_counts(folder: Path) -> dict[str, int]:
     ):
         raise damaged(path)
     if index.get("schema") != SCHEMA:
-        raise Refusal(f"{path} is of schema {index.get('schema')}; known: {SCHEMA}. Pack anew")
+        raise Refusal(f"{path} has schema {index.get('schema')}; supported: {SCHEMA}. Pack again")
     return counts
 
 
 def damaged(path) -> Refusal:
-    return Refusal(f"{path} is damaged: pack the dataset anew, to another folder")
+    return Refusal(f"{path} is damaged: pack the dataset again, into another folder")
 
 
 def start_grain():
-    """The module grain. At import it warns of a profiler that it misses."""
+    """Imports grain, without its warning about a missing profiler."""
     with quiet():
         import grain
     return grain
@@ -67,10 +70,10 @@ def start_grain():
 
 @dataclass
 class Record:
-    """A pair in a shard, read once, when its image or mask is asked for."""
+    """A pair in a shard, read once, at the first access to its image or mask."""
 
     source: "PackedPairs"
-    place: int  # among the records of all shards of its split
+    place: int  # index over all shards of the split
 
     @cached_property
     def parts(self) -> tuple[bytes, bytes]:
@@ -79,10 +82,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Member:
-    """The image or the mask of a record: what a path is in a folder."""
+    """The image or the mask of a record; it stands in for the path of a file in a folder."""
 
     record: Record
-    part: int  # 0 the image, 1 the mask
+    part: int  # 0: the image, 1: the mask
     name: str
 
     @property
@@ -101,10 +104,10 @@ class Member:
 
 
 class PackedPairs:
-    """The pairs of a split in shards, read through Grain's data source. Only names wait in memory.
+    """The pairs of a split in shards, read by Grain. Only names are kept in memory.
 
-    skip: leave out, and say, what cannot be read; every record is read once to know. Else a
-    damaged record is a Refusal once it is read, a damaged shard at once.
+    With `skip`, every record is read once, and unreadable ones are reported and left out. Without
+    it, a damaged shard raises Refusal at once and a damaged record when it is read.
     """
 
     def __init__(self, folder: Path, split: str, skip: bool = False):
@@ -116,7 +119,7 @@ class PackedPairs:
         counts = [len(index["images"]) for index in found]
         self.ends = list(itertools.accumulate(counts))
         self.names = [name for index in found for name in index["images"]]
-        # With the range nothing is read before a record is asked for.
+        # Given a range, Grain reads nothing before the first access to a record.
         ranges = [f"{path}[0:{count}]" for path, count in zip(self.paths, counts, strict=True)]
         self.records = start_grain().sources.ArrayRecordDataSource(ranges)
         self.places = self.readable() if skip else range(len(self.names))
@@ -132,19 +135,19 @@ class PackedPairs:
         return Member(record, 0, name), Member(record, 1, mask_name(name))
 
     def stamps(self) -> Iterator[tuple[str, int, int]]:
-        """(name, bytes, ns) of every file."""
+        """(name, size in bytes, modification time in ns) of every file."""
         for path in self.paths:
             for file in (path, index_of(path)):
                 stat = file.stat()
                 yield file.name, stat.st_size, stat.st_mtime_ns
 
     def where(self, place: int) -> str:
-        """The shard and the number in it, for messages."""
+        """The shard and the record's index in it, for messages."""
         shard = bisect.bisect_right(self.ends, place)
         return f"{self.paths[shard]}[{place - (self.ends[shard - 1] if shard else 0)}]"
 
     def read(self, place: int) -> tuple[bytes, bytes]:
-        """The files of image and mask. Raises Refusal naming the shard and the record."""
+        """Image file and mask file. Raises Refusal that names the shard and the record."""
         try:
             record = self.records[place]
             image, mask = LENGTHS.unpack_from(record)
@@ -157,12 +160,12 @@ class PackedPairs:
 
     def broken(self, place: int) -> Refusal:
         return Refusal(
-            f"{self.where(place)} ({self.names[place]}) is damaged: pack the dataset anew, or "
-            "leave such records out with --damaged skip"
+            f"{self.where(place)} ({self.names[place]}) is damaged: pack the dataset "
+            "again, or leave out damaged records with --damaged skip"
         )
 
     def readable(self) -> list[int]:
-        """Places of the records that can be read; says which cannot."""
+        """Places of the readable records; the others are reported."""
         places = []
         for place in range(len(self.names)):
             try:
@@ -171,23 +174,25 @@ class PackedPairs:
             except Refusal:
                 say(f"skipped: {self.where(place)} ({self.names[place]}) is damaged")
         if not places:
-            raise Refusal(f"none of the {len(self.names)} records of {self.paths[0]} ... is sound")
+            raise Refusal(
+                f"none of the {len(self.names)} records of {self.paths[0]} ... can be read"
+            )
         return places
 
 
 def shard_paths(folder: Path, split: str) -> list[Path]:
-    """The shards of a split. Raises Refusal when it has none or packing has not ended."""
+    """The shards of a split. Raises Refusal if it has none or packing is incomplete."""
     folder, counts = Path(folder), shard_counts(folder)
     if split not in counts:
-        raise Refusal(f"{folder} has no shards of {split}; it has {', '.join(counts)}")
+        raise Refusal(f"{folder} has no shards of split {split}; it has {', '.join(counts)}")
     parts = counts[split]
     paths = [folder / shard_name(split, part, parts) for part in range(parts)]
     for path in paths:
         for file in (path, index_of(path)):
             if not file.is_file():
                 raise Refusal(
-                    f"{file} is missing: packing has not ended. "
-                    f"The same python -m data pack ... {folder} continues it"
+                    f"{file} is missing: packing is incomplete. "
+                    f"Run the same python -m data pack ... {folder} again to continue"
                 )
     return paths
 
@@ -197,13 +202,13 @@ def index_of(path: Path) -> Path:
 
 
 def read_shard_index(path: Path) -> dict:
-    """{"images": names, "broken": lines, "bytes": of the shard}."""
+    """{"images": file names, "broken": messages, "bytes": size of the shard}."""
     index = read_json(index_of(path))
-    sound = isinstance(index, dict) and type(index.get("bytes")) is int
+    valid = isinstance(index, dict) and type(index.get("bytes")) is int
     for key in ("images", "broken"):
-        lines = index.get(key) if sound else None
-        sound = isinstance(lines, list) and all(isinstance(line, str) for line in lines)
-    if not sound or not all(name and name == os.path.basename(name) for name in index["images"]):
+        lines = index.get(key) if valid else None
+        valid = isinstance(lines, list) and all(isinstance(line, str) for line in lines)
+    if not valid or not all(name and name == os.path.basename(name) for name in index["images"]):
         raise damaged(index_of(path))
     return index
 
@@ -212,6 +217,6 @@ def check_length(path: Path, length: int) -> None:
     found = path.stat().st_size
     if found != length:
         raise Refusal(
-            f"{path} has {found} bytes, its index says {length}: pack the dataset anew, or leave "
-            "out what cannot be read with --damaged skip"
+            f"{path} has {found} bytes but {length} according to its index: pack the dataset "
+            "again, or leave out damaged records with --damaged skip"
         )

@@ -1,4 +1,4 @@
-"""Pixel counts of a dataset, and the class weights that follow from them."""
+"""Pixel counts of a dataset, and the class weights computed from them."""
 
 import numpy as np
 
@@ -8,31 +8,31 @@ from files import cached
 
 
 def count_pixels(dataset: Dataset, split: str) -> np.ndarray:
-    """Pixels of each class in the masks of a split, (C,) int64; kept until a file changes."""
+    """Pixels of each class in the masks of a split, (C,) int64; cached until a file changes."""
     from tqdm import tqdm
 
     def count() -> list[int]:
         counts = np.zeros(256, np.int64)
-        for _, mask in tqdm(dataset.pairs(split), unit="mask", leave=False):
+        for _, mask in tqdm(dataset.pairs(split), unit="mask", leave=False, disable=None):
             counts += np.bincount(read_mask(mask, dataset).ravel(), minlength=256)
         return counts.tolist()
 
-    mark = dataset.fingerprint((split,))
-    found = np.array(cached(dataset.folder, f"pixels of {split}", mark, count))
+    fingerprint = dataset.fingerprint((split,))
+    found = np.array(cached(dataset.folder, f"pixels of {split}", fingerprint, count))
     return found[: len(dataset.classes)]
 
 
 def balanced_weights(pixels: np.ndarray) -> np.ndarray:
-    """Weights (C,) of classes with so many pixels each: 1 / sqrt(share), 1 for a mean pixel.
+    """Class weights (C,) from pixel counts: 1 / sqrt(frequency), scaled to a mean of 1 per pixel.
 
-    The root, because the full ratio lets a class of one pixel in a thousand drown the others. A
-    class without a pixel gets the rarest other's weight.
+    With 1 / frequency, a class of one pixel in a thousand would dominate the loss. A class without
+    pixels gets the weight of the rarest class that has some.
     """
-    share = pixels / max(pixels.sum(), 1)
-    weights = 1.0 / np.sqrt(np.maximum(share, share[share > 0].min(initial=1.0)))
-    return weights / max((weights * share).sum(), 1e-12)
+    frequency = pixels / max(pixels.sum(), 1)
+    weights = 1.0 / np.sqrt(np.maximum(frequency, frequency[frequency > 0].min(initial=1.0)))
+    return weights / max((weights * frequency).sum(), 1e-12)
 
 
 def class_weights(dataset: Dataset, kind: str) -> np.ndarray | None:
-    """Weights (C,) for the plan's word, "none" or "balanced", from the training masks."""
+    """Class weights (C,) from the training masks for the option "balanced"; None for "none"."""
     return None if kind == "none" else balanced_weights(count_pixels(dataset, "train"))

@@ -1,1 +1,1 @@
-"""A finished run to the phone: deploy graph, conversion, proof."""
+"""Exports a finished run for phones: deploy graph, conversion, checks, kit."""

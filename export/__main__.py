@@ -1,4 +1,4 @@
-"""python -m export: a finished run to the phone, and how good a run or a .tflite is."""
+"""python -m export: exports a finished run for phones, and scores runs and .tflite files."""
 
 import json
 import sys
@@ -8,45 +8,50 @@ import cli
 from cli import Refusal, Verdict
 from files import write_json
 
-ABOUT = """A finished run to the phone.
+ABOUT = """Exports a finished run for phones, as a kit: a .tflite, its contract (how to feed the
+file and read its output), test data, app code and a report. Before a kit is written, the gate
+compares the file with the trained model, checks its operators and refuses it if a limit is broken.
 
-python -m export runs/NAME            makes runs/NAME/export/float32, the kit, if the gate agrees
-python -m export runs/NAME --recipe all    every recipe, and runs/NAME/export/report.html
-python -m export recipes              what recipes there are
+python -m export runs/NAME            writes the kit runs/NAME/export/float32
+python -m export runs/NAME --recipe all    every recipe (types of weights and activations), and
+                                      a page that compares them, runs/NAME/export/report.html
+python -m export recipes              lists the recipes
 python -m export verify KIT           checks a kit on this machine
-python -m export score MODEL          how good a run or a .tflite is on a split of a dataset
-python -m export suspects runs/NAME   which masks of the dataset are likely wrong
-python -m export fit --data DIR --latency-ms X    which network and size to train for a budget
-python -m export costs --out FILE     what operators cost here, or on a phone, for fit"""
+python -m export score MODEL          scores a run or a .tflite on a split of a dataset
+python -m export review runs/NAME     lists the images whose masks are most likely wrong
+                                      (label issues)
+python -m export fit --data DIR --latency-ms X    proposes a network and an input size for a
+                                      latency budget
+python -m export costs --out FILE     measures for fit what operators cost, here or on a phone"""
 
 
 def main() -> None:
     verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify,
-             "suspects": show_suspects, "fit": show_fit, "costs": show_costs}  # fmt: skip
-    words = sys.argv[1:]
-    if words and words[0] in verbs:
-        verbs[words[0]](words[1:])
+             "review": show_review, "fit": show_fit, "costs": show_costs}  # fmt: skip
+    argv = sys.argv[1:]
+    if argv and argv[0] in verbs:
+        verbs[argv[0]](argv[1:])
     else:
-        export(words)
+        export(argv)
 
 
-def export(words: list[str]) -> None:
-    words = export_options().parse_args(words)
+def export(argv: list[str]) -> None:
+    args = export_options().parse_args(argv)
     from export.make import Choices, export_run
 
-    targets = tuple(words.target.split(","))
-    kept = tuple(words.keep_float)
+    targets = tuple(args.target.split(","))
+    kept = tuple(args.keep_float)
     choices = Choices(
-        targets, words.lower, words.max_drop / 100, kept, words.repair, words.sparsity, words.epochs
+        targets, args.lower, args.max_drop / 100, kept, args.repair, args.sparsity, args.epochs
     )
-    reports, refused = export_run(words.run, words.recipe, choices)
-    if words.json:
+    reports, refused = export_run(args.run, args.recipe, choices)
+    if args.json:
         print(json.dumps(reports))
     else:
         for name, report in reports.items():
             print(summary(name, report))
         for name in reports:
-            print(Path(words.run) / "export" / name / "preview.png")
+            print(Path(args.run) / "export" / name / "preview.png")
     if refused:
         raise Verdict("\n".join(refused))
 
@@ -55,37 +60,39 @@ def export_options():
     parser = cli.parser("python -m export", ABOUT)
     parser.add_argument("run", metavar="runs/NAME", help="a finished run")
     parser.add_argument(
-        "--recipe", default="float32", metavar="R[,R...]", help="names or all (default float32)"
-    )
+        "--recipe", default="float32", metavar="R[,R...]",
+        help="recipes by name, or all (default float32)",
+    )  # fmt: skip
     parser.add_argument(
         "--target", default="xnnpack", metavar="T[,T...]",
-        help="where the file must run whole: xnnpack, gpu, coreml, npu (default xnnpack)",
+        help="what the file must run on entirely: xnnpack, gpu, coreml, npu (default xnnpack)",
     )  # fmt: skip
     parser.add_argument(
         "--lower", default="auto", metavar="NAME",
-        help="how CReLU and deconvolutions are written: auto, the fastest here, or its name",
+        help="lowering, how CReLU and deconvolutions are written in TFLite operators: a name, or "
+        "auto for the fastest on this machine (default auto)",
     )  # fmt: skip
     parser.add_argument(
         "--max-drop", type=float, default=1.0, metavar="X",
-        help="points of mIoU that a file may lose (default 1.0)",
+        help="points of mIoU that a file may lose against Keras (default 1.0)",
     )  # fmt: skip
     parser.add_argument(
         "--keep-float", nargs="+", default=(), metavar="LAYER",
-        help="layers that int8 and int8-full leave in float",
+        help="layers that int8 and int8-full keep in float",
     )  # fmt: skip
     parser.add_argument(
         "--repair", action="store_true",
-        help="find a few such layers by itself, as many as --max-drop demands",
+        help="search for the few layers that must stay in float to meet --max-drop",
     )  # fmt: skip
     parser.add_argument(
         "--sparsity", type=float, default=0.7, metavar="X",
-        help="share of zeros in the layers that sparse recipes prune (default 0.7)",
+        help="fraction of weights that sparse recipes set to zero in a pruned layer (default 0.7)",
     )  # fmt: skip
     parser.add_argument(
         "--epochs", type=int, metavar="N",
-        help="of fine-tuning (default: what the recipe is known to need)",
+        help="epochs of fine-tuning (default: as many as the recipe is known to need)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="the reports, for a machine")
+    parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     return parser
 
 
@@ -93,13 +100,16 @@ def summary(name: str, report: dict) -> str:
     return (
         f"{name:10} {report['size_bytes'] / 1e6:6.2f} MB {report['latency_ms']:7.2f} ms  "
         f"mIoU {report['miou_tflite']:.4f} (Keras {report['miou_keras']:.4f})  "
-        f"equal pixels {report['pixel_agreement']:.3%}  {report['lowering']}"
+        f"pixel agreement {report['pixel_agreement']:.3%}  {report['lowering']}"
     )
 
 
-def show_recipes(words: list[str]) -> None:
-    parser = cli.parser("python -m export recipes", "What a file can be made of.")
-    parser.parse_args(words)
+def show_recipes(argv: list[str]) -> None:
+    parser = cli.parser(
+        "python -m export recipes",
+        "Lists the recipes: the types of weights, activations, input and output of a file.",
+    )
+    parser.parse_args(argv)
     from export.recipes import RECIPES
 
     heads = ("recipe", "weights", "activations", "input", "output", "needs")
@@ -110,43 +120,48 @@ def show_recipes(words: list[str]) -> None:
         print(line.format(*recipe[:5], needs, recipe.meant_for))
 
 
-def show_verify(words: list[str]) -> None:
-    parser = cli.parser("python -m export verify", "Checks a kit on this machine.")
+def show_verify(argv: list[str]) -> None:
+    parser = cli.parser(
+        "python -m export verify",
+        "Checks on this machine that a kit is intact and gives the expected outputs.",
+    )
     parser.add_argument("kit", metavar="KIT", help="runs/NAME/export/RECIPE, or a copy of it")
-    parser.add_argument("--json", action="store_true", help="for a machine")
-    words = parser.parse_args(words)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    args = parser.parse_args(argv)
     from export.proof.verify import verify
 
-    if not Path(words.kit, "contract.json").exists():
+    if not Path(args.kit, "contract.json").exists():
         raise Refusal(
-            f"{words.kit} is no kit: contract.json is missing. python -m export makes one"
+            f"{args.kit} is not a kit: contract.json is missing. python -m export makes one"
         )
-    found = verify(words.kit)
-    if words.json:
+    found = verify(args.kit)
+    if args.json:
         print(json.dumps(found))
     else:
         for check, lines in found.items():
-            print(f"{check:12} {'; '.join(lines) or 'right'}")
+            print(f"{check:12} {'; '.join(lines) or 'ok'}")
     if any(found.values()):
-        raise Verdict(f"{words.kit} is not what its contract says")
+        raise Verdict(f"{args.kit} does not match its contract")
 
 
-def show_score(words: list[str]) -> None:
-    parser = cli.parser("python -m export score", "IoU of a run or a .tflite on a split.")
+def show_score(argv: list[str]) -> None:
+    parser = cli.parser(
+        "python -m export score", "Scores a run or a .tflite on a split of a dataset."
+    )
     parser.add_argument("model", metavar="runs/NAME|model.tflite")
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
     parser.add_argument("--split", default="val", help="val or test (default val)")
     parser.add_argument(
         "--damaged", choices=("refuse", "skip"), default="refuse",
-        help="records of a packed dataset that cannot be read (default refuse)",
+        help="what to do about records of a packed dataset that cannot be read (default refuse)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="for a machine")
-    words = parser.parse_args(words)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    args = parser.parse_args(argv)
     from data.dataset import read_dataset
     from export.proof.score import score
 
-    found = score(words.model, read_dataset(words.data, words.damaged), words.split)
-    if words.json:
+    found = score(args.model, read_dataset(args.data, args.damaged), args.split)
+    if args.json:
         print(json.dumps(found))
         return
     print(f"mIoU {found['miou']:.4f}, pixel accuracy {found['pixel_accuracy']:.4f}")
@@ -154,111 +169,127 @@ def show_score(words: list[str]) -> None:
         print(f"  {name:20} {'absent' if value is None else format(value, '.4f')}")
 
 
-def show_suspects(words: list[str]) -> None:
+def review_options():
     parser = cli.parser(
-        "python -m export suspects", "The masks that a run disagrees with most, in images."
+        "python -m export review",
+        "Lists the images whose masks are most likely wrong (label issues).",
     )
-    parser.add_argument("run", metavar="runs/NAME", help="a finished run")
+    parser.add_argument("run", metavar="runs/NAME", help="a finished run, the reviewer")
     parser.add_argument(
-        "--data", metavar="DIR", help="dataset folder (default: what the run was trained on)"
+        "--data", metavar="DIR", help="dataset folder (default: the one the run was trained on)"
     )
     parser.add_argument("--split", default="val", help="train, val or test (default val)")
     parser.add_argument(
         "--second", metavar="runs/OTHER",
-        help="judges the images that runs/NAME was trained on and this run was not",
+        help="another run; it reviews the images that runs/NAME was trained on and it was not",
     )  # fmt: skip
-    parser.add_argument("--top", type=int, default=20, metavar="N", help="how many (default 20)")
-    parser.add_argument("--html", metavar="FILE", help="the page (default runs/NAME/suspects.html)")
-    parser.add_argument("--json", action="store_true", help="for a machine")
-    words = parser.parse_args(words)
-    if words.top < 1:
-        raise Refusal(f"--top is {words.top}; needed: 1 or more")
+    parser.add_argument(
+        "--top", type=int, default=20, metavar="N", help="how many to list (default 20)"
+    )
+    parser.add_argument(
+        "--html", metavar="FILE", help="the page to write (default runs/NAME/label-issues.html)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def show_review(argv: list[str]) -> None:
+    args = review_options().parse_args(argv)
+    if args.top < 1:
+        raise Refusal(f"--top is {args.top}; needed: 1 or more")
     from data.dataset import read_dataset
-    from export.review.label_issues import read_judge, suspects, write_page
+    from export.review.label_issues import label_issues, read_reviewer, write_page
     from segnet.run import read_run
 
-    plan, _ = read_run(words.run)
-    dataset = read_dataset(words.data or plan.data, plan.damaged)
-    looked_at = len(dataset.pairs(words.split))
-    runs = [words.run, words.second] if words.second else [words.run]
-    found = suspects(dataset, words.split, [read_judge(run, dataset) for run in runs])[: words.top]
-    page = Path(words.html or Path(words.run) / "suspects.html")
-    write_page(page, dataset, words.split, looked_at, found)
-    if words.json:
-        print(json.dumps([one.plain() for one in found]))
+    plan, _ = read_run(args.run)
+    dataset = read_dataset(args.data or plan.data, plan.damaged)
+    count = len(dataset.pairs(args.split))
+    runs = [args.run, args.second] if args.second else [args.run]
+    reviewers = [read_reviewer(run, dataset) for run in runs]
+    found = label_issues(dataset, args.split, reviewers)[: args.top]
+    page = Path(args.html or Path(args.run) / "label-issues.html")
+    write_page(page, dataset, args.split, count, found)
+    if args.json:
+        print(json.dumps([issue.plain() for issue in found]))
         return
-    for one in found:
-        print(f"{one.score:.3f}  {one.pair[1]}  {one.said()}")
+    for issue in found:
+        print(f"{issue.score:.3f}  {issue.pair[1]}  {issue.text()}")
     print(page)
 
 
-def show_fit(words: list[str]) -> None:
+def show_fit(argv: list[str]) -> None:
     parser = cli.parser(
-        "python -m export fit", "Which preset, encoder width and input size a budget allows."
+        "python -m export fit",
+        "Proposes a preset, an encoder width and an input size for a latency budget.",
     )
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
     parser.add_argument(
         "--latency-ms", type=float, required=True, metavar="X",
-        help="of the network alone, on one thread",
+        help="milliseconds that the network alone may take on one thread",
     )  # fmt: skip
     parser.add_argument(
         "--size", type=int, nargs=2, metavar=("H", "W"),
-        help="pixels (default: what fits, in the images' ratio)",
+        help="input size in pixels (default: what fits, in the images' aspect ratio)",
     )  # fmt: skip
     parser.add_argument(
-        "--recipe", default="float32", metavar="R", help="of the file (default float32)"
+        "--recipe", default="float32", metavar="R", help="recipe of the file (default float32)"
     )
     parser.add_argument(
         "--costs", metavar="FILE",
-        help="a phone's, by python -m export costs (default: this machine's, measured once)",
+        help="a cost table by python -m export costs, such as a phone's (default: this machine's, "
+        "measured once)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="for a machine")
-    words = parser.parse_args(words)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    args = parser.parse_args(argv)
     from data.dataset import read_dataset
     from export.budget import costs, fit
     from export.recipes import BY_NAME
 
-    cli.one_of(words.recipe, BY_NAME, "recipe")
-    dataset = read_dataset(words.data)
-    table = costs.read_table(words.costs) if words.costs else costs.of_this_machine()
-    best, left_out = fit.propose(dataset, words.latency_ms, words.recipe, table, words.size)
+    cli.one_of(args.recipe, BY_NAME, "recipe")
+    dataset = read_dataset(args.data)
+    table = costs.read_table(args.costs) if args.costs else costs.of_this_machine()
+    best, left_out = fit.propose(dataset, args.latency_ms, args.recipe, table, args.size)
     for name, why in left_out.items():
         cli.say(f"{name} is left out: {why}")
-    if words.json:
+    if args.json:
         print(json.dumps([fit.plain(each) for each in best]))
     else:
-        print(fit.shown(best, words.data, words.recipe, table["machine"]))
+        print(fit.shown(best, args.data, args.recipe, table["machine"]))
 
 
-def show_costs(words: list[str]) -> None:
+def show_costs(argv: list[str]) -> None:
     parser = cli.parser(
         "python -m export costs",
-        "What operators cost: measured here; or --probes alone writes files for a phone's "
-        "benchmark_model, and --probes with --log reads what it printed.",
+        "Measures what operators cost on this machine, for python -m export fit --costs.\n"
+        "For a phone: --probes alone writes files to time there with benchmark_model; --probes\n"
+        "with --log makes the table from what it printed.",
     )
-    parser.add_argument("--out", metavar="FILE", help="the table, JSON")
-    parser.add_argument("--probes", metavar="DIR", help="folder of the probe files")
+    parser.add_argument("--out", metavar="FILE", help="where to write the table, JSON")
+    parser.add_argument("--probes", metavar="DIR", help="folder of the files to time")
     parser.add_argument("--log", metavar="FILE", help="what benchmark_model printed")
-    parser.add_argument("--machine", default="phone", metavar="NAME", help="of the log")
-    words = parser.parse_args(words)
+    parser.add_argument("--machine", default="phone", metavar="NAME", help="name of the phone")
+    args = parser.parse_args(argv)
     from export.budget import costs
     from export.tflite.runtime import machine
 
-    if words.log and not words.probes:
-        raise Refusal("--log needs --probes DIR, the files that were timed")
-    if words.probes and not words.log:
-        print(f"{words.probes}: {costs.write_probes(words.probes)} files")
+    if args.log and not args.probes:
+        raise Refusal("--log needs --probes DIR, the folder of the files that were timed")
+    if args.probes and not args.log:
+        print(f"{args.probes}: {costs.write_probes(args.probes)} files")
         return
-    if not words.out:
-        raise Refusal("where to? Type --out FILE, or --probes DIR for files to time on a phone")
-    here = words.machine if words.log else machine()
-    samples = costs.read_log(words.log, words.probes) if words.log else costs.measured()
+    if not args.out:
+        raise Refusal(
+            "no output given. Type --out FILE for the table, or --probes DIR for files to time on "
+            "a phone"
+        )
+    here = args.machine if args.log else machine()
+    samples = costs.read_log(args.log, args.probes) if args.log else costs.measured()
     table = costs.table(here, samples)
-    write_json(words.out, table)
+    write_json(args.out, table)
     for recipe, off in table["errors"].items():
-        print(f"{recipe}: {len(samples[recipe])} files, fitted within {off['median']:.1%} in the "
-              f"median, {off['worst']:.1%} at worst")  # fmt: skip
-    print(words.out)
+        print(f"{recipe}: {len(samples[recipe])} files, error of the fit: {off['median']:.1%} in "
+              f"the median, {off['worst']:.1%} at worst")  # fmt: skip
+    print(args.out)
 
 
 if __name__ == "__main__":

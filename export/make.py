@@ -1,4 +1,4 @@
-"""A finished run to kits, recipe by recipe: lower, convert, measure, judge, write."""
+"""Makes the kits of a finished run: lower, convert, measure, check, write, recipe by recipe."""
 
 import dataclasses
 import hashlib
@@ -30,14 +30,14 @@ from files import read_json, write_json
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """What a person may choose of an export."""
+    """The options of an export."""
 
     targets: tuple[str, ...] = ("xnnpack",)
     lower: str = "auto"
-    max_drop: float = 0.01  # of mIoU, a fraction
-    keep_float: tuple[str, ...] = ()  # layers that calibrated int8 recipes leave in float
-    repair: bool = False  # those recipes find such layers by themselves
-    sparsity: float = 0.7  # share of zeros that sparse recipes make
+    max_drop: float = 0.01  # largest drop in mIoU, a fraction
+    keep_float: tuple[str, ...] = ()  # layers that calibrated int8 recipes keep in float
+    repair: bool = False  # whether those recipes search for such layers
+    sparsity: float = 0.7  # fraction of weights that sparse recipes set to zero
     epochs: int | None = None  # of fine-tuning; None: as many as its kind is known to need
 
     def __post_init__(self):
@@ -47,7 +47,7 @@ class Choices:
 
 @dataclasses.dataclass
 class Trained:
-    """A finished run and what every recipe asks of it, made once."""
+    """A finished run and what all recipes need of it, computed once."""
 
     folder: Path
     model: object
@@ -61,7 +61,7 @@ class Trained:
 
     @cached_property
     def weights(self) -> str:
-        """SHA-256 of the weights that the kits are made of."""
+        """SHA-256 of the weights file that the kits are made from."""
         return hashlib.sha256((self.folder / "best.weights.h5").read_bytes()).hexdigest()
 
     @cached_property
@@ -70,8 +70,7 @@ class Trained:
 
     @cached_property
     def training_histogram(self) -> np.ndarray:
-        drawn = calibration.any_inputs(self.dataset, self.plan.size)
-        return calibration.histogram(drawn)
+        return calibration.histogram(calibration.random_inputs(self.dataset, self.plan.size))
 
     def graph(self, lowering, k=None, batch=1):
         return deploy(
@@ -80,7 +79,7 @@ class Trained:
 
 
 def load(folder: Path) -> Trained:
-    """Raises Refusal when `folder` is no finished run or its dataset is another one."""
+    """A finished run. Raises Refusal if it is not one or its dataset now has other classes."""
     from data.dataset import read_dataset
     from segnet.run import load_run
 
@@ -88,32 +87,34 @@ def load(folder: Path) -> Trained:
     model, plan, manifest = load_run(folder)
     dataset = read_dataset(plan.data, plan.damaged)
     if dataset.classes != manifest["dataset"]["classes"]:
-        raise Refusal(f"{plan.data} has other classes than {folder} was trained on; restore them")
+        raise Refusal(
+            f"the classes of {plan.data} are not those that {folder} was trained on; restore them"
+        )
     return Trained(folder, model, plan, manifest, dataset)
 
 
 class Exporter:
-    """Makes kits of one run; what recipes share, lowerings and the float32 file, is made once."""
+    """Makes the kits of one run. What recipes share (lowerings, the float32 file) is made once."""
 
     def __init__(self, trained: Trained, choices: Choices):
         self.trained, self.choices = trained, choices
-        self.lowerings = {}  # kernels -> (lowering, what each candidate cost)
+        self.lowerings = {}  # kernels -> (lowering, cost of each candidate)
 
     def lowering(self, kernels: str):
-        """What `choose` found, asked once."""
+        """The result of `choose` for `kernels`, computed once."""
         if kernels not in self.lowerings:
             found = choose(self.trained, kernels, self.choices.targets, self.choices.lower)
             self.lowerings[kernels] = found
         return self.lowerings[kernels]
 
     def lowering_of(self, recipe: Recipe):
-        """As `lowering`, but a fine-tuning that has begun stays with the one that it began with."""
+        """As `lowering`, but a fine-tuning that is resumed keeps its first lowering."""
         if not recipe.training:
             return self.lowering(recipe.kernels)
         path = lowering_file(self.trained.folder, recipe.training)
         if self.choices.lower == "auto" and path.exists():
             name = read_json(path)["lowering"]
-            return lowering(name), {name: "of the fine-tuning that has begun"}
+            return lowering(name), {name: "the fine-tuning was started with it"}
         found, costs = self.lowering(recipe.kernels)
         if found:
             write_json(path, {"lowering": found.name})
@@ -121,12 +122,11 @@ class Exporter:
 
     @cached_property
     def float32(self) -> bytes:
-        """The file that others are compared with."""
+        """The file that the others are compared with."""
         return to_tflite(self.trained.graph(self.lowering("float")[0]))
 
     def content(self, recipe: Recipe, lowering) -> tuple[bytes, object, tuple]:
-        """(the file; the float deploy graph that it computes, None for a fine-tuned one; the layers
-        that it keeps in float)."""
+        """(the file, its float deploy graph or None if it was fine-tuned, its float layers)."""
         graph = self.trained.graph(lowering)
         if recipe.kernels == "int8":
             found = equalise.ranges(
@@ -145,7 +145,7 @@ class Exporter:
         return tune(self.trained, kind, graph, lowering, choices.sparsity, choices.epochs)
 
     def repaired(self, graph, recipe: Recipe) -> tuple[str, ...]:
-        """The layers that `keep_float.search` finds for the choices' --max-drop."""
+        """The layers that `keep_float.search` keeps in float to meet --max-drop."""
         trained, inputs = self.trained, self.trained.calibration
 
         def miou(function):
@@ -160,7 +160,7 @@ class Exporter:
         return keep_float.search(measure_miou, groups, enough, cli.say)
 
     def export(self, recipe: Recipe) -> dict:
-        """Writes folder/export/RECIPE and gives its report. Raises Verdict when it is refused."""
+        """Writes runs/NAME/export/RECIPE and returns its report. Raises Verdict if refused."""
         trained = self.trained
         out = trained.folder / "export" / recipe.name
         lowering, costs = self.lowering_of(recipe)
@@ -178,7 +178,7 @@ class Exporter:
         content = add_metadata(content, trained.dataset.classes)
         report |= measure.structure(content, kept)
         made = None
-        if not gate.failures(report):  # what cannot run is not run
+        if not gate.failures(report):  # a file that cannot run is not measured further
             made = make_contract(content, recipe.name, lowering.name, self.choices.targets, trained)
             photo, mistakes = golden.pick_photo(made, Runtime(content), trained.dataset)
             report |= self.measured(content, made, graph, recipe, photo)
@@ -195,9 +195,9 @@ class Exporter:
         trained = self.trained
         return {
             **measure.accuracy(trained, Runtime(content)),
-            **measure.whole(content, self.choices.targets, trained.calibration[:1]),
+            **measure.delegation(content, self.choices.targets, trained.calibration[:1]),
             **measure.activations(graph, content, recipe, trained.calibration),
-            **measure.promises(made, content, trained.dataset.classes, photo),
+            **measure.contract_figures(made, content, trained.dataset.classes, photo),
             "calibration_distance": self.calibration_distance() if recipe.calibrated else None,
             **measure.speed(content, self.float32),
         }
@@ -208,7 +208,7 @@ class Exporter:
 
 
 def export_run(folder: Path, recipes="float32", choices: Choices | None = None):
-    """(reports of the recipes that left, by name; what the gate said of those that did not)."""
+    """(reports of the accepted recipes by name, messages of the refused ones)."""
     rows = parse(recipes)
     exporter = Exporter(load(folder), choices or Choices())
     reports, refused = {}, []

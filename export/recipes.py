@@ -1,4 +1,4 @@
-"""What a file can be made of: one row a recipe."""
+"""The recipes: one row for each combination of types that a file can have."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,11 @@ from cli import Refusal, one_of
 
 
 class Recipe(NamedTuple):
-    """weights, activations, input, output: how the file holds them.
+    """weights, activations, input, output: their types in the file.
 
-    kernels: which of the runtime's kernels compute it; recipes of the same kernels take the same
-    time, so that a lowering is chosen once for them. training: what fine-tuning it needs, if any.
-    pixel_agreement: the lowest fraction of pixels of the class that Keras predicts.
+    kernels: the runtime's kernels that compute it. Recipes with the same kernels take the same
+    time and share one choice of lowering. training: the fine-tuning that it needs, if any.
+    pixel_agreement: the least fraction of pixels whose predicted class must be that of Keras.
     """
 
     name: str
@@ -31,31 +31,31 @@ RECIPES = (
     Recipe("float32",   "float32", "float32", "float32", "float32", "float",   False, None, 0.999,
            "the reference; GPUs and CPUs"),
     Recipe("float16",   "float16", "float32", "float32", "float32", "float",   False, None, 0.998,
-           "half the size, the same speed; GPUs"),
+           "half the size at the same speed; GPUs"),
     Recipe("dynamic8",  "int8",    "float32", "float32", "float32", "dynamic", False, None, 0.99,
-           "a quarter of the size where no calibration images are to be had"),
+           "a quarter of the size without calibration images"),
     Recipe("int8",      "int8",    "int8",    "uint8",   "float32", "int8",    True,  None, 0.97,
-           "CPUs: the fastest and smallest; takes the image's bytes"),
+           "CPUs: usually the fastest and smallest; its input is the image's bytes"),
     Recipe("int8-full", "int8",    "int8",    "uint8",   "uint8",   "int8",    True,  None, 0.97,
-           "NPUs and microcontrollers that know no float"),
+           "NPUs and microcontrollers without float arithmetic"),
     Recipe("qat8",      "int8",    "int8",    "uint8",   "float32", "int8",    False, "qat", 0.95,
-           "as int8, where int8 loses too much"),
+           "as int8, for networks that lose too much in int8"),
     Recipe("sparse",    "float32", "float32", "float32", "float32", "float",   False, "sparse",
-           0.95, "CPUs: a small download, zeros are not stored; not faster"),
+           0.95, "CPUs: a smaller download, as zeros are not stored; not faster"),
     Recipe("sparse16",  "float16", "float32", "float32", "float32", "float",   False, "sparse",
-           0.95, "as sparse, smaller still; wrong on WebGPU"),
+           0.95, "as sparse, but smaller; wrong results on WebGPU"),
     Recipe("clustered", "float32", "float32", "float32", "float32", "float",   False, "cluster",
-           0.95, "stores that ship compressed files"),
+           0.95, "app stores that compress downloads"),
 )
 # fmt: on
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 
 
-def parse(words: str) -> list[Recipe]:
-    """The recipes of "all" or of names with commas between them. Raises Refusal."""
-    if words == "all":
+def parse(text: str) -> list[Recipe]:
+    """The recipes of "all" or of comma-separated names. Raises Refusal."""
+    if text == "all":
         return list(RECIPES)
-    names = [name for name in words.split(",") if name]
+    names = [name for name in text.split(",") if name]
     if not names:
-        raise Refusal(f"no recipe given. There are: all, {', '.join(BY_NAME)}")
+        raise Refusal(f"no recipe given. Choose from: all, {', '.join(BY_NAME)}")
     return [BY_NAME[one_of(name, BY_NAME, "recipe")] for name in dict.fromkeys(names)]

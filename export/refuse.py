@@ -1,4 +1,4 @@
-"""What a refused recipe leaves: its numbers, the reasons, and what to try."""
+"""Refuses a recipe: writes its figures and the reasons, and advises what to try."""
 
 import json
 import shutil
@@ -14,17 +14,17 @@ def refused_file(out: Path) -> Path:
 
 
 def refuse(out: Path, report: dict, reasons: list[str]) -> None:
-    """Leaves the numbers; a kit of the same weights stays, one of older weights goes."""
+    """Writes RECIPE.refused.json, deletes a kit made from other weights and raises Verdict."""
     write_json(refused_file(out), {"verdict": "no", "reasons": reasons, **report})
     if out.exists() and kit_weights(out) != report["weights"]:
         shutil.rmtree(out)
-    raise Verdict(f"{report['recipe']}: refused: {'; '.join(reasons)}. "
-                  f"{advice(report)}All numbers: {refused_file(out)}")  # fmt: skip
+    raise Verdict(f"{report['recipe']} is refused: {'; '.join(reasons)}. "
+                  f"{advice(report)}All figures: {refused_file(out)}")  # fmt: skip
 
 
 def no_lowering(targets, costs: dict) -> str:
     reasons = "; ".join(f"{name}: {why}" for name, why in costs.items())
-    return f"no lowering runs whole on {', '.join(targets)}: {reasons}"
+    return f"no lowering runs entirely on {', '.join(targets)}: {reasons}"
 
 
 def kit_weights(out: Path) -> str | None:
@@ -35,9 +35,11 @@ def kit_weights(out: Path) -> str | None:
 
 
 def advice(report: dict) -> str:
-    """What to try, and what lost most; of a file that was not run, only where layers are dead."""
+    """What lost most and what to try; for a file that was not run, only if layers are dead."""
     if dead := report.get("dead_layers"):
-        return f"Layers: {', '.join(dead)}. Try --recipe float16, or train the run for longer. "
+        return (
+            f"Dead layers: {', '.join(dead)}. Try --recipe float16, or train the run for longer. "
+        )
     if "iou_keras" not in report:
         return ""
     lost = {
@@ -46,12 +48,14 @@ def advice(report: dict) -> str:
         if before is not None
     }
     worst = sorted(lost, key=lost.get, reverse=True)[:3]
-    words = "Classes: " + ", ".join(f"{name} -{lost[name]:.3f}" for name in worst) + ". "
+    drops = ", ".join(f"{name} -{lost[name]:.3f}" for name in worst)
+    text = f"Classes with the largest drop in IoU: {drops}. "
     if report["layer_errors"]:
         layers = [row["layer"] for row in report["layer_errors"][:3]]
-        words += f"Layers: {', '.join(layers)}. Try --recipe qat8, or --keep-float {layers[0]}. "
+        text += f"Layers that add the most quantisation error: {', '.join(layers)}. "
+        text += f"Try --recipe qat8, or --keep-float {layers[0]}. "
     kind = BY_NAME[report["recipe"]].training
     if kind:
-        fewer = ", or fewer zeros with --sparsity" if kind == "sparse" else ""
-        words += f"Try more --epochs of fine-tuning{fewer}. "
-    return words
+        fewer = ", or a lower --sparsity" if kind == "sparse" else ""
+        text += f"Try more --epochs of fine-tuning{fewer}. "
+    return text

@@ -1,4 +1,4 @@
-"""Fine-tuning of a run's deploy graph for a recipe that needs it; what was stopped goes on."""
+"""Fine-tunes the deploy graph of a run for a recipe that needs it; resumes where it stopped."""
 
 import dataclasses
 from pathlib import Path
@@ -8,12 +8,12 @@ from export.proof.score import keras_function, score_function
 
 
 def lowering_file(run: Path, kind: str) -> Path:
-    """Where a fine-tuning keeps the lowering that it began with."""
+    """Where a fine-tuning records the lowering it was started with."""
     return run / "compress" / kind / "lowering.json"
 
 
 def tune(trained, kind: str, graph, lowering, sparsity: float, epochs: int | None):
-    """The tf_keras model that fine-tuning makes of `graph`, a deploy graph of a run.
+    """The fine-tuned tf_keras copy of `graph`, a deploy graph of a run.
 
     kind: "qat", "sparse" or "cluster". epochs: None for as many as the kind is known to need.
     """

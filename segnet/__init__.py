@@ -1,1 +1,3 @@
-"""The network: rows, blocks, builder, cost, weights, losses, metrics, run folder."""
+"""The network: definition, cost, pretrained weights, losses, metrics, training, run folder."""
+
+__version__ = "0.1.0"

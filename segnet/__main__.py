@@ -1,4 +1,4 @@
-"""python -m segnet: what the networks cost."""
+"""python -m segnet: lists the networks and counts what they cost."""
 
 import json
 
@@ -6,20 +6,25 @@ import cli
 
 
 def main() -> None:
-    parser = cli.parser("python -m segnet", "The networks and what they cost.")
+    parser = cli.parser("python -m segnet", "Lists the networks and counts what they cost.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     cost = verbs.add_parser("cost", help="parameters, multiply-accumulates, activation bytes")
     cost.add_argument("--preset", default="base", help="name of a preset (default base)")
-    cost.add_argument("--width", type=float, default=0.0, metavar="X", help="of the encoder")
-    cost.add_argument("--size", type=int, nargs=2, required=True, metavar=("H", "W"), help="pixels")
+    cost.add_argument(
+        "--width", type=float, default=0.0, metavar="X",
+        help="width multiplier of the encoder (default: the preset's own)",
+    )  # fmt: skip
+    cost.add_argument(
+        "--size", type=int, nargs=2, required=True, metavar=("H", "W"), help="input size in pixels"
+    )
     cost.add_argument("--classes", type=int, required=True, help="number of classes, 2 or more")
-    cost.add_argument("--json", action="store_true", help="for a machine")
-    verbs.add_parser("presets", help="names and sources of the presets")
-    words = parser.parse_args()
-    if words.verb == "presets":
+    cost.add_argument("--json", action="store_true", help="print JSON")
+    verbs.add_parser("presets", help="names, strides and sources of the networks")
+    args = parser.parse_args()
+    if args.verb == "presets":
         presets()
     else:
-        show_cost(words)
+        show_cost(args)
 
 
 def presets() -> None:
@@ -27,7 +32,7 @@ def presets() -> None:
     from segnet.variants import VARIANTS
 
     show_presets(PRESETS)
-    print("\nvariants of base, with the articles' blocks")
+    print("\nvariants of base, with building blocks from the literature")
     show_presets(VARIANTS)
 
 
@@ -36,20 +41,20 @@ def show_presets(table: dict) -> None:
         print(f"{name:34}stride {preset.stride:3}  {preset.source}")
 
 
-def show_cost(words) -> None:
+def show_cost(args) -> None:
     from segnet import cost
     from segnet.presets import preset
 
-    network = preset(words.preset, words.width)
-    costs = cost.stages(network, tuple(words.size), words.classes)
+    network = preset(args.preset, args.width)
+    costs = cost.stages(network, tuple(args.size), args.classes)
     whole = cost.total(costs)
-    if words.json:
+    if args.json:
         stages = [{"name": name, **stage._asdict()} for name, stage in costs.items()]
-        head = {"preset": words.preset, "size": words.size, "classes": words.classes}
+        head = {"preset": args.preset, "size": args.size, "classes": args.classes}
         print(json.dumps({**head, **whole._asdict(), "stages": stages}))
         return
     print(f"{'stage':12}{'parameters':>12}{'MMAC':>10}{'activations kB':>16}")
-    for name, stage in [*costs.items(), ("all", whole)]:
+    for name, stage in [*costs.items(), ("total", whole)]:
         kilobytes = stage.activation_bytes / 1e3
         print(f"{name:12}{stage.parameters:12,}{stage.macs / 1e6:10.1f}{kilobytes:16,.0f}")
 

@@ -1,4 +1,4 @@
-"""Keras and what runs below it: started without its greetings, seeded, asked for a GPU."""
+"""Keras and its backend: a quiet start, seeds, the presence of a GPU."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ from files import quiet
 
 @cache
 def start():
-    """The module keras. TensorFlow's C++ greets on stderr before anybody can ask it not to."""
+    """The module keras. TensorFlow's C++ code logs to stderr before it can be told not to."""
     with quiet():
         import keras
 
@@ -23,7 +23,7 @@ def has_gpu() -> bool:
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds Python, NumPy and the backend, and has TensorFlow compute the same bits every time."""
+    """Seeds Python, NumPy and the backend, and makes TensorFlow deterministic to the bit."""
     keras = start()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":

@@ -1,15 +1,15 @@
-"""The vocabulary of layers: short functions from tensor to tensor.
+"""The operations that rows are built with: short functions from tensor to tensor.
 
-`k` is keras or tf_keras: the same words build a model in either. Tensors are (N, H, W, C).
+`k` is keras or tf_keras: the same calls build a model in either. Tensors are (N, H, W, C).
 """
 
 from functools import cache
 
 import numpy as np
 
-NORM_EPSILON = 1e-3  # as in keras.applications' MobileNet, whose weights we take
-NORM_MOMENTUM = 0.95  # 0.99 lags for hundreds of steps on small sets (LOG.md)
-# What an asymmetric block adds to its 3x3: kernels, by what their layers' names end in.
+NORM_EPSILON = 1e-3  # as in keras.applications' MobileNet, whose weights are used
+NORM_MOMENTUM = 0.95  # 0.99 lags for hundreds of steps on small datasets
+# The kernels that an asymmetric block adds to its 3x3, by the suffix of their layers' names.
 ASYMMETRIC = {"_1x3": (1, 3), "_3x1": (3, 1)}
 
 
@@ -26,9 +26,9 @@ def negate_layer(k) -> type:
 
 @cache
 def norm_layer(k) -> type:
-    """Batch norm as a class of `k`, for TensorFlow by its own kernel.
+    """Batch norm as a class of `k`; with TensorFlow it calls the fused kernel.
 
-    Keras 3 writes it in a dozen operators, which take four times as long on a CPU (LOG.md).
+    Keras 3 composes it of a dozen operators, which take four times as long on a CPU (LOG.md).
     """
     keras_norm = k.layers.BatchNormalization
     if not hasattr(k, "ops") or k.backend.backend() != "tensorflow":
@@ -36,7 +36,7 @@ def norm_layer(k) -> type:
     from tensorflow.raw_ops import FusedBatchNormV3 as fused
 
     class BatchNormalization(keras_norm):
-        """On (N, H, W, C); the same function and statistics as Keras'."""
+        """For (N, H, W, C); computes the same function and statistics as Keras' layer."""
 
         def call(self, x, training=None, mask=None):
             training = bool(training and self.trainable)
@@ -47,7 +47,7 @@ def norm_layer(k) -> type:
             )  # fmt: skip
             if training:
                 count = k.ops.cast(k.ops.size(x) / x.shape[-1], "float32")
-                biased = variance * (count - 1) / count  # the kernel's is of a sample
+                biased = variance * (count - 1) / count  # the kernel returns the unbiased variance
                 for moving, now in ((self.moving_mean, mean), (self.moving_variance, biased)):
                     moving.assign(moving * self.momentum + now * (1 - self.momentum))
             return y
@@ -56,8 +56,10 @@ def norm_layer(k) -> type:
 
 
 def conv(k, x, name, out, kernel=1, stride=1, dilation=1, norm="bn", relu=True):
-    """Convolution, norm, ReLU. kernel: side, or (h, w). norm: "bn" (batch norm), "bias", "linear"
-    (neither)."""
+    """Convolution, norm, ReLU.
+
+    kernel: side, or (h, w). norm: "bn" (batch norm), "bias" or "linear" (neither).
+    """
     x = k.layers.Conv2D(
         out, kernel, stride, "same", dilation_rate=dilation, use_bias=norm == "bias", name=name,
         kernel_initializer="he_normal",
@@ -66,7 +68,7 @@ def conv(k, x, name, out, kernel=1, stride=1, dilation=1, norm="bn", relu=True):
 
 
 def grouped(k, x, name, out, stride=1):
-    """Convolution of 3x3 in `out` groups, batch norm, ReLU."""
+    """Grouped 3x3 convolution with `out` groups, batch norm, ReLU."""
     x = k.layers.Conv2D(
         out, 3, stride, "same", groups=out, use_bias=False, name=name,
         kernel_initializer="he_normal",
@@ -84,9 +86,9 @@ def depthwise(k, x, name, stride=1, dilation=1, kernel=3, relu=True, gamma="ones
 
 
 def asymmetric(k, x, name, stride=1, dilation=1):
-    """Depthwise 3x3 + 1x3 + 3x1, each with batch norm, then ReLU.
+    """Sum of depthwise 3x3, 1x3 and 3x1 convolutions, each with batch norm, then ReLU.
 
-    The last two start at nothing, so that pretrained 3x3 filters begin as what they are.
+    The last two start at zero, so that pretrained 3x3 filters compute what they did.
     """
     parts = [depthwise(k, x, name, stride, dilation, relu=False)]
     for end, kernel in ASYMMETRIC.items():
@@ -95,7 +97,7 @@ def asymmetric(k, x, name, stride=1, dilation=1):
 
 
 def deconv(k, x, name, out, kernel, norm="bn", relu=True):
-    """Deconvolution with stride 2; norm as of `conv`."""
+    """Deconvolution with stride 2, norm, ReLU; norm: as in `conv`."""
     x = k.layers.Conv2DTranspose(
         out,
         kernel,
@@ -109,10 +111,10 @@ def deconv(k, x, name, out, kernel, norm="bn", relu=True):
 
 
 def smooth_taps(k):
-    """Initialises a deconvolution of stride 2 as a 1x1 convolution, then enlarging.
+    """Initialises a deconvolution of stride 2 as a 1x1 convolution followed by 2x upsampling.
 
-    By nearest neighbour for kernel 2, bilinearly for kernel 4: no checkerboard before training
-    (Aitken et al. 2017, arXiv:1707.02937).
+    Kernel 2 upsamples by nearest neighbour, kernel 4 bilinearly, so that there is no checkerboard
+    before training (Aitken et al. 2017, arXiv:1707.02937).
     """
 
     def initialise(shape, dtype=None, **_):
@@ -136,8 +138,8 @@ def finish(k, x, name, norm, relu, gamma="ones"):
 def crelu_conv(k, x, name, out, norm):
     """1x1 convolution to out / 2 channels, then relu(concat(x, -x)).
 
-    norm "before": batch norm stands between convolution and concat. "after": on the doubled
-    tensor, and the halves stand as published, the negated one first.
+    norm "before": batch norm between the convolution and the concat. "after": batch norm on the
+    doubled tensor, whose negated half comes first, as published.
     """
     half = conv(k, x, name, out // 2, norm="bn" if norm == "before" else "linear", relu=False)
     negated = negate_layer(k)(name=f"{name}_negate")(half)
@@ -155,5 +157,5 @@ def add(k, tensors, name, relu=False):
 
 
 def max_pool(k, x, name, kernel):
-    """The maximum over kernel x kernel pixels, stride 1."""
+    """Max pooling over kernel x kernel pixels, stride 1."""
     return k.layers.MaxPooling2D(kernel, 1, "same", name=name)(x)

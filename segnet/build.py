@@ -1,4 +1,4 @@
-"""From rows to a model: one loop, every layer named."""
+"""Builds a Keras model from the rows of a preset; every layer has a name."""
 
 from cli import Refusal
 from segnet import blocks
@@ -6,18 +6,18 @@ from segnet.rows import Context, Conv, Head, Inverted, MaxPool, Preset, Sep, Up,
 
 
 def build(k, preset: Preset, size: tuple[int, int], classes: int, ops=blocks, batch=None):
-    """A model from (N, H, W, 3), RGB in [-1, 1], to logits (N, H, W, classes).
+    """A model from images (N, H, W, 3), RGB in [-1, 1], to logits (N, H, W, classes).
 
-    k: keras or tf_keras. size: (H, W) in pixels. ops: the vocabulary that rows are spelt in,
-    `segnet.blocks` for training. Raises Refusal for a size or a number of classes that cannot be.
+    k: keras or tf_keras. size: (H, W) in pixels. ops: the operations that rows are built with,
+    `segnet.blocks` for training. Raises Refusal for an invalid size or number of classes.
     """
     check(preset, size, classes)
     x = image = k.Input((*size, 3), batch_size=batch, name="image")
     outputs = {}
     for row in preset.encoder:
-        x = outputs[row.name] = SPELT[type(row)](k, x, row, ops, outputs)
+        x = outputs[row.name] = ENCODER_BUILDERS[type(row)](k, x, row, ops, outputs)
     for row in (fitted(row, classes) for row in preset.decoder):
-        x = DECODED[type(row)](k, x, row, outputs, ops)
+        x = DECODER_BUILDERS[type(row)](k, x, row, outputs, ops)
     return k.Model(image, x, name="segnet")
 
 
@@ -60,7 +60,7 @@ def context(k, x, row, ops, outputs):
 
 
 def branch(k, x, name, steps, linear, ops):
-    """One branch of a context; `linear`: without a ReLU at its end."""
+    """One branch of a context. linear: whether its last convolution has no ReLU."""
     for number, step in enumerate(steps, 1):
         here = f"{name}_{number}"
         if isinstance(step, MaxPool):
@@ -71,8 +71,8 @@ def branch(k, x, name, steps, linear, ops):
     return x
 
 
-# outputs: of the rows so far by name; a row may add what is inside it.
-SPELT = {Conv: convolution, Sep: separable, Inverted: inverted, Context: context}
+# outputs: tensor by name of each row so far; a builder may add tensors from inside its row.
+ENCODER_BUILDERS = {Conv: convolution, Sep: separable, Inverted: inverted, Context: context}
 
 
 def up(k, x, row, outputs, ops):
@@ -101,14 +101,14 @@ def head(k, x, row, outputs, ops):
     return ops.conv(k, x, row.name, row.out, row.kernel, norm="bias", relu=False)
 
 
-DECODED = {Up: up, Head: head}
+DECODER_BUILDERS = {Up: up, Head: head}
 
 
 def check(preset: Preset, size: tuple[int, int], classes: int) -> None:
     if classes < 2:
         raise Refusal(
-            f"{classes} class given, at least 2 are needed: name the background as a class of "
-            "its own in dataset.toml, classes = ['background', ...]"
+            f"the number of classes is {classes}; needed: at least 2. Name the background as a "
+            "class of its own in dataset.toml: classes = ['background', ...]"
         )
     stride = preset.stride
     if any(side < stride or side % stride for side in size):

@@ -1,8 +1,8 @@
-"""A deploy graph prepared for a smaller file: 8 bits, zeros, or few distinct weights.
+"""Prepares a deploy graph to be fine-tuned for 8 bits, for zero weights or for few distinct ones.
 
-`segnet.finetune` trains it. The only file that imports tfmot (TensorFlow Model Optimization), and
-inside functions: its import sets TF_USE_LEGACY_KERAS for the process. It knows tf_keras models
-only, so the graph is one.
+`segnet.finetune` trains it. This is the only file that imports tfmot (TensorFlow Model Optimization
+Toolkit), and only inside functions, because the import sets TF_USE_LEGACY_KERAS for the process.
+tfmot supports tf_keras models only, so the graph is one.
 """
 
 import copy
@@ -15,22 +15,23 @@ import numpy as np
 
 from cli import Refusal
 
-LEVEL = 1 / 127.5  # of an input byte, over [-1, 1]
-MOVING = ("DepthToSpace", "Cropping2D")  # numbers go elsewhere and stay what they are
-# Our own layers and the Keras layer that is quantised as they are: its output, or nothing.
+LEVEL = 1 / 127.5  # step between two input bytes, over [-1, 1]
+MOVING = ("DepthToSpace", "Cropping2D")  # layers that only move or drop values
+# Custom layers, and the Keras layer they are quantised like: Add has its output quantised, Flatten
+# nothing.
 QUANTISED_LIKE = {"Signs": "Add", "LateBias": "Add", "DepthToSpace": "Flatten"}
-ACTIVATIONS = ("linear", "relu")  # that fuse into the convolution in 8 bits
-MASK_UPDATES = 50  # until the last weight is pruned; each sorts all weights
+ACTIVATIONS = ("linear", "relu")  # those that fuse into an 8-bit convolution
+MASK_UPDATES = 50  # number of pruning steps; each sorts all weights
 
 
 @dataclasses.dataclass(frozen=True)
 class FinePlan:
-    steps: int  # an epoch
+    steps: int  # per epoch
     epochs: int
-    learning_rate: float  # the first; it falls to 0 along a cosine
-    batch: int = 16  # images a step
-    sparsity: float = 0.7  # share of zeros in the layers that are pruned
-    clusters: int = 16  # distinct weights a layer
+    learning_rate: float  # the initial one; it decays to 0 along a cosine
+    batch: int = 16  # images per step
+    sparsity: float = 0.7  # fraction of zeros in the layers that are pruned
+    clusters: int = 16  # distinct weights per layer
     seed: int = 0
 
     def __post_init__(self):
@@ -44,10 +45,11 @@ class FinePlan:
 
 
 class Tuned(NamedTuple):
-    """A graph prepared for training, and what is to do around it.
+    """A graph prepared for fine-tuning.
 
-    model: takes images (N, H, W, 3) in [-1, 1]. settle: called before every evaluation.
-    finish: gives the model that is converted. first: the epoch from which on the best one counts.
+    model: the model to train; takes images (N, H, W, 3) in [-1, 1]. finish(model): the model to
+    convert. settle(): brings the model's masks up to date; called before every evaluation. first:
+    the first epoch that may become the best one.
     """
 
     model: object
@@ -66,16 +68,16 @@ def assign(variables, values) -> None:
 
 
 def fresh(layer):
-    """A layer like `layer` with the same name and weights."""
+    """A copy of `layer` with the same name and weights."""
     other = type(layer).from_config(layer.get_config())
     other.build(layer.input_shape)
-    other.built = True  # a build() of one's own need not say so, and would run once more
+    other.built = True  # else a custom build() that does not set it would run again
     other.set_weights(layer.get_weights())
     return other
 
 
-def rebuilt(graph, batch: int | None, word=lambda layer, x: fresh(layer)(x), first=lambda x: x):
-    """`graph` once more: every layer spelt by word(layer, x), first(image) before them all."""
+def rebuilt(graph, batch: int | None, apply=lambda layer, x: fresh(layer)(x), first=lambda x: x):
+    """A copy of `graph`: apply(layer, x) is called for every layer, after first(image)."""
     import tf_keras
 
     image = tf_keras.Input(graph.input_shape[1:], batch_size=batch, name="image")
@@ -83,28 +85,28 @@ def rebuilt(graph, batch: int | None, word=lambda layer, x: fresh(layer)(x), fir
     for layer in graph.layers[1:]:
         x = layer.input
         x = [made[id(t)] for t in x] if isinstance(x, list) else made[id(x)]
-        made[id(layer.output)] = word(layer, x)
+        made[id(layer.output)] = apply(layer, x)
     return tf_keras.Model(image, made[id(graph.output)], name="segnet")
 
 
 def heavy(graph) -> list[str]:
-    """Names of the layers that hold the weights: all but the first and depthwise convolutions."""
+    """Names of the layers with most weights: convolutions, except the first and depthwise ones."""
     kinds = ("Conv2D", "Conv2DTranspose")
     return [layer.name for layer in graph.layers if type(layer).__name__ in kinds][1:]
 
 
 def wrapped(graph, wrap):
-    """`graph` for any batch with its heavy layers in wrap(layer)."""
+    """A copy of `graph` for any batch size in which wrap(layer) replaces each heavy layer."""
     names = heavy(graph)
 
-    def word(layer, x):
+    def apply(layer, x):
         return (wrap(fresh(layer)) if layer.name in names else fresh(layer))(x)
 
-    return rebuilt(graph, None, word)
+    return rebuilt(graph, None, apply)
 
 
 def stripped(graph, model):
-    """`graph` for batch 1 with the weights of `model`, whose wrappers are taken off."""
+    """A copy of `graph` for batch 1 with the weights of `model`, which has no wrappers any more."""
     result = rebuilt(graph, 1)
     for layer in result.layers:
         layer.set_weights(model.get_layer(layer.name).get_weights())
@@ -112,7 +114,7 @@ def stripped(graph, model):
 
 
 def sparse(graph, plan: FinePlan, images) -> Tuned:
-    """Magnitude pruning, over the first half of the steps (Zhu and Gupta 2017)."""
+    """Magnitude pruning during the first half of the steps (Zhu and Gupta 2017)."""
     from tensorflow_model_optimization.sparsity import keras as tfmot
 
     half = max(1, plan.epochs * plan.steps // 2)
@@ -130,7 +132,7 @@ def sparse(graph, plan: FinePlan, images) -> Tuned:
 
 
 def cluster(graph, plan: FinePlan, images) -> Tuned:
-    """Weight clustering: every layer's weights are of a few values, which are trained."""
+    """Weight clustering: the weights of each layer share a few values, which are trained."""
     from tensorflow_model_optimization.clustering import keras as tfmot
 
     start = tfmot.CentroidInitialization.KMEANS_PLUS_PLUS
@@ -139,7 +141,7 @@ def cluster(graph, plan: FinePlan, images) -> Tuned:
 
 
 def qat(graph, plan: FinePlan, images) -> Tuned:
-    """Quantisation-aware training: 8-bit weights, a range a channel, and 8-bit activations."""
+    """Quantisation-aware training: 8-bit weights with a range per channel, 8-bit activations."""
     model = quantised(graph, None, offset=-LEVEL / 2)
     begin_ranges(model, extremes(graph, images))
 
@@ -152,59 +154,59 @@ def qat(graph, plan: FinePlan, images) -> Tuned:
 
 
 def quantised(graph, batch: int | None, offset: float = 0.0):
-    """`graph` with tfmot's default 8 bits.
+    """A copy of `graph` with tfmot's default 8-bit quantisation.
 
-    A byte as the phone's tensor stands for (byte - 128) / 127.5, because zero must be a level, and
-    an image's value is byte / 127.5 - 1: half a level more, just between two levels. `offset`
-    -LEVEL / 2 makes the one of the other.
+    A byte of the file's input tensor stands for (byte - 128) / 127.5, because zero must be one of
+    the levels. In training a byte of an image becomes byte / 127.5 - 1, which is half a level more
+    and so a tie between two levels. The `offset` -LEVEL / 2 turns the latter into the former.
     """
     from tensorflow_model_optimization.quantization import keras as tfmot
 
-    registry, parts = tfmot.default_8bit.Default8BitQuantizeRegistry(), joined(graph)
+    registry, inputs = tfmot.default_8bit.Default8BitQuantizeRegistry(), joined(graph)
 
-    def word(layer, x):
+    def apply(layer, x):
         config = quantisation(registry, layer, x)
-        if layer.name in parts:
-            config = copy.copy(config)  # the registry's own serves all layers of a kind
+        if layer.name in inputs:
+            config = copy.copy(config)  # the registry shares one among all layers of a type
             config.activation_attrs, config.quantize_output = [], False
         return tfmot.QuantizeWrapperV2(fresh(layer), config, name_prefix="")(x)
 
-    return rebuilt(graph, batch, word, input_layer()(offset, name="bytes"))
+    return rebuilt(graph, batch, apply, input_layer()(offset, name="bytes"))
 
 
 def joined(graph) -> set[str]:
-    """Names of the layers that a concatenation alone reads, perhaps through layers of `MOVING`.
+    """Names of the layers that only a concatenation reads, directly or through `MOVING` layers.
 
-    They have the concatenation's range. With one of their own the file would change scale between
-    the two, which runtimes round differently: MediaPipe 1.2.2 was seen a level off.
+    They take the concatenation's range. With a range of their own the file would have to requantise
+    in between, which runtimes round differently: MediaPipe 1.2.2 was off by one level.
     """
     readers = {}
     for layer in graph.layers[1:]:
         for x in layer.input if isinstance(layer.input, list) else [layer.input]:
             readers.setdefault(id(x), []).append(layer)
 
-    def part(layer):
+    def is_joined(layer):
         (reader, *others) = readers.get(id(layer.output), [None])
         kind = type(reader).__name__
-        return not others and (kind == "Concatenate" or (kind in MOVING and part(reader)))
+        return not others and (kind == "Concatenate" or (kind in MOVING and is_joined(reader)))
 
-    return {layer.name for layer in graph.layers[1:] if part(layer)}
+    return {layer.name for layer in graph.layers[1:] if is_joined(layer)}
 
 
 def quantisation(registry, layer, x):
-    """tfmot's QuantizeConfig of a layer with input x. Raises Refusal for what it does not take."""
+    """tfmot's QuantizeConfig for a layer with input x. Raises Refusal for an unsupported layer."""
     import tf_keras
 
     kind, known = type(layer).__name__, layer
     if kind in QUANTISED_LIKE:
         known = getattr(tf_keras.layers, QUANTISED_LIKE[kind])()
     elif kind == "Concatenate" and all(tensor is x[0] for tensor in x):
-        known = tf_keras.layers.Flatten()  # a tensor beside itself keeps its range
+        known = tf_keras.layers.Flatten()  # a tensor concatenated with itself keeps its range
     activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
     if not registry.supports(known) or activation not in ACTIVATIONS:
         raise Refusal(
-            f"layer {layer.name} ({kind}, {activation}) cannot be trained for 8 bits. "
-            "Leave qat8 out, or choose a lowering without it"
+            f"layer {layer.name} ({kind}, {activation}) does not support quantisation-aware "
+            "training. Leave out the recipe qat8, or choose a --lower without this layer"
         )
     config = registry.get_quantize_config(known)
     if kind == "DepthwiseConv2D":
@@ -218,7 +220,7 @@ def input_layer() -> type:
     import tf_keras
 
     class Bytes(tf_keras.layers.Layer):
-        """The input on the levels of its bytes."""
+        """Rounds the input to the levels of its bytes."""
 
         def __init__(self, offset, **kwargs):
             super().__init__(**kwargs)
@@ -233,10 +235,7 @@ def input_layer() -> type:
 
 @cache
 def channel_quantizer():
-    """A range a channel for depthwise kernels (3, 3, C, 1), where tfmot has one for all.
-
-    The converter folds the reshape away.
-    """
+    """A range per channel for depthwise kernels (3, 3, C, 1); tfmot has one for all channels."""
     import tensorflow as tf
     import tf_keras
     from tensorflow_model_optimization.quantization.keras import quantizers
@@ -255,26 +254,27 @@ def channel_quantizer():
         def __call__(self, inputs, training, weights, **kwargs):
             height, width, channels, multiplier = inputs.shape
             flat = tf.reshape(inputs, (1, height, width, channels * multiplier))
-            return tf.reshape(super().__call__(flat, training, weights, **kwargs), inputs.shape)
+            found = super().__call__(flat, training, weights, **kwargs)
+            return tf.reshape(found, inputs.shape)  # the converter folds both reshapes away
 
     return ChannelQuantizer(num_bits=8, per_axis=True, symmetric=True, narrow_range=True)
 
 
 def extremes(graph, images) -> dict[str, tuple[float, float]]:
-    """Least and greatest value of every layer's output, 0 included."""
+    """Minimum and maximum of every layer's output over `images`, extended to include 0."""
     import tf_keras
 
     layers = graph.layers[1:]
-    taps = tf_keras.Model(graph.input, [layer.output for layer in layers])
+    outputs = tf_keras.Model(graph.input, [layer.output for layer in layers])
     ends = np.zeros((len(layers), 2))
     for image in images:  # one by one: all outputs of a batch would take a gigabyte
-        for end, output in zip(ends, taps(image[None]), strict=True):
+        for end, output in zip(ends, outputs(image[None]), strict=True):
             end[:] = min(end[0], np.min(output)), max(end[1], np.max(output))
     return {layer.name: tuple(end) for layer, end in zip(layers, ends, strict=True)}
 
 
 def begin_ranges(model, ends: dict) -> None:
-    """Sets the activations' ranges, which tfmot begins with [-6, 6] and moves by 1/1000 a step."""
+    """Starts the activations' ranges at `ends`; tfmot's start, [-6, 6], moves by 1/1000 a step."""
     for layer in model.layers:
         for variable in layer.weights:
             name = variable.name.split("/")[-1].split(":")[0]
@@ -290,7 +290,8 @@ class Kind(NamedTuple):
     learning_rate: float
 
 
-# Pruning has most to learn anew; for 8 bits the weights need hardly move, and clusters start near.
+# The epochs and the first learning rate that each needs: pruning changes the network most, 8 bits
+# hardly move the weights, and clusters start near them.
 KINDS = {
     "qat": Kind(qat, 10, 3e-5),
     "sparse": Kind(sparse, 20, 1e-3),

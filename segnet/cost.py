@@ -1,10 +1,10 @@
 """Parameters, multiply-accumulates and activation bytes of a preset, from its rows alone.
 
-A multiply-accumulate is kernel area x Cin / groups x Cout per output pixel of a convolution and per
-input pixel of a deconvolution; norms and activations count none. Activation bytes are float32
-bytes of the tensors that convolutions, deconvolutions, poolings and joins write. Parameters are
-those that training learns; asymmetric branches compute and write what the one kernel does that they
-are in deployment.
+Multiply-accumulates are kernel area x Cin / groups x Cout per output pixel of a convolution and per
+input pixel of a deconvolution; norms and activations count none. Activation bytes are the float32
+bytes of the tensors that convolutions, deconvolutions, poolings and joins write. Parameters are the
+trainable ones; the other two count an asymmetric block as the single kernel that it is merged into
+for deployment.
 """
 
 from typing import NamedTuple
@@ -30,7 +30,7 @@ NOTHING = Cost(0, 0, 0)
 def conv(pixels: int, cin: int, cout: int, kernel=1, groups: int = 1, extra: int = 0) -> Cost:
     """pixels: H x W of the output. kernel: side, or (h, w).
 
-    extra: learnable numbers a channel (batch norm 2, bias 1).
+    extra: further trainable parameters per channel (batch norm 2, bias 1).
     """
     height, width = kernel if isinstance(kernel, tuple) else (kernel, kernel)
     weights = height * width * (cin // groups) * cout
@@ -56,7 +56,7 @@ def pointwise(pixels: int, cin: int, out: int, crelu: bool, norm: str = "before"
     return conv(pixels, cin, out // 2) + doubled + Cost(2 * out, 0, 0)
 
 
-# An encoder row's cost: pixels and cin are of its input.
+# The cost of an encoder row. pixels, cin: H x W and channels of its input.
 
 
 def convolution(row, pixels: int, cin: int) -> Cost:
@@ -94,10 +94,11 @@ def branch(steps: tuple, pixels: int, cin: int) -> Cost:
     return cost
 
 
-COUNTED = {Conv: convolution, Sep: separable, Inverted: inverted, Context: context}
+ENCODER_COSTS = {Conv: convolution, Sep: separable, Inverted: inverted, Context: context}
 
 
-# A decoder row's cost, and pixels and channels of what it makes. channels: of each encoder row.
+# The cost of a decoder row, with the pixels and channels of its output. channels: of each encoder
+# row, by name.
 
 
 def up(row, pixels: int, cin: int, channels: dict) -> tuple[Cost, int, int]:
@@ -122,22 +123,22 @@ def head(row, pixels: int, cin: int, channels: dict) -> tuple[Cost, int, int]:
     return conv(pixels, cin, row.out, row.kernel, extra=1), pixels, row.out
 
 
-DECODED = {Up: up, Head: head}
+DECODER_COSTS = {Up: up, Head: head}
 
 
 def stages(preset: Preset, size: tuple[int, int], classes: int) -> dict[str, Cost]:
-    """Cost by row name, in order. Raises Refusal as `build` does."""
+    """Cost by row name, in order. Raises Refusal for what `segnet.build.build` refuses."""
     check(preset, size, classes)
     costs, channels = {}, {}
     pixels, cin = size[0] * size[1], 3
     for row in preset.encoder:
-        costs[row.name] = COUNTED[type(row)](row, pixels, cin)
+        costs[row.name] = ENCODER_COSTS[type(row)](row, pixels, cin)
         if isinstance(row, Inverted):
             channels[f"{row.name}_expand"] = row.mid
         pixels //= row.stride**2
         channels[row.name] = cin = row.out
     for row in (fitted(row, classes) for row in preset.decoder):
-        costs[row.name], pixels, cin = DECODED[type(row)](row, pixels, cin, channels)
+        costs[row.name], pixels, cin = DECODER_COSTS[type(row)](row, pixels, cin, channels)
     return costs
 
 

@@ -1,4 +1,4 @@
-"""The only IoU in the project: an int64 confusion matrix and what follows from it."""
+"""The project's only IoU: an int64 confusion matrix and the scores computed from it."""
 
 import cv2
 import numpy as np
@@ -7,28 +7,28 @@ from segnet.losses import VOID
 
 
 def to_mask(logits: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Logits (h, w, C) to class ids (H, W) uint8, the logits resized bilinearly to `size` first."""
+    """Class ids (H, W) uint8 of logits (h, w, C), which are resized bilinearly to `size` first."""
     if size is not None and size != logits.shape[:2]:
         logits = cv2.resize(logits, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
     return logits.argmax(-1).astype(np.uint8)
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """(C, C) int64: rows are the truth, columns the prediction; void is left out."""
+    """(C, C) int64: rows are the ground truth, columns the prediction; void is left out."""
     counts = truth != VOID
     index = truth[counts].astype(np.int64) * classes + predicted[counts]
     return np.bincount(index, minlength=classes * classes).reshape(classes, classes)
 
 
 def scores(matrix: np.ndarray, names: list[str]) -> dict:
-    """miou over the classes present in truth or prediction, iou by name (None when absent),
-    pixel_accuracy; all fractions."""
-    hit = np.diag(matrix)
-    union = matrix.sum(0) + matrix.sum(1) - hit
-    iou = [float(h / u) if u else None for h, u in zip(hit, union, strict=True)]
+    """miou: over the classes present in truth or prediction. iou: by name, None where absent.
+    pixel_accuracy. All are fractions."""
+    correct = np.diag(matrix)
+    union = matrix.sum(0) + matrix.sum(1) - correct
+    iou = [float(c / u) if u else None for c, u in zip(correct, union, strict=True)]
     present = [value for value in iou if value is not None]
     return {
         "miou": float(np.mean(present)) if present else 0.0,
         "iou": dict(zip(names, iou, strict=True)),
-        "pixel_accuracy": float(hit.sum() / max(matrix.sum(), 1)),
+        "pixel_accuracy": float(correct.sum() / max(matrix.sum(), 1)),
     }

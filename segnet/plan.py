@@ -13,39 +13,40 @@ class Plan:
     data: str = option(help="dataset folder", metavar="DIR")
     preset: str = option("base", help="network; python -m segnet presets lists them")
     size: tuple[int, int] = option(
-        (160, 160), type=int, nargs=2, metavar=("H", "W"), help="model input in pixels"
+        (160, 160), type=int, nargs=2, metavar=("H", "W"), help="input size of the model in pixels"
     )
     epochs: int = option(60, type=int, help="passes over the training set")
-    batch: int = option(16, type=int, help="images a step")
+    batch: int = option(16, type=int, help="images per step")
     weights: str = option(
         "imagenet",
         metavar="SOURCE",
-        help="imagenet, none, a keras.applications .h5 file or runs/OTHER",
+        help="initial weights: imagenet (of the encoder), none, a .h5 file of keras.applications, "
+        "or runs/OTHER (all layers that fit)",
     )
     teacher: str = option(
-        "", metavar="runs/BIG", help="a finished run whose answers are learnt too (distillation)"
-    )
+        "", metavar="runs/BIG",
+        help="finished run to distil from: its softmax probabilities are trained on as well",
+    )  # fmt: skip
     width: float = option(
-        0.0, type=float, help="of the encoder, 1 as published; 0: the preset's own"
+        0.0, type=float, help="width multiplier of the encoder; 0: the preset's own"
     )
-    learning_rate: float = option(2e-3, type=float, help="highest, after warm-up")
+    learning_rate: float = option(2e-3, type=float, help="peak, reached after the warm-up")
     weight_decay: float = option(1e-2, type=float, help="of AdamW, on kernels only")
-    warmup_steps: int = option(200, type=int, help="steps until the highest learning rate")
+    warmup_steps: int = option(200, type=int, help="steps of linear warm-up")
     class_weights: str = option(
-        "none", help="none, or balanced: cross entropy counts rare classes more"
+        "none", help="none, or balanced: rare classes weigh more in the cross-entropy"
     )
-    damaged: str = option(
-        "refuse", help="refuse, or skip: records of a packed dataset that cannot be read"
-    )
+    damaged: str = option("refuse", help="damaged records of a packed dataset: refuse or skip them")
     augment: float = option(
-        1.0, type=float, help="strength: 0 none, 1 what is best by today's knowledge, 2 strong"
-    )
+        1.0, type=float, help="strength of the augmentation: 0 none, 1 what was measured to help, "
+        "2 strong",
+    )  # fmt: skip
     seed: int = option(0, type=int, help="of everything random")
 
     def __post_init__(self):
         object.__setattr__(self, "size", tuple(self.size))
         one_of(self.class_weights, CLASS_WEIGHTS, "class weights")
-        one_of(self.damaged, DAMAGED, "way with damaged records")
+        one_of(self.damaged, DAMAGED, "way to treat damaged records")
         if self.width < 0:
             raise Refusal(f"--width is {self.width:g}; needed: above 0, or 0 for the preset's own")
         for name in ("epochs", "batch", "learning_rate"):
@@ -57,12 +58,12 @@ class Plan:
             raise Refusal(f"--augment is {self.augment:g}; needed: 0 to 2")
 
     def network(self):
-        """The network, a `segnet.rows.Preset`. Raises Refusal for a name or width there is not."""
+        """The network, a `segnet.rows.Preset`. Raises Refusal for an unknown name or width."""
         from segnet.presets import preset
 
         return preset(self.preset, self.width)
 
     @property
     def network_name(self) -> str:
-        """The network in words: base, or base at width 0.5."""
+        """As people write it: base, or base at width 0.5."""
         return f"{self.preset} at width {self.width:g}" if self.width else self.preset

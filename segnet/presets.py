@@ -1,4 +1,4 @@
-"""The networks by name: presets, variants of `base`, and their encoders at other widths."""
+"""The networks by name: presets, variants of `base`, and both with encoders of other widths."""
 
 from cli import Refusal, one_of
 from segnet.rows import (
@@ -32,7 +32,7 @@ PRESETS = {
 }
 
 
-# Widths of the families whose weights keras.applications publishes, by its names.
+# Encoder families by their names in keras.applications, and the widths it has weights for.
 FAMILIES = {
     "MobileNet": (mobilenet_v1, (0.25, 0.5, 0.75, 1.0)),
     "MobileNetV2": (mobilenet_v2, (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)),
@@ -40,9 +40,9 @@ FAMILIES = {
 
 
 def preset(name: str, width: float = 0.0) -> Preset:
-    """A preset, or the variant of `base` of that name; `width`: of its encoder, if not its own.
+    """The preset or variant of `base` called `name`. width: of the encoder, 0 for the preset's own.
 
-    Raises Refusal.
+    Raises Refusal for an unknown name or a width that cannot be built.
     """
     known = VARIANTS if name.startswith("base_") else PRESETS
     found = known[one_of(name, known, "preset")]
@@ -50,9 +50,9 @@ def preset(name: str, width: float = 0.0) -> Preset:
 
 
 def at_width(preset: Preset, width: float, name: str) -> Preset:
-    """`preset` with the rows of its encoder at another width of their family; the decoder stays.
+    """`preset` with its encoder at another width of its family.
 
-    CReLU and strides stay too. Raises Refusal for an encoder that is not a family's, row by row.
+    CReLU, strides and the decoder stay. Raises Refusal if a row of the encoder is not the family's.
     """
     family, own = preset.pretrained or ("", 0.0)
     make, published = FAMILIES.get(family, (lambda width: (), ()))
@@ -62,8 +62,8 @@ def at_width(preset: Preset, width: float, name: str) -> Preset:
         theirs, sizes = own_rows.get(row.name), ("mid", "out")
         if not theirs or any(getattr(row, s, None) != getattr(theirs, s, None) for s in sizes):
             raise Refusal(
-                f"{name} has no other widths: its row {row.name} is of no MobileNet v1 or v2. "
-                "Leave out --width, or take another preset"
+                f"{name} has no other widths: its row {row.name} is not one of MobileNet v1 or v2. "
+                "Leave out --width, or choose another preset"
             )
         changed = {size: getattr(new_rows[row.name], size, None) for size in sizes}
         encoder.append(row._replace(**{s: c for s, c in changed.items() if hasattr(row, s)}))

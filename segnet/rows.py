@@ -1,8 +1,8 @@
-"""The networks as data: rows of named tuples in the units of their sources (channels, pixels).
+"""The networks as data: named tuples, called rows, in channels and pixels.
 
-A preset is a tuple of encoder rows and a tuple of decoder rows. Names of rows are the published
-layer names; a decoder row names the encoder row whose output it takes as its skip.
-`CLASSES` stands for the number of classes of the dataset.
+A preset is a tuple of encoder rows and a tuple of decoder rows. Rows have the names of the
+published layers; a decoder row names the encoder row whose output is its skip connection.
+`CLASSES` is a placeholder for the number of classes of the dataset.
 """
 
 from typing import NamedTuple
@@ -24,11 +24,12 @@ class Conv(NamedTuple):
 class Sep(NamedTuple):
     """Depthwise 3x3, batch norm, ReLU; pointwise 1x1, batch norm, ReLU.
 
-    out: channels of the row's output. With crelu the pointwise makes half of them.
-    mid: channels between the two; fewer than come in makes a grouped convolution of `mid` groups.
-    norm: where the pointwise's batch norm stands: "before" CReLU's concat, or "after" it.
-    asymmetric: a depthwise 1x3 and a 3x1 are added to the depthwise 3x3, and become one with it in
-    deployment (ACNet, Ding et al. 2019); not where `mid` groups.
+    out: channels of the row's output; with crelu the pointwise convolution computes half of them.
+    mid: channels between the two convolutions; if fewer than the input has, the first one is a
+    grouped convolution with `mid` groups.
+    norm: whether the batch norm of the pointwise is "before" CReLU's concat or "after" it.
+    asymmetric: a depthwise 1x3 and a 3x1 are added to the depthwise 3x3 and merged into it for
+    deployment (ACNet, Ding et al. 2019); not for a grouped convolution.
     """
 
     name: str
@@ -42,9 +43,9 @@ class Sep(NamedTuple):
 
 
 class Inverted(NamedTuple):
-    """Inverted residual: 1x1 expansion, depthwise, linear 1x1, added to the input where it fits.
+    """Inverted residual: 1x1 expansion, depthwise, linear 1x1; added to the input if shapes match.
 
-    mid: channels of the expansion; as many as come in makes none.
+    mid: channels after the expansion; if the input has as many, there is no expansion.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Inverted(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Convolution of a branch, batch norm, ReLU. kernel: side, or (height, width)."""
+    """Convolution, batch norm, ReLU in a branch. kernel: side, or (height, width)."""
 
     out: int
     kernel: int | tuple[int, int]
@@ -62,7 +63,7 @@ class Step(NamedTuple):
 
 
 class MaxPool(NamedTuple):
-    """Maximum of a branch over kernel x kernel pixels, stride 1."""
+    """Max pooling over kernel x kernel pixels in a branch, stride 1."""
 
     kernel: int
 
@@ -71,8 +72,8 @@ class Context(NamedTuple):
     """Parallel branches on one input, joined; stride 1.
 
     out: channels of the row's output. branches: each a tuple of `Step` and `MaxPool` in series; an
-    empty one hands the input on. Five at most: XNNPACK leaves a CONCATENATION of six to others.
-    join: "concat", or "sum": then the last step of each is linear and ReLU stands behind the sum,
+    empty one passes the input on. At most five: XNNPACK does not take a CONCATENATION of six.
+    join: "concat", or "sum", where the last step of each branch is linear and ReLU follows the sum,
     as in ResNet.
     """
 
@@ -89,14 +90,14 @@ class Context(NamedTuple):
 class Up(NamedTuple):
     """Deconvolution with stride 2, joined with a skip, then refined by a separable convolution.
 
-    skip: name of the encoder row of the same stride, NAME_expand for what is inside an inverted
-    residual before its stride, or None.
+    skip: name of the encoder row of the same stride, NAME_expand for the expansion of the inverted
+    residual NAME (before its stride), or None.
     project: channels of a 1x1 convolution on the skip, 0 for none.
     refine: channels of the separable refinement, 0 for none.
     norm: "bn" (batch norm, ReLU), "bias" (bias, linear), "linear" (neither; the published form).
     join: "concat" or "sum".
-    many: kernel for more than FEW classes, None for the same: from logits to logits a deconvolution
-    costs with the square of the classes.
+    many: kernel for more than FEW classes, None for the same kernel. The cost of a deconvolution
+    from logits to logits grows with the square of the number of classes.
     """
 
     name: str
@@ -112,7 +113,7 @@ class Up(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Convolution with bias to the logits: the decoder of an encoder that keeps every pixel."""
+    """Convolution with bias to the logits: the decoder of an encoder without down-sampling."""
 
     name: str
     out: int
@@ -120,7 +121,7 @@ class Head(NamedTuple):
 
 
 def fitted(row: Up | Head, classes: int) -> Up | Head:
-    """A decoder row for so many classes."""
+    """The decoder row for this number of classes."""
     if row.out != CLASSES:
         return row
     many = isinstance(row, Up) and classes > FEW and row.many
@@ -131,19 +132,19 @@ class Preset(NamedTuple):
     encoder: tuple
     decoder: tuple
     source: str
-    # Name and width of keras.applications that --weights imagenet takes, None for none.
+    # Network of keras.applications (name, width) that --weights imagenet loads, or None.
     pretrained: tuple[str, float] | None = ("MobileNet", 1.0)
 
     @property
     def stride(self) -> int:
-        """Pixels of input per pixel of the encoder's output, a side."""
+        """Pixels of the input per pixel of the encoder's output, along a side."""
         stride = 1
         for row in self.encoder:
             stride *= row.stride
         return stride
 
 
-# MobileNet v1 (Howard et al. 2017, table 1), names of the published Caffe nets.
+# MobileNet v1 (Howard et al. 2017, table 1); the names are those of the published Caffe nets.
 # fmt: off
 TRUNK = (                      # out  stride
     Conv("conv1",                 32, 3, 2),
@@ -161,8 +162,8 @@ END = (
 )
 LIP80 = tuple(Sep(f"conv5_{i}",  256, 1, mid=256) for i in range(1, 5))
 
-# MobileNet v2 (Sandler et al. 2018, table 2), names of keras.applications.
-#         t    c   n  s: expansion, channels, how many, stride of the first
+# MobileNet v2 (Sandler et al. 2018, table 2); the names are those of keras.applications.
+#         t    c   n  s: expansion, channels, repetitions, stride of the first
 BOTTLENECKS = (
         ( 1,  16,  1, 1),
         ( 6,  24,  2, 2),
@@ -176,19 +177,19 @@ BOTTLENECKS = (
 
 
 def divisible(channels: float) -> int:
-    """The nearest multiple of 8, at least 8 and nine tenths of `channels`, as published."""
+    """The nearest multiple of 8 that is at least 8 and at least 0.9 `channels`, as published."""
     near = max(8, int(channels + 4) // 8 * 8)
     return near + 8 if near < 0.9 * channels else near
 
 
 def mobilenet_v1(width: float, crelu=()) -> tuple:
-    """Encoder rows at a width; `crelu` names those that get it."""
+    """Encoder rows at a width multiplier. crelu: names of the rows with CReLU."""
     rows = (row._replace(out=divisible(row.out * width)) for row in TRUNK + MIDDLE + END)
     return tuple(row._replace(crelu=True) if row.name in crelu else row for row in rows)
 
 
 def mobilenet_v2(width: float) -> tuple:
-    """Encoder rows at a width, without the last convolution."""
+    """Encoder rows at a width multiplier, without the last convolution."""
     rows = [Conv("Conv1", divisible(32 * width), 3, 2)]
     for expansion, channels, count, stride in BOTTLENECKS:
         for number in range(count):
@@ -242,14 +243,14 @@ COURSE160 = Preset(TRUNK + tuple(
     Up("deconv3",                     16, 4, "conv2_2",    16,     0, False, "linear"),
     Up("deconv4",                      8, 4, "conv1",       8,     0, False, "linear"),
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
-), "the course's article: five deconvolutions, concat skips, CReLU (derived)")
+), "derived from the course article: five deconvolutions, concat skips, CReLU")
 
-# Ours. Features are wide where pixels are few; from a quarter of the image's sides on the decoder
-# enlarges logits, which costs little and keeps rare classes alive (docs/results.md); `large` can
-# afford features up to a half, with which it finds small things better. CReLU of `base` stands
-# in the last rows: earlier it costs pretrained filters. The last deconvolution has kernel 4: with 2
-# its four phases disagree and edges get teeth. Deconvolutions of `large` are linear, as published;
-# the others lose more in int8 by it than they gain.
+# Ours. Features have many channels at low resolution; from 1/4 of the input's resolution on, the
+# decoder upsamples logits, which costs little and does not lose rare classes (docs/results.md).
+# `large` can afford features up to 1/2, which improve small objects. `base` has CReLU in its last
+# rows only: in earlier ones it would discard pretrained filters. The last deconvolution has kernel
+# 4: with kernel 2 its four phases are independent and edges look jagged. The deconvolutions of
+# `large` are linear, as published; the other presets would lose more in int8 than they gain by it.
 LOGITS = (
     Up("deconv4",                CLASSES, 2, None,          0,     0, False, "bias"),
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "bias", many=2),
@@ -297,7 +298,8 @@ TINY = Preset((
     Up("deconv5",                CLASSES, 2, None,          0,     0, False, "bias"),
 ), "for tests and make demo", pretrained=None)
 
-# Every pixel is kept; dilations that double (Yu and Koltun 2016) see 1 + 2 * 63 = 127 a side.
+# No down-sampling; doubling dilations (Yu and Koltun 2016) give a receptive field of 127 pixels a
+# side: 1 + 2 * (1 + 2 + 4 + 8 + 16 + 32).
 DENSE_DILATED = Preset((   # out kernel stride dilation
     Conv("conv1",            16, 3, 1,  1),
     Conv("conv2",            16, 3, 1,  2),
@@ -307,5 +309,5 @@ DENSE_DILATED = Preset((   # out kernel stride dilation
     Conv("conv6",            16, 3, 1, 32),
 ), (
     Head("logits",      CLASSES, 1),
-), "no down-sampling, after the article on dilation", pretrained=None)
+), "no down-sampling, after the article on dilated convolutions", pretrained=None)
 # fmt: on

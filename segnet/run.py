@@ -1,4 +1,4 @@
-"""The run folder: plan, manifest, weights, history, checkpoint; every file renamed into place."""
+"""The run folder: plan, manifest, weights, history, checkpoint. Files are renamed into place."""
 
 import dataclasses
 import io
@@ -12,6 +12,7 @@ import numpy as np
 
 from cli import Refusal
 from files import beside, read_json, write_json
+from segnet import __version__
 from segnet.plan import Plan
 
 MANIFEST = "manifest.json"  # written first; plan.json makes a folder a run
@@ -23,7 +24,7 @@ PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "grain")
 def has_begun(folder: Path, plan: Plan, dataset: dict) -> bool:
     """Whether there is a run in `folder`. Raises Refusal for one of another plan or other data.
 
-    Until its first epoch ends a run has nothing to lose, and another plan may take its place.
+    Before its first checkpoint a run has nothing to lose, and another plan may replace it.
     """
     folder = Path(folder)
     if (folder / "plan.json").exists():
@@ -33,7 +34,7 @@ def has_begun(folder: Path, plan: Plan, dataset: dict) -> bool:
     elif folder.is_dir():
         parts = {path.name for path in folder.glob(PARTS)}
         if strange := {path.name for path in folder.iterdir()} - {MANIFEST} - parts:
-            raise Refusal(f"{folder} holds {min(strange)} and is no run. Name a new --run")
+            raise Refusal(f"{folder} is not a run, it holds {min(strange)}. Name a new --run")
     return False
 
 
@@ -42,7 +43,7 @@ def as_json(plan: Plan) -> dict:
 
 
 def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
-    """Makes the run folder where no run `has_begun`."""
+    """Makes the run folder unless the run `has_begun`."""
     folder = Path(folder)
     sweep(folder)
     if has_begun(folder, plan, dataset):
@@ -50,7 +51,11 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
     manifest = {
         "schema": 1,
         "command": ["python", *sys.argv],
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "versions": {
+            "segnet": __version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in PACKAGES},
+        },
         "machine": platform.machine(),
         "dataset": dataset,
     }
@@ -59,7 +64,7 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes what a run that was killed while it wrote left half done."""
+    """Removes files that a killed process left half written."""
     for part in [*folder.glob(PARTS), *folder.glob(f"*/{PARTS}")]:
         part.unlink()
 
@@ -74,8 +79,7 @@ def checkpoint_file(folder: Path, name: str = "last") -> Path:
 
 def compare(folder: Path, wanted: dict, dataset: dict) -> None:
     """Raises Refusal when the run in `folder` is of another plan or other data."""
-    # A run of before there were widths has none, and goes on.
-    other = differences({"width": 0.0, **read_json(folder / "plan.json")}, wanted)
+    other = differences(as_json(read_plan(folder)), wanted)
     if other:
         raise Refusal(f"{folder} is a run of another plan: {other}. Name a new --run")
     if read_json(folder / MANIFEST)["dataset"] != dataset:
@@ -83,17 +87,31 @@ def compare(folder: Path, wanted: dict, dataset: dict) -> None:
 
 
 def differences(found: dict, wanted: dict) -> str:
-    """In words, "" for none: "epochs is 5 there, 10 here"."""
+    """As a text, "" for none: "epochs is 5 there, 10 here"."""
     names = [name for name in wanted if found.get(name) != wanted[name]]
     return ", ".join(f"{name} is {found.get(name)} there, {wanted[name]} here" for name in names)
 
 
 def read_run(folder: Path) -> tuple[Plan, dict]:
-    """Plan and manifest of a run. Raises Refusal when `folder` is none."""
+    """Plan and manifest of a run. Raises Refusal when `folder` is not a run."""
     folder = Path(folder)
     if not (folder / "plan.json").exists():
-        raise Refusal(f"{folder} is no run: plan.json is missing. train.py --run makes one")
-    return Plan(**read_json(folder / "plan.json")), read_json(folder / MANIFEST)
+        raise Refusal(f"{folder} is not a run: plan.json is missing. train.py --run makes one")
+    return read_plan(folder), read_json(folder / MANIFEST)
+
+
+def read_plan(folder: Path) -> Plan:
+    """Options that plan.json leaves out have their defaults. Raises Refusal for unknown ones."""
+    path = Path(folder) / "plan.json"
+    found, options = read_json(path), {field.name for field in dataclasses.fields(Plan)}
+    if not isinstance(found, dict) or "data" not in found:
+        raise Refusal(f"{path} is damaged: it names no data. Restore it or delete its folder")
+    if unknown := sorted(found.keys() - options):
+        raise Refusal(
+            f"{path} holds {unknown[0]!r}, which segnet {__version__} does not know. "
+            f"Use the version that made it (see {MANIFEST}), or train a new run"
+        )
+    return Plan(**found)
 
 
 def load_run(folder: Path, size: tuple[int, int] | None = None):
@@ -111,8 +129,8 @@ def load_run(folder: Path, size: tuple[int, int] | None = None):
     except ValueError as error:
         first = str(error).partition(".")[0]
         raise Refusal(
-            f"{best} is not of {plan.network_name} as this version builds it ({first}). "
-            "Take the version that trained it, or train a new run"
+            f"{best} does not fit {plan.network_name} as segnet {__version__} builds it ({first}). "
+            "Use the version that trained it, or train a new run"
         ) from error
     except (OSError, KeyError) as error:
         raise Refusal(f"{best} is damaged ({error}). Train a new run") from error

@@ -1,17 +1,18 @@
-"""The same rows in tf_keras, for the tools that know no Keras 3, with the weights of a model."""
+"""A tf_keras copy of a trained model, for tools that do not support Keras 3."""
 
 import numpy as np
 
 from segnet.build import build
 from segnet.rows import Preset
 
-TOLERANCE = 1e-5  # of the largest logit; the two differ by 6e-8 to 4e-6 in float32
+TOLERANCE = 1e-5  # of the largest logit; in float32 the two models differ by 6e-8 to 4e-6
 
 
 def twin(model, preset: Preset, size: tuple[int, int], classes: int):
-    """The tf_keras model that computes what `model`, a Keras 3 model of `preset`, computes.
+    """The tf_keras copy of `model`, a Keras 3 model of `preset`.
 
-    Weights go by layer name; that the functions are equal is checked on one random image.
+    Weights are matched by layer name. Raises ArithmeticError if the outputs on a random image
+    differ.
     """
     import tf_keras
 
@@ -22,5 +23,5 @@ def twin(model, preset: Preset, size: tuple[int, int], classes: int):
     wanted, found = (np.asarray(net(image, training=False)) for net in (model, other))
     error = np.abs(found - wanted).max() / np.abs(wanted).max()
     if not error <= TOLERANCE:
-        raise ArithmeticError(f"the tf_keras twin differs by {error:.1e} of the largest logit")
+        raise ArithmeticError(f"the tf_keras copy differs by {error:.1e} of the largest logit")
     return other

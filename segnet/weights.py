@@ -1,8 +1,8 @@
-"""Encoder weights from keras.applications, a file or another run.
+"""Initial weights from keras.applications, a weights file or another run.
 
-Where CReLU halves a pointwise layer its pretrained filters are paired, the two most opposite first
-(greedy over cosines). One filter of each pair is kept, the other is what the negated half stands
-for; the channels of the layers behind are put in that order.
+CReLU halves the filters of a pointwise layer. The pretrained filters are paired greedily by cosine,
+the most opposite first; of each pair one filter is kept, and the negated half stands for the other.
+The input channels of the layers that follow are reordered accordingly.
 """
 
 from pathlib import Path
@@ -14,21 +14,18 @@ from segnet.rows import Context, Conv, Preset, Sep
 
 
 def check_source(preset: Preset, source: str) -> None:
-    """Raises Refusal for what `load_encoder` will not find, before a model is built."""
+    """Raises Refusal, before a model is built, for weights that `load_encoder` cannot find."""
     if source == "imagenet" and preset.pretrained is None:
-        raise Refusal(
-            "no published weights fit this preset, which has an encoder of its own. "
-            "Type --weights none"
-        )
+        raise Refusal("no published weights fit this preset's encoder. Type --weights none")
     if source not in ("imagenet", "none") and not Path(source).exists():
         raise Refusal(
-            f"no weights at {source}. --weights takes imagenet, none, a "
-            "keras.applications .h5 file or runs/OTHER"
+            f"there are no weights at {source}. --weights takes imagenet, none, a .h5 file of "
+            "keras.applications or runs/OTHER"
         )
 
 
 def load_encoder(model, preset: Preset, source: str) -> str:
-    """Puts weights into `model`; says in a line what it did. Raises Refusal."""
+    """Loads weights into `model`; returns a line that reports what it loaded. Raises Refusal."""
     check_source(preset, source)
     if source == "none":
         return "weights: random"
@@ -47,16 +44,16 @@ def imagenet(preset: Preset) -> dict[str, list[np.ndarray]]:
     build = getattr(start().applications, name)
     try:
         net = build((224, 224, 3), alpha=width, include_top=False, weights="imagenet")
-    except Exception as error:  # no network: urllib, http and Keras each raise their own
+    except Exception as error:  # offline: urllib, http and Keras each raise their own
         raise Refusal(
-            "the imagenet weights cannot be downloaded. Type --weights none, or "
-            f"--weights FILE with keras.applications' {name} {width}, a no_top .h5"
+            "the ImageNet weights cannot be downloaded. Type --weights none, or "
+            f"--weights FILE with the no_top .h5 file of keras.applications' {name} {width}"
         ) from error
     return {layer.name: layer.get_weights() for layer in net.layers if layer.weights}
 
 
 def read_h5(path: Path) -> dict[str, list[np.ndarray]]:
-    """Layer name to arrays of a weights file in the legacy Keras layout."""
+    """Arrays by layer name, of a weights file in the legacy Keras layout."""
     import h5py
 
     try:
@@ -67,7 +64,7 @@ def read_h5(path: Path) -> dict[str, list[np.ndarray]]:
                 layers[text(name)] = [group[w][()] for w in group.attrs["weight_names"]]
             return {name: arrays for name, arrays in layers.items() if arrays}
     except (OSError, KeyError) as error:
-        raise Refusal(f"{path} is no keras.applications weights file: {error}") from error
+        raise Refusal(f"{path} is not a weights file of keras.applications: {error}") from error
 
 
 def text(name) -> str:
@@ -92,7 +89,7 @@ def copy_run(model, folder: Path) -> str:
 
 
 def copy_encoder(model, preset: Preset, source: dict, name: str) -> str:
-    """Copies a MobileNet in keras.applications' names, from the first row as far as it fits."""
+    """Copies a MobileNet with keras.applications' layer names up to the first row that differs."""
     order = np.arange(preset.encoder[0].out)
     rows, number = 0, 0
     for row in preset.encoder:
@@ -101,7 +98,7 @@ def copy_encoder(model, preset: Preset, source: dict, name: str) -> str:
             if row.mid or f"conv_pw_{number}" not in source:
                 break
             order = copy_separable(model, row, source, number, order, name)
-        elif isinstance(row, Context):  # none is published; what stands behind it may still fit
+        elif isinstance(row, Context):  # has no published weights; the rows after it may still fit
             if row.out != len(order):
                 break
             order = np.arange(row.out)
@@ -114,7 +111,7 @@ def copy_encoder(model, preset: Preset, source: dict, name: str) -> str:
 
 
 def layers_of(model, row) -> list[str]:
-    """Names of the layers with a kernel of a row whose layers are called as the published ones."""
+    """Names of a row's convolutions, for rows whose layers have their published names."""
     if isinstance(row, Conv):
         return [row.name]
     parts = [layer.name for layer in model.layers if layer.name.startswith(f"{row.name}_")]
@@ -126,10 +123,10 @@ def copy_layer(model, layer: str, source: dict, name: str) -> None:
     wanted = [tuple(weight.shape) for weight in model.get_layer(layer).weights]
     weights = source.get(layer, [])
     if [weight.shape for weight in weights] != wanted:
-        came = f"{layer} of shape {weights[0].shape}" if weights else f"no layer {layer}"
+        came = f"{layer} has shape {weights[0].shape}" if weights else f"they have no {layer}"
         raise Refusal(
-            f"weights {name} do not fit: {came}, needed {wanted[0]}. "
-            "Take a MobileNet of the preset's version and width"
+            f"weights {name} do not fit: {came}; needed: shape {wanted[0]}. "
+            "Choose the MobileNet of the preset's version and width"
         )
     model.get_layer(layer).set_weights(weights)
     for norm in (f"{layer}_bn", f"{layer}_BN", f"bn_{layer}"):
@@ -138,14 +135,15 @@ def copy_layer(model, layer: str, source: dict, name: str) -> None:
 
 
 def copy_separable(model, row, source, number, order, name) -> np.ndarray:
-    """One row; `order` and the result: the pretrained channel that each channel stands for."""
+    """Copies a row. order: the pretrained channel of each input channel; returns the same for its
+    output channels."""
     depth = source[f"conv_dw_{number}"][0]
     point = source[f"conv_pw_{number}"][0]
     if depth.shape[2] != len(order) or point.shape[-1] != row.out:
         raise Refusal(
-            f"weights {name} do not fit: conv_pw_{number} has {point.shape[-1]} filters, "
-            f"{row.name} needs {row.out}. "
-            "Take a MobileNet of the preset's version and width"
+            f"weights {name} do not fit: conv_pw_{number} has {point.shape[-1]} filters; "
+            f"needed for {row.name}: {row.out}. "
+            "Choose the MobileNet of the preset's version and width"
         )
     depth_norm = [values[order] for values in source[f"conv_dw_{number}_bn"]]
     put(model, f"{row.name}_dw", depth[:, :, order], depth_norm)
@@ -158,7 +156,7 @@ def copy_separable(model, row, source, number, order, name) -> np.ndarray:
     if row.norm == "before":
         put(model, f"{row.name}_pw", point[..., kept], [values[kept] for values in norm])
         return np.concatenate([kept, opposite])
-    # Behind the concat: the negated half first, with its partner's gain and its own statistics.
+    # Norm after the concat: the negated half first, with its pair's gain and its own statistics.
     order = np.concatenate([opposite, kept])
     doubled = [gamma[order], beta[order], np.concatenate([-mean[kept], mean[kept]])]
     doubled.append(np.concatenate([variance[kept], variance[kept]]))
@@ -173,9 +171,9 @@ def put(model, name, kernel, norm) -> None:
 
 
 def opposite_pairs(filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(kept, opposite) column numbers of (inputs, 2n) filters: n pairs, the most opposite first.
+    """(kept, opposite): column indices of n pairs of the filters (inputs, 2n), most opposite first.
 
-    Of each pair the filter of larger norm is kept.
+    The filter of larger norm is the one kept.
     """
     lengths = np.linalg.norm(filters, axis=0)
     unit = filters / np.maximum(lengths, 1e-12)

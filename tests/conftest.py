@@ -1,10 +1,15 @@
 """A dataset and a run that many tests look at, made once."""
 
+import csv
+import fcntl
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,6 +34,26 @@ def train(data, run, *more, **options):
     return subprocess.run(
         [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, **options
     )
+
+
+def history(run):
+    """The rows of a run's history.csv without the seconds, which differ from run to run."""
+    with open(run / "history.csv", newline="") as file:
+        return [{**row, "seconds": None} for row in csv.DictReader(file)]
+
+
+def open_terminal():
+    """(our end, the end for a command) of a terminal of 100 columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    return ours, theirs
+
+
+def read(terminal) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux says so when the last process on it ends
+        return b""
 
 
 def spread_norms(model, rng):
@@ -64,4 +89,5 @@ def finished(tmp_path_factory):
     write_shapes(folder / "shapes", train=16, val=6)
     end = train(folder / "shapes", folder / "run")
     assert end.returncode == 0, end.stderr
+    (folder / "stderr.txt").write_text(end.stderr)
     return folder

@@ -1,4 +1,4 @@
-"""Files with one thing wrong in them, most of them still well-formed: what test_fuzz feeds."""
+"""Mutations of files for test_fuzz: one fault each, most of them still well-formed."""
 
 import io
 import json
@@ -13,7 +13,7 @@ STRANGE = (
     {"x": 1}, "9" * 400, [1e9, -1e9],
 )  # fmt: skip
 PNG = b"\x89PNG\r\n\x1a\n"
-# Width and height, depth, colour type, compression, filter, interlace.
+# (offset, format, values) of width, height, bit depth, colour type and interlace.
 IHDR = (
     (0, ">I", (0, 1, 7, 2**16, 2**31 - 1, 2**32 - 1)), (4, ">I", (0, 1, 7, 2**16, 2**31 - 1)),
     (8, ">B", (1, 2, 4, 8, 16, 3)), (9, ">B", (0, 2, 3, 4, 6, 1)), (12, ">B", (0, 1, 2)),
@@ -21,7 +21,7 @@ IHDR = (
 
 
 def mutate(path: Path, rng) -> str:
-    """Changes one file in place and names what was done: "json", "png", "zip", "text", "bytes"."""
+    """Mutates a file in place. Returns the kind: "json", "png", "zip", "text" or "bytes"."""
     raw = path.read_bytes()
     kinds = {".json": json_, ".png": png, ".zip": zip_, ".txt": text, ".yaml": text, ".toml": text,
              ".csv": text}  # fmt: skip
@@ -33,7 +33,7 @@ def mutate(path: Path, rng) -> str:
 
 
 def bytes_(raw: bytes, rng) -> bytes:
-    """Cut, or some bytes changed."""
+    """Truncates the file or changes some bytes."""
     if rng.random() < 0.3:
         return raw[: rng.randrange(len(raw) + 1)]
     changed = bytearray(raw)
@@ -43,7 +43,7 @@ def bytes_(raw: bytes, rng) -> bytes:
 
 
 def json_(raw: bytes, rng) -> bytes:
-    """One node is replaced, left out or doubled; it stays JSON."""
+    """Replaces, removes or duplicates one node; the result is valid JSON."""
     tree = json.loads(raw)
     places = list(nodes(tree))
     if not places:
@@ -62,7 +62,7 @@ def json_(raw: bytes, rng) -> bytes:
 
 
 def nodes(tree):
-    """(list or dict, index or key) of every node but the root."""
+    """(list or dict, index or key) of every node except the root."""
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for key, value in list(items):
         yield tree, key
@@ -71,7 +71,7 @@ def nodes(tree):
 
 
 def png(raw: bytes, rng) -> bytes:
-    """One field of the header, the palette or a chunk is wrong; checksums are right."""
+    """Mutates one header field or chunk; the checksums stay valid."""
     if not raw.startswith(PNG):
         return bytes_(raw, rng)
     parts = list(chunks(raw))
@@ -106,8 +106,19 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
 
 
+def grey_png(bits, rows, claimed=None):
+    """A grey PNG of any bit depth, written by hand because Pillow cannot."""
+    header = struct.pack(">IIBBBBB", *(claimed or (len(rows[0]), len(rows))), bits, 0, 0, 0, 0)
+    lines = b""
+    for row in rows:
+        text = "".join(f"{value:0{bits}b}" for value in row)
+        text += "0" * (-len(text) % 8)
+        lines += b"\0" + int(text, 2).to_bytes(len(text) // 8, "big")
+    return PNG + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
 def zip_(raw: bytes, rng) -> bytes:
-    """An entry leaves the folder, is a link, says another size, is there twice or is mutated."""
+    """Makes one entry point outside the folder or be a link, or duplicates or mutates it."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(raw)) as old, zipfile.ZipFile(out, "w") as new:
         entries = [(info, old.read(info)) for info in old.infolist()]
@@ -132,7 +143,7 @@ def zip_(raw: bytes, rng) -> bytes:
 
 
 def text(raw: bytes, rng) -> bytes:
-    """A line is left out, doubled or emptied, or one of its words is strange."""
+    """Removes, duplicates or empties one line, or replaces one of its words."""
     lines = raw.decode("utf-8", "replace").split("\n")
     index = rng.randrange(len(lines))
     what = rng.random()

@@ -1,14 +1,23 @@
-"""A small sound source of every format, for test_fuzz: a few images of some pixels."""
+"""Small valid sources of every format, each with four images of 20x24 pixels, and their reading."""
 
 import base64
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from data.__main__ import import_options
+from data.formats import module_of
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
 SIZE = (20, 24)  # H, W
 STEMS = ("a1", "b2", "c3", "d4")
 
@@ -20,7 +29,7 @@ def photo(path: Path, seed: int) -> None:
 
 
 def ids(seed: int, *values: int) -> np.ndarray:
-    """(H, W) uint8: upper half the first value, below a column each of the others."""
+    """(H, W) uint8: the first value, with one block of each other value in the lower half."""
     mask = np.full(SIZE, values[0], np.uint8)
     for index, value in enumerate(values[1:]):
         mask[10:, 6 * index + seed : 6 * index + 6 + seed] = value
@@ -193,3 +202,50 @@ SOURCES = {
     "labelme": labelme, "cityscapes": cityscapes, "camvid": camvid, "ade20k": ade20k,
     "cvat": cvat, "cvat zip": cvat_zip, "yolo-seg": yolo_seg, "matte": matte,
 }  # fmt: skip
+
+
+def read_source(name: str, source, *options):
+    """The Found of a format's import with these options."""
+    args = import_options(name).parse_args([str(source), "out", *options])
+    return module_of(name).read(source, args)
+
+
+def named(found) -> dict:
+    """Stem to (split, mask of class names, with "-" for void)."""
+    names = np.array([*found.classes, "-"])
+    return {item.stem: (item.split, names[item.mask()].tolist()) for item in found.items}
+
+
+def real_data(name: str) -> Path:
+    """A file or folder of real data; the test is skipped if it is missing."""
+    if not (SHARED / name).exists():
+        pytest.skip(f"shared/data/{name} is missing")
+    return SHARED / name
+
+
+def save(path: Path, values, mode: str | None = None) -> None:
+    """Saves pixel values, (H, W) or (H, W, C), as an image."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(values, np.uint8)).convert(mode).save(path)
+
+
+def write_pair(source, name, values, image=None):
+    """Writes an image and a mask of one value, of a row of values or of an array."""
+    mask = np.uint8(np.broadcast_to(values, (6, 8)) if np.ndim(values) < 2 else values)
+    for folder in ("images", "masks"):
+        (source / folder / name).parent.mkdir(parents=True, exist_ok=True)
+    image = np.full((*mask.shape, 3), 100, np.uint8) if image is None else image
+    Image.fromarray(image).save(source / "images" / f"{name}.png")
+    Image.fromarray(mask).save(source / "masks" / f"{name}.png")
+
+
+def splits_of(folder):
+    """From stem to split, of the images in a dataset folder."""
+    return {path.stem: path.parts[-3] for path in folder.glob("*/images/*")}
+
+
+def run_import(*args, cwd=ROOT):
+    """python -m data import with these arguments, as a finished process."""
+    command_line = [sys.executable, "-m", "data", "import", *map(str, args)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command_line, cwd=cwd, capture_output=True, text=True, env=environment)

@@ -1,9 +1,10 @@
-"""Kits in the runtimes that apps use, each in an environment of its own: make test-clients.
+"""Kits in the runtimes that apps use, each in a separate environment: make test-clients.
 
-A client is a command that is given MODEL INPUT OUTPUT: the bytes of the input tensor as the file
-takes it, and where those of the output tensor go, little-endian. It prints a line of JSON with its
-version, and ends with another code than 0 when it refuses the file. All are held against LiteRT's
-interpreter with XNNPACK on this machine. What was seen is printed at the end as a table.
+A client is a command with the arguments MODEL INPUT OUTPUT. INPUT holds the bytes of the input
+tensor in the file's type; the client writes those of the output tensor to OUTPUT, little-endian. It
+prints a line of JSON with its version; its exit code is not 0 when it refuses the file. Every
+output is compared with that of LiteRT's interpreter with XNNPACK on this machine. A table of all
+results is printed at the end.
 """
 
 import contextlib
@@ -25,20 +26,20 @@ from export.make import Choices, export_run, load
 ROOT = Path(__file__).parent.parent
 RECIPES = ("float32", "float16", "dynamic8", "int8", "int8-full")
 TRAINED = [*(("tiny", recipe) for recipe in RECIPES), ("base", "float32"), ("course160", "float32")]
-# Kits made before, instead: make test-clients KITS="runs/NAME/export/int8 ..."
+# To test existing kits instead: make test-clients KITS="runs/NAME/export/int8 ..."
 KITS = os.environ.get("KITS", "").split()
 
 
 class Client(NamedTuple):
     command: list[str]
-    made_by: str  # the Makefile's target that ends with its environment
-    needs: tuple[str, ...] = ()  # programs of the machine
-    gpu: bool = False  # may refuse a file, and computes in float32 whatever the file's types
-    mask: bool = False  # gives class ids (H, W) uint8 instead of logits
+    made_by: str  # the Makefile's target that makes its environment
+    needs: tuple[str, ...] = ()  # programs that must be installed
+    gpu: bool = False  # may refuse a file; computes in float32 whatever the file's types
+    mask: bool = False  # its output is class ids (H, W) uint8 instead of logits
 
 
-def python(*words: str) -> list[str]:
-    return [sys.executable, *words]
+def python(*args: str) -> list[str]:
+    return [sys.executable, *args]
 
 
 DEBIAN = ("apt-get", "dpkg-deb")
@@ -63,9 +64,9 @@ CLIENTS = {
     "cortex-a53": Client(python("arm_client.py", "cortex-a53"), ".clients/arm/done", DEBIAN),
     "cortex-a76": Client(python("arm_client.py", "cortex-a76"), ".clients/arm/done", DEBIAN),
 }
-# What a file computes in, and whether a GPU runs it -> (largest difference, as a part of the
-# largest logit; least share of pixels of equal class). A GPU does not round to integers between
-# the layers; with dynamic8 the rounding of activations magnifies the last digit of a float.
+# (Arithmetic of the file, whether a GPU runs it): (largest difference as a fraction of the largest
+# logit, least fraction of pixels of equal class). A GPU does not round to integers between layers;
+# in dynamic8 the rounding of activations amplifies differences in the last digit of a float.
 LIMITS = {
     ("float", False): (1e-5, 1.0),
     ("float", True): (1e-4, 1.0),
@@ -83,31 +84,31 @@ def arithmetic(contract: dict) -> str:
     return "dynamic8" if contract["recipe"] == "dynamic8" else "float"
 
 
-def ask(client: Client, *files: Path) -> tuple[int, dict]:
-    """A client's exit code and what it says of itself and of the file."""
-    command = [f"tests/clients/{w}" if "client." in w else w for w in client.command]
+def run_client(client: Client, *files: Path) -> tuple[int, dict]:
+    """A client's exit code and its JSON report, with the version and maybe refusals."""
+    command = [f"tests/clients/{a}" if "client." in a else a for a in client.command]
     end = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True)
     lines = [line for line in end.stdout.splitlines() if line.startswith("{")]
-    said = {"version": " ".join(client.command), "refused": end.stderr.splitlines()[-1:]}
-    return end.returncode, json.loads(lines[-1]) if lines else said
+    crashed = {"version": " ".join(client.command), "refused": end.stderr.splitlines()[-1:]}
+    return end.returncode, json.loads(lines[-1]) if lines else crashed
 
 
 def skip_without(client: Client) -> None:
     for program in client.needs:
         if shutil.which(program) is None:
-            pytest.skip(f"{program} is not on this machine")
+            pytest.skip(f"{program} is not installed")
     if not (ROOT / client.made_by).exists():
-        pytest.skip(f"make {client.made_by} did not succeed: run it to see why")
+        pytest.skip(f"{client.made_by} is missing: run make {client.made_by}")
 
 
 def difference(found: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest, as a part of the largest logit."""
+    """The largest absolute difference, as a fraction of the largest logit."""
     found, wanted = np.float64(found), np.float64(wanted)
     return float(np.abs(found - wanted).max() / np.abs(wanted).max())
 
 
 def clear(logits: np.ndarray, limit: float) -> np.ndarray:
-    """(1, H, W) bool: where a difference of `limit` cannot change the class."""
+    """(1, H, W) bool: pixels whose class a difference of `limit` cannot change."""
     second, first = np.moveaxis(np.sort(np.float64(logits), -1)[..., -2:], -1, 0)
     return first - second >= 2 * limit * np.abs(np.float64(logits)).max()
 
@@ -136,14 +137,14 @@ def kit(request, finished, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def asked(kit, tmp_path_factory):
-    """(contract, model, input, output of this machine's interpreter) of a kit."""
+def reference(kit, tmp_path_factory):
+    """(contract, model, input, output of LiteRT's interpreter on this machine) of a kit."""
     contract = json.loads((kit / "contract.json").read_text())
-    folder = tmp_path_factory.mktemp("asked")
+    folder = tmp_path_factory.mktemp("reference")
     source = kit / "golden" / "input.bin"
     interpreter = Client(python("interpreter_client.py"), "")
-    code, said = ask(interpreter, kit / "model.tflite", source, folder / "output.bin")
-    assert code == 0, said
+    code, report = run_client(interpreter, kit / "model.tflite", source, folder / "output.bin")
+    assert code == 0, report
     return contract, kit / "model.tflite", source, tensor(folder / "output.bin", contract)
 
 
@@ -153,50 +154,49 @@ def tensor(path: Path, contract: dict) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def table():
-    """Rows to be printed when all is done."""
-    rows = ["| client | runtime | file | equal pixels | largest difference | |"]
+    """The rows of the table that is printed at the end."""
+    rows = ["| client | runtime | file | pixel agreement | largest difference | |"]
     yield rows
     print("", rows[0], "|---" * 6 + "|", *rows[1:], sep="\n")
 
 
 @pytest.mark.clients
 @pytest.mark.parametrize("name", CLIENTS)
-def test_client_gives_what_the_interpreter_gives(asked, name, table, tmp_path):
-    client, (contract, model, source, wanted) = CLIENTS[name], asked
+def test_client_agrees_with_the_interpreter(reference, name, table, tmp_path):
+    client, (contract, model, source, wanted) = CLIENTS[name], reference
     skip_without(client)
-    code, said = ask(client, model, source, tmp_path / "output.bin")
-    file = f"{name} | {said['version']} | {contract['preset']} {contract['recipe']}"
+    code, report = run_client(client, model, source, tmp_path / "output.bin")
+    file = f"{name} | {report['version']} | {contract['preset']} {contract['recipe']}"
     if code:
-        table.append(f"| {file} | | | refused: {'; '.join(said['refused'])} |")
-        assert client.gpu and contract["recipe"] != "float32", said
+        table.append(f"| {file} | | | refused: {'; '.join(report['refused'])} |")
+        assert client.gpu and contract["recipe"] != "float32", report
         return
     limit, floor = LIMITS[arithmetic(contract), client.gpu]
     if client.mask:
         found = np.fromfile(tmp_path / "output.bin", np.uint8).reshape(wanted.shape[:3])
         largest = 0.0
-        assert said["labels"] == contract["labels"]
+        assert report["labels"] == contract["labels"]
     else:
         logits = tensor(tmp_path / "output.bin", contract)
         largest, found = difference(logits, wanted), logits.argmax(-1)
     same = found == wanted.argmax(-1)
     shown = "" if client.mask else f"{largest:.1e}" if largest else "bit-equal"
-    table.append(
-        f"| {file} | {same.mean():.3%} | {shown} | {'whole' if said.get('whole') else ''} |"
-    )
+    delegated = "fully delegated" if report.get("whole") else ""
+    table.append(f"| {file} | {same.mean():.3%} | {shown} | {delegated} |")
     assert len(np.unique(wanted.argmax(-1))) > 1
     if client.gpu and "gpu" not in contract["targets"]:
-        return  # told in the table, promised to nobody: WebGPU takes sparse16 and gets it wrong
-    # A tie may fall either way; where pixels may differ at all, ties are among them.
-    judged = clear(wanted, limit) if floor == 1 else np.full(same.shape, True)
-    assert judged.mean() > 0.9
-    assert largest <= limit and same[judged].mean() >= floor
+        return  # in the table only: WebGPU accepts sparse16 and computes it wrongly
+    # With a tie, either class is right. A floor below 1 covers ties as well.
+    compared = clear(wanted, limit) if floor == 1 else np.full(same.shape, True)
+    assert compared.mean() > 0.9
+    assert largest <= limit and same[compared].mean() >= floor
     if name == "gpu":
-        assert said["whole"]
+        assert report["whole"]
 
 
 @pytest.mark.clients
 def test_gpu_names_the_operator_that_it_refuses(tmp_path):
-    """A ReLU right behind a deconvolution is fused: version 4 of it."""
+    """A ReLU after a deconvolution is fused into it, which needs version 4 of the operator."""
     import keras
     import tensorflow as tf
 
@@ -204,32 +204,34 @@ def test_gpu_names_the_operator_that_it_refuses(tmp_path):
     x = keras.Input((8, 8, 3), batch_size=1)
     up = keras.layers.Conv2DTranspose(4, 2, 2, activation="relu", bias_initializer="ones")
     model, source = tmp_path / "model.tflite", tmp_path / "input.bin"
-    with contextlib.redirect_stdout(io.StringIO()):  # it lists every variable
+    with contextlib.redirect_stdout(io.StringIO()):  # the converter lists every variable
         content = tf.lite.TFLiteConverter.from_keras_model(keras.Model(x, up(x))).convert()
     model.write_bytes(content)
     source.write_bytes(bytes(8 * 8 * 3 * 4))
-    code, said = ask(CLIENTS["gpu"], model, source, tmp_path / "output.bin")
-    assert code == 1 and said["whole"] is False
-    assert said["refused"] == ["TRANSPOSE_CONV: Max version supported: 3. Requested version 4."]
+    code, report = run_client(CLIENTS["gpu"], model, source, tmp_path / "output.bin")
+    assert code == 1 and report["whole"] is False
+    assert report["refused"] == ["TRANSPOSE_CONV: Max version supported: 3. Requested version 4."]
 
 
 @pytest.mark.clients
 def test_export_runs_the_gpu_where_there_is_one(finished, tmp_path):
     skip_without(CLIENTS["gpu"])
     run = shutil.copytree(finished / "run", tmp_path / "run")
-    words = python("-m", "export", str(run), "--target", "xnnpack,gpu,npu", "--lower", "auto")
-    end = subprocess.run([*SOFTWARE, *words], cwd=ROOT, capture_output=True, text=True)
+    command = python("-m", "export", str(run), "--target", "xnnpack,gpu,npu", "--lower", "auto")
+    end = subprocess.run([*SOFTWARE, *command], cwd=ROOT, capture_output=True, text=True)
     assert end.returncode == 0, end.stderr
     targets = json.loads((run / "export/float32/report.json").read_text())["targets"]
     how = {name: found["how"].split(" and ")[0] for name, found in targets.items()}
-    listed = "published list"
+    listed = "checked against the operator list"
     assert how == {"xnnpack": "run here", "gpu": "run here", "coreml": listed, "npu": listed}
 
 
 def test_difference_and_ties_by_hand():
-    wanted = np.array([[[[1.0, -4.0], [0.5, 2.0]]]])  # two pixels: 5 and 1.5 ahead, of 4
+    wanted = np.array(
+        [[[[1.0, -4.0], [0.5, 2.0]]]]
+    )  # two pixels, margins 5 and 1.5; the largest absolute logit is 4
     assert difference(wanted, wanted) == 0.0
     assert difference(wanted + [[[[0.0, 0.0], [2.0, 0.0]]]], wanted) == 0.5
     assert clear(wanted, 0.0).tolist() == [[[True, True]]]
-    assert clear(wanted, 0.1875).tolist() == [[[True, True]]]  # each may move by 0.75
+    assert clear(wanted, 0.1875).tolist() == [[[True, True]]]  # each logit may change by 0.75
     assert clear(wanted, 0.19).tolist() == [[[True, False]]]

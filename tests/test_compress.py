@@ -1,118 +1,31 @@
-"""Fine-tuning of the deploy graph: 8 bits, zeros, few distinct weights."""
+"""Graphs prepared for smaller files: what they compute, and the files made of them."""
 
 import gzip
 import os
-import re
-import signal
-import subprocess
-import sys
-from functools import cache
 from itertools import product
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
-from conftest import spread_norms
+from tuning import LOWERINGS, SIZE, graph_of, images, to_file, tune, tuned
 
-from cli import Refusal
 from export.tflite import inspect
-from segnet.compress import (
-    KINDS,
-    LEVEL,
-    FinePlan,
-    heavy,
-    joined,
-    rebuilt,
-)
-from segnet.finetune import finetune, fingerprint
+from segnet.compress import LEVEL, heavy, joined, rebuilt
 
-ROOT = Path(__file__).parent.parent
-EPOCHS, STEPS, SIZE = 3, 8, (64, 64)
-LOWERINGS = [
-    "signs+depth_to_space", "mirrored+transpose_conv", "depthwise+depth_to_space", "signs+late_bias"
-]  # fmt: skip
-
-
-@cache
-def graph_of(preset="tiny", lowering="signs+depth_to_space", keras=False):
-    """The deploy graph of random weights whose batch norms are far from the identity."""
-    import tf_keras
-
-    from export.graph import deploy
-    from segnet.backend import start
-    from segnet.build import build
-    from segnet.presets import PRESETS
-
-    k, rows, rng = start(), PRESETS[preset], np.random.default_rng(0)
-    k.utils.set_random_seed(0)
-    model = build(k, rows, SIZE, 3)
-    spread_norms(model, rng)
-    lower = deploy.lowering(lowering)
-    if keras:
-        return deploy.deploy(model, rows, SIZE, 3, lower)
-    return deploy.deploy(model, rows, SIZE, 3, lower, k=tf_keras, batch=None)
-
-
-def images(number, seed):
-    return np.random.default_rng(seed).integers(0, 256, (number, *SIZE, 3)).astype(np.uint8)
-
-
-def batches(start):
-    """Images of random bytes; the class is the red third, some pixels are void."""
-    for step in range(start, 10**6):
-        raw = images(4, step)
-        masks = raw[..., 0] // 86
-        masks[:, :4] = 255
-        yield np.float32(raw / 127.5 - 1), masks
-
-
-def evaluate(model):
-    found, masks = next(batches(10**5))
-    share = float((np.asarray(model.predict_on_batch(found)).argmax(-1) == masks).mean())
-    return {"miou": share, "pixel_accuracy": share, "iou": {"a": share}}
-
-
-def tune(kind, folder, graph=None, say=print, source=batches, judge=evaluate, **more):
-    plan = FinePlan(**{"steps": STEPS, "epochs": EPOCHS, "learning_rate": 1e-3, "batch": 4, **more})
-    return finetune(kind, graph or graph_of(), plan, folder, source, judge, say)
-
-
-def tune_and_write(kind, folder):
-    """What the process does that is killed."""
-    np.savez(folder / "end.npz", *tune(kind, folder / "tuned").get_weights())
-
-
-@pytest.fixture(scope="module")
-def tuned(tmp_path_factory):
-    """kind -> (the fine-tuned model, its folder, what was said), each made when first asked for."""
-
-    @cache
-    def made(kind):
-        folder, said = tmp_path_factory.mktemp(kind), []
-        return tune(kind, folder, say=said.append), folder, said
-
-    return made
-
-
-def to_file(model, recipe):
-    from export.graph.convert import to_tflite
-    from export.recipes import BY_NAME
-
-    return to_tflite(model, BY_NAME[recipe])
+__all__ = ["tuned"]  # fixtures
 
 
 def test_heavy_layers_by_hand():
     names = heavy(graph_of())
-    # tiny: pointwise of 4 encoder rows, 5 deconvolutions, 4 refinements; conv1 is the first.
+    # tiny: 4 pointwise of the encoder, 5 deconvolutions, 4 refinements; conv1 is the first layer.
     assert len(names) == 4 + 5 + 4 and "conv1" not in names and "conv2_pw" in names
     assert not [name for name in names if name.endswith("_dw")]
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS)
-def test_rebuilt_is_the_same_function(lowering):
-    """Also of a layer of our own that has weights."""
+def test_rebuilt_graph_computes_the_same_function(lowering):
+    """Custom layers with weights included."""
     graph, image = graph_of(lowering=lowering), np.float32(images(1, 0) / 127.5 - 1)
     again = rebuilt(graph, 1)
     assert again.input_shape == (1, *SIZE, 3)
@@ -120,8 +33,8 @@ def test_rebuilt_is_the_same_function(lowering):
     assert np.array_equal(again(image), graph(image))
 
 
-def test_bytes_fall_on_levels():
-    """An image's value of byte b becomes what the file's byte b stands for, with no tie."""
+def test_input_bytes_fall_on_quantisation_levels():
+    """The value of byte b in an image becomes that of byte b in the file's input tensor."""
     from segnet.compress import input_layer
 
     raw = np.arange(256)
@@ -130,7 +43,7 @@ def test_bytes_fall_on_levels():
 
 
 def test_qat_file(tuned):
-    """One partition, no float operator, the Keras model's numbers up to a level."""
+    """One delegate partition, no float operator, and the Keras model's values up to a level."""
     from export.tflite.runtime import Runtime
 
     model, _, _ = tuned("qat")
@@ -148,9 +61,11 @@ def test_qat_file(tuned):
     assert error < 0.05 * np.abs(wanted).max()
 
 
-def test_what_a_concatenation_alone_reads_has_its_range():
-    """course160 projects its skips, base two of three; tiny's are read by the encoder too. Of the
-    three only course160 has deconvolutions of kernel 4 there, whose border is cut off."""
+def test_inputs_of_a_concatenation_alone_share_its_range():
+    """course160 projects all skips, base two of three; the encoder also reads those of tiny.
+
+    Only course160 has deconvolutions of kernel 4 before a concatenation, whose border is cropped.
+    """
     ups = [{f"deconv{i}", f"deconv{i}_space"} for i in range(1, 5)]
     crops = {f"deconv{i}_crop" for i in range(1, 5)}
     skips = [{f"deconv{i}_skip"} for i in range(1, 5)]
@@ -159,20 +74,20 @@ def test_what_a_concatenation_alone_reads_has_its_range():
     assert joined(graph_of("tiny")) == set().union(*ups)
 
 
-def test_sparse_keeps_zeros(tuned):
+def test_sparse_weights_stay_zero(tuned):
     model, folder, _ = tuned("sparse")
     for name in heavy(graph_of()):
         kernel = model.get_layer(name).get_weights()[0]
         assert np.mean(kernel == 0) == pytest.approx(0.7, abs=0.01)
     assert np.all(model.get_layer("conv1").get_weights()[0] != 0)
-    # Half of 24 steps is in the second epoch: only from there on are all zeros made.
+    # Pruning ends after 12 of 24 steps, in the second epoch, the first that may be the best.
     from segnet.run import read_checkpoint
 
     rows = read_checkpoint(folder)[1]["history"]
     assert read_checkpoint(folder)[1]["best"] == max(row["miou"] for row in rows[1:])
 
 
-def test_sparse_is_stored_sparse(tuned):
+def test_sparse_file_is_smaller(tuned):
     from export.tflite.runtime import Runtime
 
     model, _, _ = tuned("sparse")
@@ -184,151 +99,18 @@ def test_sparse_is_stored_sparse(tuned):
 
 
 @pytest.mark.slow
-def test_clusters_are_few(tuned):
+def test_clustered_weights_are_few_and_compress(tuned):
     model, _, _ = tuned("cluster")
     for name in heavy(graph_of()):
         assert len(np.unique(model.get_layer(name).get_weights()[0])) <= 16
-    graph = graph_of()  # untrained, so that its smooth deconvolutions repeat values
+    graph = graph_of()  # untrained: its deconvolutions still repeat values
     zipped = [len(gzip.compress(to_file(m, "clustered"))) for m in (model, rebuilt(graph, 1))]
-    shares = [size / (4 * graph.count_params()) for size in zipped]
-    assert shares[0] < 0.25 < 0.5 < shares[1]
+    fractions = [size / (4 * graph.count_params()) for size in zipped]
+    assert fractions[0] < 0.25 < 0.5 < fractions[1]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_told_and_kept(kind, tuned):
-    """The time beforehand, a row an epoch; the given graph is left as it was."""
-    before = fingerprint(graph_of())
-    model, folder, said = tuned(kind)
-    (line,) = said
-    assert re.fullmatch(rf"{kind}: 24 of 24 steps to go, takes about \d+ min", line)
-    assert len((folder / "history.csv").read_text().splitlines()) == 1 + EPOCHS
-    assert fingerprint(graph_of()) == before
-    trained, given = (g.get_layer("conv1").get_weights()[0] for g in (model, graph_of()))
-    assert np.any(trained != given)
-
-
-class Stop(Exception):
-    pass
-
-
-def stopped_at(step):
-    """`batches` that end with Stop before that step."""
-
-    def source(start):
-        for number, batch in enumerate(batches(start), start):
-            if number == step:
-                raise Stop
-            yield batch
-
-    return source
-
-
-def test_stopped_and_continued(tuned, tmp_path):
-    """The same weights to the bit; a finished one takes no step."""
-    whole, _, _ = tuned("sparse")
-    with pytest.raises(Stop):
-        tune("sparse", tmp_path, source=stopped_at(STEPS + 3))
-    said = []
-    parts = tune("sparse", tmp_path, say=said.append)
-    assert said[0].startswith(f"sparse: {2 * STEPS} of {3 * STEPS} steps to go")
-    assert all(map(np.array_equal, whole.get_weights(), parts.get_weights()))
-    again = tune("sparse", tmp_path, say=said.append, source=stopped_at(1))
-    assert len(said) == 1
-    assert all(map(np.array_equal, whole.get_weights(), again.get_weights()))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_killed_and_continued(kind, tmp_path):
-    words = "import test_compress as t; t.tune_and_write(t.sys.argv[1], t.Path(t.sys.argv[2]))"
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    ends = []
-    for name in ("whole", "parts"):
-        (tmp_path / name).mkdir()
-        command = [sys.executable, "-c", words, kind, str(tmp_path / name)]
-        if name == "parts":
-            kill_at(command, environment, STEPS + STEPS // 2)
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        with np.load(tmp_path / name / "end.npz") as file:
-            ends.append([file[key] for key in file.files])
-    assert len(ends[0]) > 20 and all(map(np.array_equal, *ends))
-
-
-def kill_at(command, environment, step):
-    process = subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
-    seen, total = b"", EPOCHS * STEPS
-    while chunk := os.read(process.stderr.fileno(), 4096):
-        seen += chunk
-        if any(int(n) >= step for n in re.findall(rb"(\d+)/%d \[" % total, seen)):
-            break
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-
-
-def test_another_plan_and_other_weights(tuned, tmp_path):
-    from segnet.finetune import claim
-
-    plan = FinePlan(steps=5, epochs=2, learning_rate=1e-3)
-    said = []
-    claim(tmp_path, "qat", graph_of(), plan, said.append)
-    claim(tmp_path, "qat", graph_of(), plan, said.append)
-    other = FinePlan(steps=5, epochs=3, learning_rate=1e-3)
-    with pytest.raises(Refusal, match=r"another plan: epochs is 2 there, 3 here\. Remove the"):
-        claim(tmp_path, "qat", graph_of(), other, said.append)
-    assert said == []
-    best = tmp_path / "checkpoints" / "best.npz"
-    best.parent.mkdir()
-    best.write_bytes(b"of the old weights")
-    moved = rebuilt(graph_of(), None)
-    moved.get_layer("conv1").set_weights([w + 1 for w in moved.get_layer("conv1").get_weights()])
-    assert fingerprint(moved) != fingerprint(graph_of())
-    claim(tmp_path, "qat", moved, plan, said.append)
-    assert not best.exists() and "begins anew" in said[0]
-
-
-def test_refusals(tmp_path):
-    import tf_keras
-
-    image = tf_keras.Input((*SIZE, 3), name="image")
-    x = tf_keras.layers.Conv2D(3, 1, name="one")(image)
-    for layer in (
-        tf_keras.layers.Rescaling(2.0, name="twice"),
-        tf_keras.layers.Conv2D(3, 1, activation="tanh", name="twice"),
-    ):
-        graph = tf_keras.Model(image, layer(x))
-        with pytest.raises(Refusal, match=r"layer twice \(.*cannot be trained for 8 bits"):
-            tune("qat", tmp_path / "run", graph)
-        assert not (tmp_path / "run").exists()
-    with pytest.raises(Refusal, match=r"no fine-tuning 'qta'\. Did you mean qat"):
-        tune("qta", tmp_path)
-    for name, value in (("epochs", 0), ("sparsity", 1.0), ("clusters", 1)):
-        with pytest.raises(Refusal, match=f"{name} is {value}; needed"):
-            tune("qat", tmp_path, **{name: value})
-
-
-def test_loss_that_is_no_number(tmp_path):
-    with pytest.raises(Refusal, match=r"the loss became .* at step .* Leave this recipe out"):
-        tune("cluster", tmp_path, learning_rate=1e30)
-
-
-def test_class_weights_reach_the_loss(tmp_path):
-    """A class that counts nothing teaches nothing: all of class 0, the cross entropy is 0."""
-    from segnet.finetune import compile_model
-
-    found, masks = next(batches(0))
-    losses = []
-    for weights in (None, np.array([0.0, 1.0, 1.0])):
-        model = rebuilt(graph_of(), None)
-        compile_model(model, FinePlan(steps=1, epochs=1, learning_rate=1e-6), weights)
-        losses.append(float(model.test_on_batch(found, 0 * masks)))
-    assert losses[1] < 1 < losses[0]
-
-
-def test_keras_3_is_left_alone(tuned):
-    """After tfmot set TF_USE_LEGACY_KERAS, Keras 3 still builds, trains and converts."""
+def test_keras_3_still_works(tuned):
+    """After tfmot has set TF_USE_LEGACY_KERAS, Keras 3 still builds, trains and converts."""
     import keras
 
     from export.tflite.runtime import Runtime
@@ -356,13 +138,13 @@ def test_qat_of_every_lowering(preset, lowering, tmp_path):
     found = Runtime(content).partitioning()
     assert found["partitions"] == 1 and found["outside"] == {"QUANTIZE": 1}
     assert found["ops"]["DEQUANTIZE"] == 1
-    # Only where all skips have a projection, which gives them a range of their own.
+    # With all skips projected, only concatenations read their inputs: nothing is requantised.
     if preset == "course160":
         assert "int8->int8 inside" not in inspect.conversions(content)
 
 
 @pytest.mark.slow
-def test_sizes_of_base(tmp_path):
+def test_sparse_files_of_base_are_smaller(tmp_path):
     graph = graph_of("base")
     plain = len(to_file(rebuilt(graph, 1), "float32"))
     model = tune("sparse", tmp_path, graph, steps=2, epochs=1)

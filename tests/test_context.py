@@ -1,4 +1,4 @@
-"""The articles' blocks: rows of parallel branches, dilation, asymmetric kernels; the variants."""
+"""Building blocks from the literature (parallel branches, dilation, asymmetric kernels)."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def small(*encoder):
     return Preset((STEM, *encoder), LAST, "test")
 
 
-# Pools, series of strips, dilations, a sum, the input's own channels: one file has them all.
+# Pooling, 1xN and Nx1 in series, dilations, a sum, the input passed on: one file has them all.
 SOME = ("inception_v3_series", "pyramid", "seven_series", "inception_naive")
 
 
@@ -48,7 +48,7 @@ def contexts():
 
 
 def trained(preset, size=SIZE):
-    """A model of it whose batch norms are far from the identity, and noise (4, H, W, 3)."""
+    """(model of `preset` whose batch norms are far from the identity, noise (4, H, W, 3))."""
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     model = build(keras, preset, size, 3)
@@ -65,9 +65,9 @@ def parameters(model):
 
 
 @pytest.mark.parametrize("name", CONTEXTS)
-def test_context_is_what_its_row_says(name):
+def test_context_channels_cost_and_deployment(name):
     row = narrowed(CONTEXTS[name][0], 8)
-    assert len(row.branches) <= 5  # XNNPACK concatenates no more
+    assert len(row.branches) <= 5  # XNNPACK concatenates at most five
     model, noise = trained(small(row))
     assert model.get_layer("deconv1").input.shape[-1] == row.out
     assert cost.total(cost.stages(small(row), SIZE, 3)).parameters == parameters(model)
@@ -76,7 +76,7 @@ def test_context_is_what_its_row_says(name):
 
 
 def test_branches_by_hand():
-    """One pixel of 2 in an image of zeros: 1x1, pool and input, each seen in its channel."""
+    """One pixel of value 2 in an image of zeros, through 1x1, pooling and the input itself."""
     row = Context("context", 5, ((Step(1, 1),), (MaxPool(3),), ()))
     model = build(keras, Preset((Conv("conv1", 2, 1, 1), row), (rows.Head("logits", 2, 1),), ""),
                   (3, 3), 2)  # fmt: skip
@@ -84,7 +84,7 @@ def test_branches_by_hand():
         kernel = model.get_layer(layer).get_weights()[0]
         model.get_layer(layer).set_weights([np.ones_like(kernel)])
     image = np.zeros((1, 3, 3, 3), np.float32)
-    image[0, 0, 0] = 2  # conv1 sums three channels: 6; batch norm divides by sqrt(1 + 0.001)
+    image[0, 0, 0] = 2  # conv1 sums 3 channels to 6; batch norm divides by sqrt(1 + 0.001)
     found = np.asarray(keras.Model(model.input, model.get_layer("logits").input)(image))[0]
     six = 6 / 1.001**0.5
     assert found[0, 0] == pytest.approx([2 * six / 1.001**0.5, six, six, six, six])
@@ -93,7 +93,7 @@ def test_branches_by_hand():
 
 
 @pytest.mark.parametrize("recipe", ["float32", "int8"])
-def test_contexts_run_whole_in_the_file(recipe):
+def test_exported_contexts_are_fully_delegated(recipe):
     preset = contexts()
     model, noise = trained(preset)
     graph = deploy(model, preset, SIZE, 3)
@@ -109,17 +109,17 @@ def test_contexts_run_whole_in_the_file(recipe):
     assert np.sqrt((off**2).mean() / (wanted**2).mean()) < {"float32": 1e-4, "int8": 0.1}[recipe]
     found = runtime.partitioning()
     assert run_faults(content, found) == [] and found["partitions"] == 1
-    assert set(found["outside"]) <= {"QUANTIZE"}  # the image's bytes
+    assert set(found["outside"]) <= {"QUANTIZE"}  # of the input bytes
     assert found["ops"]["MAX_POOL_2D"] == 2 and found["ops"]["ADD"] == 1
-    assert set(found["ops"]) <= OPERATORS  # ReLU is fused, dilation an option of the convolution
+    assert set(found["ops"]) <= OPERATORS  # ReLU is fused, dilation is an option of CONV_2D
 
 
-def test_twin_of_contexts():
+def test_tf_keras_copy_of_contexts():
     model, _ = trained(contexts())
     assert type(twin(model, contexts(), SIZE, 3)).__module__.startswith("tf_keras")
 
 
-def test_equalised_contexts_are_the_same_function():
+def test_equalised_contexts_compute_the_same_function():
     preset = contexts()
     model, noise = trained(preset)
     graph = deploy(model, preset, SIZE, 3)
@@ -128,8 +128,8 @@ def test_equalised_contexts_are_the_same_function():
     assert error(graph(noise[:1]), wanted) < 1e-5
 
 
-def test_late_bias_takes_a_context_for_a_skip():
-    """A concatenation of what is positive is positive, so ReLU may move behind the next one."""
+def test_late_bias_lowering_accepts_a_context_as_skip():
+    """A concatenation of positive tensors is positive, so ReLU may move after the next one."""
     preset = Preset(
         (STEM, narrowed(CONTEXTS["inception_v1"][0], 8), Sep("conv2", 32, 2)),
         (Up("deconv1", 16, 2, "context", 0, 16, False, "bn"), LAST[0]._replace(name="deconv2")),
@@ -140,8 +140,8 @@ def test_late_bias_takes_a_context_for_a_skip():
     assert error(found, model(noise[:1], training=False)) < 1e-5
 
 
-def test_dilated_filters_see_what_they_saw():
-    """With one down-sampling less, every second pixel is the down-sampled network's."""
+def test_dilated_filters_keep_their_receptive_fields():
+    """Two down-samplings are left out: every fourth pixel is one of the original network."""
     preset = presets.preset("tiny")
     model, noise = trained(preset, (64, 96))
     dense = build(keras, dilated(preset, 8, "test"), (64, 96), 3)
@@ -153,7 +153,7 @@ def test_dilated_filters_see_what_they_saw():
         layer.set_weights(model.get_layer(layer.name).get_weights())
     wanted, found = (np.asarray(encoder(noise[:1])) for encoder in encoders)
     assert found.shape[1:3] == (8, 12) and wanted.shape[1:3] == (2, 3)
-    # "same" with stride 2 pads at the end only: its first window is centred on the second pixel.
+    # "same" padding with stride 2 pads at the end only: the first window is centred on pixel 1.
     assert error(found[:, 3::4, 3::4], wanted) < 1e-5
     assert [row.name for row in dilated(preset, 8, "").decoder] == ["deconv3", "deconv4", "deconv5"]
 
@@ -167,8 +167,8 @@ STRIPED = (Sep("conv2", 32, 1), Sep("conv3", 32, 1, 2), Sep("conv4", 32, 2))
 UPS = (LAST[0]._replace(out=8), LAST[0]._replace(name="deconv2"))
 
 
-def test_asymmetric_kernels_become_one():
-    """Of stride 1, dilated, and of stride 2, where their own padding moves them."""
+def test_asymmetric_kernels_are_merged_into_the_3x3():
+    """With stride 1, with dilation, and with stride 2, where "same" padding shifts them."""
     plain = small(*STRIPED)._replace(decoder=UPS)
     preset = small(*(row._replace(asymmetric=True) for row in STRIPED))._replace(decoder=UPS)
     model, noise = trained(preset)
@@ -181,8 +181,8 @@ def test_asymmetric_kernels_become_one():
     assert ours.parameters - theirs.parameters == 2 * (3 + 2) * (64 + 32 + 32)
 
 
-def test_asymmetric_kernels_start_at_nothing():
-    """So that pretrained filters of the 3x3 begin as the function that they were."""
+def test_asymmetric_kernels_start_at_zero():
+    """With pretrained 3x3 filters the network first computes what it did without them."""
     plain = small(*STRIPED)._replace(decoder=UPS)
     preset = asymmetric(plain, "test")
     assert [row.asymmetric for row in preset.encoder[1:]] == [True, True, False]
@@ -194,7 +194,7 @@ def test_asymmetric_kernels_start_at_nothing():
     assert error(other(noise[:1]), model(noise[:1], training=False)) < 1e-5
 
 
-def test_dense_net_sees_127_pixels():
+def test_receptive_field_of_dense_dilated_is_127_pixels():
     model = build(keras, presets.preset("dense_dilated"), (129, 131), 2)
     for layer in model.layers:
         if layer.name.startswith(("conv", "logits")) and not layer.name.endswith(("_bn", "_relu")):
@@ -208,7 +208,7 @@ def test_dense_net_sees_127_pixels():
 
 
 def test_late_and_early_contexts_cost_the_same():
-    """A quarter of the channels on 16 times the pixels; v1 by hand: half of 4c on 10x12."""
+    """A quarter of the channels on 16 times the pixels. By hand: half of Inception 4c on 10x12."""
     found = {}
     for name in CONTEXTS:
         late, early = (presets.preset(f"base_{place}{name}") for place in ("", "early_"))
@@ -219,8 +219,8 @@ def test_late_and_early_contexts_cost_the_same():
     assert found["inception_v1"] == 120 * weights
 
 
-def test_encoder_weights_pass_a_context():
-    """What stands behind it takes its own if the channels still fit, and nothing if they do not."""
+def test_encoder_weights_after_a_context():
+    """Rows after it get their weights if the channels still match, and none if they do not."""
     rng = np.random.default_rng(0)
     source = {"conv1": [rng.normal(size=(3, 3, 3, 64))], "conv1_bn": rng.normal(size=(4, 64))}
     for number in (1, 2):
@@ -237,7 +237,7 @@ def test_encoder_weights_pass_a_context():
         assert np.array_equal(last, np.float32(source["conv_pw_2"][0])) == (name == "bottleneck")
 
 
-def test_command_lists_the_family_first():
+def test_command_lists_presets_before_variants():
     end = subprocess.run(
         [sys.executable, "-m", "segnet", "presets"], cwd=ROOT, capture_output=True, text=True
     )
@@ -249,7 +249,7 @@ def test_command_lists_the_family_first():
         presets.preset("base_piramid")
 
 
-def test_a_reader_that_has_enough_is_no_bug():
+def test_a_closed_pipe_leaves_no_traceback():
     command = f"{sys.executable} -m segnet presets | true; exit ${{PIPESTATUS[0]}}"
     end = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert (end.returncode, end.stderr) in ((141, ""), (0, ""))  # 0: written before true ended
@@ -258,7 +258,7 @@ def test_a_reader_that_has_enough_is_no_bug():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variant(name):
-    """Costed, the same function deployed, whole in float32 and int8."""
+    """Cost, deployed function, and full delegation in float32 and int8."""
     preset = presets.preset(name)
     size = (preset.stride * 2, preset.stride * 2)
     model, noise = trained(preset, size)

@@ -1,4 +1,4 @@
-"""Decoding, augmentation, batches, and what broken input is answered."""
+"""Decoding, batches and overlays, and the refusals of invalid datasets."""
 
 import itertools
 import struct
@@ -29,19 +29,19 @@ def shapes(tmp_path):
     return tmp_path / "shapes"
 
 
-def test_batches_do_not_depend_on_where_they_start(shapes):
+def test_batches_do_not_depend_on_the_start_step(shapes):
     dataset = read_dataset(shapes)
     whole = list(itertools.islice(training_batches(dataset, (64, 64), 4, seed=3), 5))
-    late = next(training_batches(dataset, (64, 64), 4, seed=3, start=4))
-    assert all(np.array_equal(a, b) for a, b in zip(whole[4], late, strict=True))
+    resumed = next(training_batches(dataset, (64, 64), 4, seed=3, start=4))
+    assert all(np.array_equal(a, b) for a, b in zip(whole[4], resumed, strict=True))
     assert whole[0][0].shape == (4, 64, 64, 3) and whole[0][1].shape == (4, 64, 64)
     other = next(training_batches(dataset, (64, 64), 4, seed=4))
     assert not np.array_equal(whole[0][0], other[0])
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_grey_masks_of_few_bits_are_not_stretched(tmp_path, bits):
-    """Pillow makes 255 of the largest value."""
+def test_low_bit_grey_masks_keep_their_values(tmp_path, bits):
+    """Pillow scales the largest value to 255."""
     ids = np.arange(64, dtype=np.uint8).reshape(8, 8) % 2**bits
     packed = np.zeros((8, 8 * bits // 8), np.uint8)
     for column in range(8):
@@ -56,7 +56,7 @@ def test_grey_masks_of_few_bits_are_not_stretched(tmp_path, bits):
     assert np.array_equal(read_mask(tmp_path / "m.png", dataset), ids)
 
 
-def test_palette_masks_are_indices(tmp_path):
+def test_palette_masks_are_read_as_indices(tmp_path):
     ids = np.array([[0, 1], [2, 7]], np.uint8)
     image = Image.new("P", (2, 2))
     image.putpalette([v for i in range(256) for v in (i, 255 - i, i // 2)])
@@ -71,7 +71,7 @@ def test_exif_rotation(tmp_path):
     image = np.zeros((40, 60, 3), np.uint8)
     image[:, :30] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown turned a quarter clockwise: the left half comes on top
+    exif[0x0112] = 6  # displayed rotated 90 degrees clockwise: the left half is on top
     Image.fromarray(image).save(tmp_path / "a.jpg", exif=exif, quality=95)
     read = read_image(tmp_path / "a.jpg")
     assert read.shape == (60, 40, 3)
@@ -79,23 +79,26 @@ def test_exif_rotation(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
-        ("classes = 3", r"dataset.toml has no list of names: write classes ="),
-        ("classes = ['a', 'a']", r"class names must differ"),
-        ("classes = ['a', '']", r"class names must differ and be one line each"),
-        ("classes = ['a', 'b']\nviod = 3", r"unknown key 'viod'; known: classes, void, colours"),
-        ("classes = ['a', 'b']\ncolours = [[0, 0, 0]]", r"colours needs 2 lists of three"),
+        ("classes = 3", r"dataset.toml has no list of class names: write classes ="),
+        ("classes = ['a', 'a']", r"class names must be distinct"),
+        ("classes = ['a', '']", r"class names must be distinct and one line each"),
+        (
+            "classes = ['a', 'b']\nviod = 3",
+            r"unknown key 'viod'; supported: classes, void, colours",
+        ),
+        ("classes = ['a', 'b']\ncolours = [[0, 0, 0]]", r"colours needs 2 \[r, g, b\] lists"),
         ("classes = [", r"dataset.toml cannot be read"),
     ],
 )
-def test_dataset_toml_refusals(tmp_path, text, words):
+def test_dataset_toml_refusals(tmp_path, text, message):
     (tmp_path / "dataset.toml").write_text(text)
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(Refusal, match=message):
         read_dataset(tmp_path)
 
 
-def test_labels_txt_serves_without_dataset_toml(tmp_path):
+def test_labels_txt_replaces_dataset_toml(tmp_path):
     with pytest.raises(Refusal, match=r"dataset\.toml is missing: write classes"):
         read_dataset(tmp_path)
     (tmp_path / "labels.txt").write_text("sky\nground\n")
@@ -103,20 +106,20 @@ def test_labels_txt_serves_without_dataset_toml(tmp_path):
     assert dataset.classes == ["sky", "ground"] and dataset.void == VOID
 
 
-def test_images_of_one_stem(shapes):
+def test_two_images_with_one_stem(shapes):
     image = shapes / "train/images/0000.png"
     image.with_suffix(".jpg").write_bytes(image.read_bytes())
     with pytest.raises(Refusal, match=r"0000.png and 0000.jpg share a stem: rename one"):
         read_dataset(shapes).pairs("train")
 
 
-def test_sound_dataset_checks_sound(shapes):
+def test_valid_dataset_passes_the_check(shapes):
     done = subprocess.run([sys.executable, "-m", "data", "check", shapes], cwd=ROOT)
     assert done.returncode == 0
 
 
-def test_colour_alone_does_not_tell_shapes(tmp_path):
-    """The mean class of each of 4096 colours, learnt on train, scores under 0.5 mIoU on val."""
+def test_colour_alone_does_not_separate_the_shapes(tmp_path):
+    """The likeliest class of each of 4096 colours, counted on train, has mIoU below 0.5 on val."""
     from segnet.metrics import confusion, scores
 
     write_shapes(tmp_path / "s", train=60, val=20)
@@ -129,11 +132,11 @@ def test_colour_alone_does_not_tell_shapes(tmp_path):
     for pair in dataset.pairs("train"):
         image, mask = read_pair(pair, dataset)
         np.add.at(counts, (colours(image).ravel(), mask.ravel()), 1)
-    share = counts / counts.sum(0)  # balanced, else it would say background everywhere
+    likelihood = counts / counts.sum(0)  # per class, else background would always win
     matrix = 0
     for pair in dataset.pairs("val"):
         image, mask = read_pair(pair, dataset)
-        matrix = matrix + confusion(mask, share.argmax(1)[colours(image)], 4)
+        matrix = matrix + confusion(mask, likelihood.argmax(1)[colours(image)], 4)
     assert scores(matrix, dataset.classes)["miou"] < 0.5
 
 
@@ -141,12 +144,12 @@ def test_overlay_by_hand():
     image = np.full((1, 4, 3), 100, np.uint8)
     mask = np.uint8([[0, 1, 2, VOID]])
     drawn = overlay(image, mask, [[9, 9, 9], [200, 0, 50], [0, 0, 0]])
-    # The first class and void leave the image; the others are half image, half colour.
+    # The first class and void leave the image unchanged; the others are blended half and half.
     assert drawn.tolist() == [[[100] * 3, [150, 50, 75], [50] * 3, [100] * 3]]
 
 
-def test_sheet_shows_image_truth_and_model(shapes):
-    """A model that answers the truth has the same row twice; one of background has the image."""
+def test_sheet_shows_image_ground_truth_and_model(shapes):
+    """A perfect prediction equals the ground truth row; an all-background one, the image row."""
     dataset = read_dataset(shapes)
     truths = iter([read_pair(pair, dataset)[1] for pair in dataset.pairs("val")])
     drawn = sheet(dataset, (64, 64), lambda inputs, shape: next(truths))

@@ -1,4 +1,4 @@
-"""The deploy graph, and the file made of it, are the same function as the trained model."""
+"""The deploy graph and the file made from it compute the same function as the trained model."""
 
 import os
 
@@ -20,9 +20,9 @@ from export.tflite.runtime import Runtime, to_bytes
 from segnet import presets, rows
 from segnet.build import build
 
-# Every form of a deconvolution, then every other form of CReLU.
+# Every form of the deconvolution, then the other forms of CReLU.
 LOWERINGS = [*(Lowering(deconv=d) for d in DECONV), *(Lowering(crelu=c) for c in CRELU[1:])]
-# What phones run whole (export/gate.py); anything else in a file is a slip of the converter.
+# The operators that a deploy graph may become; any other would be a fault of the converter.
 OPERATORS = {
     "ADD", "CONCATENATION", "CONV_2D", "DEPTH_TO_SPACE", "DEPTHWISE_CONV_2D", "MUL", "PAD",
     "STRIDED_SLICE", "TRANSPOSE_CONV",
@@ -30,7 +30,7 @@ OPERATORS = {
 
 
 def trained(name):
-    """A model of a preset whose batch norms are far from the identity, its size and an image."""
+    """(model of a preset with batch norms far from the identity, preset, size, image)."""
     import keras
 
     preset, rng = presets.preset(name), np.random.default_rng(0)
@@ -41,7 +41,7 @@ def trained(name):
     return model, preset, size, rng.uniform(-1, 1, (1, *size, 3)).astype(np.float32)
 
 
-FITTING = [
+CASES = [
     pytest.param(name, lowering, id=f"{name}-{lowering.name}")
     for name in presets.PRESETS
     for lowering in LOWERINGS
@@ -49,13 +49,13 @@ FITTING = [
 
 
 def windowed(preset, lowering):
-    """How many deconvolutions pad before, and crop behind, DEPTH_TO_SPACE: those of kernel 4."""
+    """How many deconvolutions pad before and crop after DEPTH_TO_SPACE: those with kernel 4."""
     fitted = (rows.fitted(row, 3) for row in preset.decoder)
     kernels = [row.kernel for row in fitted if isinstance(row, rows.Up)]
     return kernels.count(4) if lowering.deconv == "depth_to_space" else 0
 
 
-@pytest.mark.parametrize(("name", "lowering"), FITTING)
+@pytest.mark.parametrize(("name", "lowering"), CASES)
 def test_same_function(name, lowering):
     model, preset, size, image = trained(name)
     wanted = np.asarray(model(image, training=False))
@@ -63,8 +63,8 @@ def test_same_function(name, lowering):
     assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
 
 
-def test_constants_convert_as_variables_do():
-    """Against TensorFlow's own way from a Keras model: the same operators, the same bits."""
+def test_frozen_variables_convert_as_variables_do():
+    """The same operators and bits as by TensorFlow's converter from a Keras model."""
     import tensorflow as tf
 
     model, preset, size, image = trained("tiny")
@@ -81,7 +81,7 @@ def test_constants_convert_as_variables_do():
     ("name", "lowering"),
     [
         each if each.values[0] == "tiny" else pytest.param(*each.values, marks=pytest.mark.slow)
-        for each in FITTING
+        for each in CASES
     ],
 )
 def test_same_function_in_the_file(name, lowering):
@@ -96,14 +96,14 @@ def test_same_function_in_the_file(name, lowering):
     assert windowed(preset, lowering) == found["ops"].get("STRIDED_SLICE", 0)
     assert windowed(preset, lowering) == found["ops"].get("PAD", 0)
     versions = {o.version for o in operators(content) if o.name == "TRANSPOSE_CONV"}
-    if lowering.deconv == "late_bias":  # Core ML takes no other
-        enlarges = any(isinstance(row, rows.Up) for row in preset.decoder)
-        assert versions == ({1} if enlarges else set())
+    if lowering.deconv == "late_bias":  # Core ML supports no other
+        upsamples = any(isinstance(row, rows.Up) for row in preset.decoder)
+        assert versions == ({1} if upsamples else set())
 
 
 @pytest.mark.parametrize("lowering", LOWERINGS, ids=lambda low: low.name)
 def test_same_function_in_int8(lowering):
-    """Equal but for rounding: the lowerings differ from float as little as int8 allows."""
+    """Equal except for rounding: no lowering loses more than int8 must."""
     model, preset, size, _ = trained("tiny")
     rng = np.random.default_rng(1)
     noise = rng.uniform(-1, 1, (16, *size, 3)).astype(np.float32)
@@ -137,7 +137,7 @@ def test_equalised_graph_is_the_same_function(name):
 
 
 def test_equalised_channels_have_one_range():
-    """Two channels of ranges 1 and 4 in front of a convolution: 4 and 4 behind it, by hand."""
+    """Two channels with ranges 1 and 4 between two convolutions both get 4; computed by hand."""
     import keras
 
     x = keras.Input((2, 2, 3), batch_size=1)
@@ -159,7 +159,7 @@ def test_late_bias_refuses_a_skip_that_may_be_negative():
     x = keras.Input((2, 2, 128))
     late = ops.deconv(keras, x, "deconv1", 48, 2)
     skip = keras.Input((4, 4, 96))
-    with pytest.raises(Refusal, match="what deconv1_join joins may be negative"):
+    with pytest.raises(Refusal, match="an input of deconv1_join may be negative"):
         ops.concat(keras, [late, skip], "deconv1_join")
-    with pytest.raises(Refusal, match="takes a deconvolution without a concatenation"):
+    with pytest.raises(Refusal, match="no concatenation comes between deconv1_refine_dw"):
         ops.depthwise(keras, late, "deconv1_refine_dw")

@@ -1,4 +1,4 @@
-"""python -m data check --fix: what comes out is sound, and what was repaired is right."""
+"""python -m data check --fix writes a dataset without errors, with correct repairs."""
 
 import json
 import shutil
@@ -6,20 +6,20 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from broken_sets import ALL, FAULTS, broken, check, cv2_ids, ids, mask, photo, valid, whole
 from conftest import train
 from PIL import Image
-from test_doctor import ALL, FAULTS, broken, check, cv2_ids, ids, mask, photo, sound, whole
 from test_refusals import contents
 
 from cli import Refusal
 from data.dataset import read_dataset
 from data.doctor.checks.table import ERROR, findings
 from data.doctor.doctor import examine
-from data.doctor.fix import without_strays, write_sound
+from data.doctor.fix import without_strays, write_repaired
 from data.images import read_mask, read_pair
 from data.shapes import write_shapes
 
-__all__ = ["broken", "sound"]  # fixtures
+__all__ = ["broken", "valid"]  # fixtures
 
 
 def errors(folder):
@@ -28,14 +28,14 @@ def errors(folder):
 
 @pytest.fixture(scope="module")
 def fixed(broken, tmp_path_factory):
-    """(the folder that --fix made of one with every fault, its changes)."""
+    """(the folder that --fix writes for a dataset with every fault, the changes)."""
     out = tmp_path_factory.mktemp("fixed") / "out"
-    return out, write_sound(examine(broken), out)
+    return out, write_repaired(examine(broken), out)
 
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory):
-    """The dataset before its faults: its masks are the right answers."""
+    """The same dataset without faults, with the ground-truth masks."""
     folder = tmp_path_factory.mktemp("truth") / "all"
     write_shapes(folder, train=100, val=8)
     return folder
@@ -50,53 +50,55 @@ def test_what_comes_out_has_no_error(fixed):
             read_pair(pair, dataset)
 
 
-def number_of(words):
-    """The place of the fault in FAULTS whose words these are."""
-    return f"{next(i for i, (_, _, said) in enumerate(FAULTS) if said == words):04}"
+def number_of(report):
+    """The index in FAULTS of the fault with this report, as in file names."""
+    return f"{next(i for i, (_, _, other) in enumerate(FAULTS) if other == report):04}"
 
 
-# fault, by its words: what --fix says
+# the report of a fault -> the change that --fix lists
 REPAIRS = {
-    "{}.png is empty, 0 bytes": "{}.png: left out, it is empty",
-    "{}.jpg is truncated": "{}.jpg: left out, it is truncated",
-    "{}.png has no mask": "images/{}.png: left out, has no mask",
-    "masks/{}.png has no image": "masks/{}.png: left out, has no image",
-    "{}.png is 128x96 (HxW) but its image {}.png is 96x128": "left out, its mask has another",
-    "{}.bmp and {}.png share a stem": "{}.png: left out, another image has its stem",
-    "{}.png holds 0, 85": "masks/{}.png: grey levels made ids",
-    "{}.png holds 1, ": "masks/{}.png: 1 subtracted from its ids",
-    "{}.png is JPEG": "masks/{}.png: stray values replaced",
-    "{}.png holds id ": "masks/{}.png: ids of no class made void",
-    "{}.png has 16 bits and is nearly black": "images/{}.png: written as 8-bit RGB",
-    "images/caf\u00e9{}.png has letters beyond ASCII": "renamed to cafe{}",
+    "{}.png is empty, 0 bytes": "{}.png: left out because it is empty",
+    "{}.jpg is truncated": "{}.jpg: left out because it is truncated",
+    "{}.png has no mask": "images/{}.png: left out because it has no mask",
+    "masks/{}.png has no image": "masks/{}.png: left out because it has no image",
+    "{}.png is 128x96 (HxW) but its image {}.png is 96x128": "left out because its mask has a",
+    "{}.bmp and {}.png have the same file name":
+        "{}.png: left out because another image has its name",
+    "{}.png contains the values 0, 85": "masks/{}.png: grey levels replaced with ids",
+    "{}.png contains the values 1, ": "masks/{}.png: 1 subtracted from all ids",
+    "{}.png is a JPEG file": "masks/{}.png: stray values replaced",
+    "{}.png contains id": "masks/{}.png: unknown ids set to void",
+    "{}.png has 16 bits per channel and is nearly black": "images/{}.png: written as 8-bit RGB",
+    "images/caf\u00e9{}.png has non-ASCII characters": "renamed to cafe{}",
     "train/images/{}.png has the same pixels as val/images/leak{}.png":
-        "train/images/{}.png: left out, it is val/images/leak{}.png",
-    "train/images/{}.png is nearly val/images/leak{}.jpg":
-        "train/images/{}.png: left out, it is nearly val/images/leak{}.jpg",
+        "train/images/{}.png: left out because it is identical to val/images/leak{}.png",
+    "train/images/{}.png is nearly identical to val/images/leak{}.jpg":
+        "train/images/{}.png: left out because it is nearly identical to val/images/leak{}.jpg",
     "images/{}.png has the same pixels as train/images/again{}.png":
-        "images/again{}.png: left out, it is train/images/{}.png again",
+        "images/again{}.png: left out because it repeats train/images/{}.png",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("words", REPAIRS)
-def test_each_change_is_listed(fixed, words):
+@pytest.mark.parametrize("report", REPAIRS)
+def test_each_change_is_listed(fixed, report):
     out, changes = fixed
-    wanted = REPAIRS[words].replace("{}", number_of(words))
+    wanted = REPAIRS[report].replace("{}", number_of(report))
     assert sum(wanted in line for line in changes) >= 1, changes
     assert json.loads((out / "origin.json").read_text())["changes"] == changes
 
 
-# faults whose repair gives back the mask as it was before, to the pixel
+# faults whose repair restores every pixel of the mask
 EXACT = [
-    "{}.PNG is the mask of {}.png but is not called {}.png", "{}.png holds 0, 85",
-    "{}.png holds 1, ", "{}.png is a mask of mode RGB, all of it grey",
-    "{}.png is a mask of mode I;16", "{}.png holds ", "{}.png has 16 bits and is nearly black",
+    "{}.PNG is the mask of {}.png but is not named {}.png", "{}.png contains the values 0, 85",
+    "{}.png contains the values 1, ", "{}.png is stored with image mode RGB",
+    "{}.png is stored with image mode I;16", "{}.png contains the palette indices ",
+    "{}.png has 16 bits per channel and is nearly black",
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("words", EXACT)
-def test_repairs_give_the_mask_back(fixed, truth, words):
-    name = number_of(words)
+@pytest.mark.parametrize("report", EXACT)
+def test_repairs_give_the_mask_back(fixed, truth, report):
+    name = number_of(report)
     assert np.array_equal(ids(fixed[0], name), ids(truth, name))
 
 
@@ -106,33 +108,37 @@ def test_colours_give_the_mask_back(fixed, truth):
 
 
 def test_a_turned_mask_by_hand(fixed, truth):
-    """EXIF 6: shown turned a quarter clockwise."""
+    """EXIF orientation 6: image viewers rotate the image by 90 degrees clockwise."""
     name = number_of("{}.png is 96x128 (HxW) but its image {}.jpg is 128x96")
     assert np.array_equal(ids(fixed[0], name), np.rot90(ids(truth, name)[:96], -1))
 
 
 def test_a_scaled_mask_fits_again(fixed, truth):
-    name = number_of("is 64x64 (HxW) but its image {}.png is 128x128, exactly 1/2 of it")
+    report = "is 64x64 (HxW) but its image {}.png is 128x128, exactly 1/2 of the image's size"
+    name = number_of(report)
     assert (ids(fixed[0], name) == ids(truth, name)).mean() > 0.97
 
 
-@pytest.mark.parametrize("words", ["{}.png is JPEG", "{}.png was smoothed"])
-def test_stray_values_go(fixed, truth, words):
-    """JPEG at this quality moves ids by one here and there; what was smoothed keeps its regions."""
-    name = number_of(words)
+@pytest.mark.parametrize("report", ["{}.png is a JPEG file", "{}.png was smoothed"])
+def test_stray_values_go(fixed, truth, report):
+    """JPEG at this quality changes a few ids by 1; smoothing keeps the regions."""
+    name = number_of(report)
     made, right = ids(fixed[0], name), ids(truth, name)
     assert set(np.unique(made)) <= set(range(4))
     assert (made == right).mean() > 0.97
 
 
 def test_a_dark_image_is_brightened(fixed, truth):
-    name = number_of("{}.png has 16 bits and is nearly black")
+    name = number_of("{}.png has 16 bits per channel and is nearly black")
     made, right = (cv2.imread(str(photo(folder, name))).astype(int) for folder in (fixed[0], truth))
     assert np.abs(made - right * 255 / right.max()).max() <= 1
 
 
 def test_the_source_is_never_touched(broken, tmp_path):
-    odd = [f"{number_of(words)}.png" for words in ("{}.png is no file", "{}.png cannot be read")]
+    odd = [
+        f"{number_of(report)}.png"
+        for report in ("{}.png is not a regular file", "{}.png cannot be read")
+    ]
     shutil.copytree(broken, tmp_path / "s", ignore=lambda folder, names: odd)
     before = contents(tmp_path / "s")
     end = check(tmp_path / "s", "--fix", tmp_path / "out")
@@ -141,71 +147,72 @@ def test_the_source_is_never_touched(broken, tmp_path):
     assert "masks/0017.png: 1 subtracted" in end.stdout.partition("--fix:")[2]
 
 
-def test_where_the_sound_dataset_may_go(sound, tmp_path):
+def test_where_the_repaired_dataset_may_be_written(valid, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/a").touch()
-    for out, words in ((sound / "new", "is in the dataset itself"), (sound, "is in the dataset"),
-                       (tmp_path / "full", "exists: choose a new folder")):  # fmt: skip
-        before = contents(sound)
-        end = check(sound, "--fix", out)
-        assert end.returncode == 2 and words in end.stderr
-        assert contents(sound) == before
+    for out, message in ((valid / "new", "is inside the dataset"), (valid, "is inside the dataset"),
+                       (tmp_path / "full", "exists: name a new or an empty folder")):  # fmt: skip
+        before = contents(valid)
+        end = check(valid, "--fix", out)
+        assert end.returncode == 2 and message in end.stderr
+        assert contents(valid) == before
     (tmp_path / "empty").mkdir()
-    assert check(sound, "--fix", tmp_path / "empty").returncode == 0
+    assert check(valid, "--fix", tmp_path / "empty").returncode == 0
     assert contents(tmp_path / "empty").keys() - {tmp_path / "empty/origin.json"} == {
-        tmp_path / "empty" / path.relative_to(sound) for path in contents(sound)
+        tmp_path / "empty" / path.relative_to(valid) for path in contents(valid)
     } - {tmp_path / "empty/origin.json"}
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_all_masks_wrong_in_one_way(sound, tmp_path, kind):
+def test_all_masks_wrong_in_one_way(valid, tmp_path, kind):
     change, classes, _ = ALL[kind]
-    shutil.copytree(sound, tmp_path / "s")
+    shutil.copytree(valid, tmp_path / "s")
     whole(tmp_path / "s", change)
     (tmp_path / "s/dataset.toml").write_text(f"classes = {classes}")
-    write_sound(examine(tmp_path / "s"), tmp_path / "out")
+    write_repaired(examine(tmp_path / "s"), tmp_path / "out")
     assert errors(tmp_path / "out") == []
-    for path in sorted(sound.glob("*/masks/*.png")):
+    for path in sorted(valid.glob("*/masks/*.png")):
         right = np.minimum(cv2_ids(path), len(classes) - 1)
-        made = cv2_ids(tmp_path / "out" / path.relative_to(sound))
+        made = cv2_ids(tmp_path / "out" / path.relative_to(valid))
         assert (made == right).mean() >= (0.98 if kind == "soft" else 1), path
 
 
 @pytest.mark.slow
-def test_a_dataset_without_val_and_names_can_be_trained(sound, tmp_path):
-    """images/ and masks/ of 0 and 255 alone: names are guessed, splits made."""
-    shutil.copytree(sound / "train/images", tmp_path / "s/images")
-    shutil.copytree(sound / "train/masks", tmp_path / "s/masks")
+def test_a_dataset_without_val_and_names_can_be_trained(valid, tmp_path):
+    """A folder of only images/ and masks/ of 0 and 255 gets placeholder names and splits."""
+    shutil.copytree(valid / "train/images", tmp_path / "s/images")
+    shutil.copytree(valid / "train/masks", tmp_path / "s/masks")
     for path in (tmp_path / "s/masks").iterdir():
         cv2.imwrite(str(path), np.uint8(cv2_ids(path) > 0) * 255)
     end = check(tmp_path / "s", "--fix", tmp_path / "out")
     assert end.returncode == 0, end.stdout
-    assert "guessed names, rename them: background, class_1" in end.stdout
+    assert "placeholder names, please rename them: background, class_1" in end.stdout
     dataset = read_dataset(tmp_path / "out")
     assert len(dataset.pairs("train")) + len(dataset.pairs("val")) == 32
     image, drawn = dataset.pairs("val")[0]
-    right = cv2_ids(sound / "train/masks" / f"{image.stem}.png") > 0
+    right = cv2_ids(valid / "train/masks" / f"{image.stem}.png") > 0
     assert np.array_equal(read_mask(drawn, dataset), right)
     assert train(tmp_path / "out", tmp_path / "run").returncode == 0
 
 
-def test_too_little_is_refused(sound, tmp_path):
-    shutil.copytree(sound, tmp_path / "s")
+def test_too_little_is_refused(valid, tmp_path):
+    shutil.copytree(valid, tmp_path / "s")
     for path in sorted((tmp_path / "s").glob("*/masks/*"))[1:]:
         path.unlink()
-    with pytest.raises(Refusal, match="1 sound pairs, too few for a train and a val"):
-        write_sound(examine(tmp_path / "s"), tmp_path / "out")
+    with pytest.raises(Refusal, match="1 valid pair, too few for train and val"):
+        write_repaired(examine(tmp_path / "s"), tmp_path / "out")
     assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".part*"))
 
 
-def test_unclear_shared_stems_are_left_out(sound, tmp_path):
-    """Two different images of one stem, both as large as the mask; and two where one is not."""
-    shutil.copytree(sound, tmp_path / "s")
+def test_unclear_shared_stems_are_left_out(valid, tmp_path):
+    """Two different images of one stem that both fit the mask are left out; if only one fits, it is
+    kept."""
+    shutil.copytree(valid, tmp_path / "s")
     for name, size in (("0000", (128, 128)), ("0002", (90, 90))):
         other = Image.open(photo(tmp_path / "s", "0009")).resize(size)
         other.save(photo(tmp_path / "s", name).with_suffix(".bmp"))
     photo(tmp_path / "s", "0009").unlink()
-    changes = write_sound(examine(tmp_path / "s"), tmp_path / "out")
+    changes = write_repaired(examine(tmp_path / "s"), tmp_path / "out")
     assert sum("0000" in line and "several images share" in line for line in changes) == 2
     assert sum("0002.bmp: left out" in line for line in changes) == 1
     assert photo(tmp_path / "out", "0002").exists() and not mask(tmp_path / "out", "0000").exists()
@@ -213,7 +220,7 @@ def test_unclear_shared_stems_are_left_out(sound, tmp_path):
 
 
 def test_strays_by_hand():
-    """A stray pixel and one unlike its neighbours take what is nearest; a line stays."""
+    """Stray and isolated pixels get the nearest id; a line is kept."""
     drawn = np.zeros((5, 7), np.int32)
     drawn[:, 4:] = 2
     wanted = drawn.copy()

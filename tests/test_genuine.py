@@ -1,4 +1,4 @@
-"""Genuine sets, imported by a line like the README's, checked, and trained for an epoch."""
+"""Real datasets are imported by a command as in the README, checked and trained for an epoch."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ def run(*words):
 @pytest.mark.parametrize("name", SETS)
 def test_imported_checked_trained(name, tmp_path):
     if not SHARED.exists():
-        pytest.skip(f"{SHARED} is not here")
+        pytest.skip(f"{SHARED} is missing")
     format_, source, *more = SETS[name]
     more = [str(SHARED / word) if (SHARED / word).is_file() else word for word in more]
     words = (str(SHARED / source), str(tmp_path / "set"), *more)

@@ -1,4 +1,4 @@
-"""The rooms: who imports whom, how large they are, and what it costs to ask for help."""
+"""Structure of the code: import rules, sizes of files and functions, the time of --help."""
 
 import ast
 import resource
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-# Floors of each house from the ground up: a file imports from its own floor, without circles, and
-# from those below it. A name stands for a file or for a whole folder.
-FLOORS = {
+# Layers of each package from the bottom up. A file may import from its own layer, without cycles,
+# and from the layers below. A name is that of a file or of a whole folder.
+LAYERS = {
     "data": (
         ("layout",),
         ("dataset", "images", "shards"),
@@ -41,17 +41,23 @@ FLOORS = {
         ("make",),
     ),
 }
-BELOW = {"cli": set(), "files": {"cli"}, "data": {"cli", "files"}, "segnet": {"cli", "files"},
-         "export": {"cli", "files", "data", "segnet"},
-         "train": {"cli", "files", "data", "segnet"}}  # fmt: skip
-ABOVE = {"tests", "benchmarks"}  # they may import everything, nothing imports them
-FILES = [
-    path.relative_to(ROOT)
-    for name in BELOW
-    for path in ((ROOT / name).rglob("*.py") if (ROOT / name).is_dir() else [ROOT / f"{name}.py"])
-]
-ALL = [path.relative_to(ROOT) for top in (*BELOW, *ABOVE) for path in
-       ((ROOT / top).rglob("*.py") if (ROOT / top).is_dir() else [ROOT / f"{top}.py"])]  # fmt: skip
+# What each package or single file may import besides itself.
+IMPORTS = {"cli": set(), "files": {"cli"}, "data": {"cli", "files"}, "segnet": {"cli", "files"},
+           "export": {"cli", "files", "data", "segnet"},
+           "train": {"cli", "files", "data", "segnet"}}  # fmt: skip
+TOP = ("benchmarks", "tests")  # these may import everything; nothing may import them
+
+
+def python_files(names):
+    """Paths of files and folders, sorted: all workers of pytest must collect the same tests."""
+    for name in names:
+        folder = ROOT / name
+        found = sorted(folder.rglob("*.py")) if folder.is_dir() else [ROOT / f"{name}.py"]
+        yield from (path.relative_to(ROOT) for path in found)
+
+
+FILES = list(python_files(IMPORTS))
+ALL = list(python_files((*IMPORTS, *TOP)))
 TABLES = {"segnet/rows.py", "segnet/variants.py", "data/doctor/checks/table.py"}
 
 
@@ -60,7 +66,7 @@ def tree(path):
     return ast.parse((ROOT / path).read_text())
 
 
-def house(path):
+def package(path):
     return path.parts[0].removesuffix(".py")
 
 
@@ -70,7 +76,7 @@ def module(path):
 
 @cache
 def imports(path):
-    """Names of our modules that a file imports, wherever it does so."""
+    """Paths of our modules that a file imports, inside functions too."""
     known, found = {module(other): other for other in ALL}, set()
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
@@ -80,30 +86,30 @@ def imports(path):
     return {known[name] for name in found if name in known}
 
 
-def floor(path):
-    """Number of the floor in its house; doors such as __main__.py stand on the roof."""
-    rooms = path.parts[1].removesuffix(".py")
-    floors = FLOORS[house(path)]
-    return next((n for n, names in enumerate(floors) if rooms in names), len(floors))
+def layer(path):
+    """Number of the layer in its package; a file in none, such as __main__.py, is above all."""
+    name = path.parts[1].removesuffix(".py")
+    layers = LAYERS[package(path)]
+    return next((n for n, names in enumerate(layers) if name in names), len(layers))
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
-def test_imports_go_down(path):
+def test_imports_go_down_the_layers(path):
     for other in imports(path):
-        if house(other) != house(path):
-            assert house(other) in BELOW[house(path)], f"{path} imports {other}"
+        if package(other) != package(path):
+            assert package(other) in IMPORTS[package(path)], f"{path} imports {other}"
         elif len(other.parts) > 1 and other.name != "__init__.py":
-            assert floor(other) <= floor(path), f"{path} imports {other}"
+            assert layer(other) <= layer(path), f"{path} imports {other}"
 
 
-def test_every_file_has_a_floor():
-    """What stands on the roof is a door: nothing imports it."""
-    roof = {str(path) for path in FILES if path.name != "__init__.py" and len(path.parts) > 1
-            and floor(path) == len(FLOORS[house(path)])}  # fmt: skip
-    assert roof == {"data/__main__.py", "segnet/__main__.py", "export/__main__.py"}
+def test_every_file_is_in_a_layer():
+    """Except the entry points, which nothing imports."""
+    entries = {str(path) for path in FILES if path.name != "__init__.py" and len(path.parts) > 1
+               and layer(path) == len(LAYERS[package(path)])}  # fmt: skip
+    assert entries == {"data/__main__.py", "segnet/__main__.py", "export/__main__.py"}
 
 
-def test_no_circles_between_files():
+def test_no_import_cycles():
     done, path = set(), []
 
     def visit(file):
@@ -129,7 +135,7 @@ def test_files_and_functions_are_small(path):
             assert lines <= 40, f"{path}: {node.name} has {lines} lines"
 
 
-def test_export_has_few_files_on_its_own_floor():
+def test_export_has_few_files_at_its_top_level():
     assert len(list((ROOT / "export").glob("*.py"))) <= 12
 
 
@@ -151,7 +157,7 @@ def test_export_has_few_files_on_its_own_floor():
         ["train.py"],
     ],
 )
-def test_help_is_quick(command):
+def test_help_takes_under_half_a_second(command):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *command, "--help"], cwd=ROOT, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -163,7 +169,7 @@ def test_code_folders_are_not_ignored():
     assert subprocess.run(asked, cwd=ROOT, capture_output=True).stdout == b""
 
 
-def test_void_is_one_number():
+def test_void_is_the_same_id_everywhere():
     from data.layout import VOID
     from segnet.losses import VOID as LOSS_VOID
 

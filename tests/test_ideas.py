@@ -1,15 +1,13 @@
-"""Other ways to train: the average by hand, the doubled loss by hand, the command end to end."""
+"""Alternative ways to train: the average and the second loss by hand, and the command."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 import pytest
+from commands import run
 
 from benchmarks import ideas
 from data.shapes import write_shapes
@@ -20,11 +18,9 @@ from segnet.plan import Plan
 from segnet.presets import preset
 from segnet.run import load_run
 
-ROOT = Path(__file__).parent.parent
-
 
 class Counter:
-    """A model of one number, which is 1 after the first step, 2 after the second."""
+    """A model with one variable, which is 1 after the first step and 2 after the second."""
 
     def __init__(self):
         self.variables = [keras.Variable(0.0)]
@@ -34,20 +30,20 @@ class Counter:
         return 0.5
 
 
-def test_an_average_of_the_steps():
-    """It keeps 1/10 of itself at the first step, 2/11 at the second, 3/12 at the third."""
+def test_average_by_hand():
+    """The decay is 1/10 at the first step, 2/11 at the second and 3/12 at the third."""
     model, seen = Counter(), []
     with ideas.averaged():
         hooks = loop.Hooks(
             None, lambda: seen.append(float(model.variables[0])), keep=lambda *_: None
         )
-        going = loop.Loop(model, None, None, 1, hooks)
-    for going.step in range(3):
+        training = loop.Loop(model, None, None, 1, hooks)
+    for training.step in range(3):
         assert model.train_on_batch() == 0.5
     one = 9 / 10 * 1
     two = 2 / 11 * one + 9 / 11 * 2
     three = 3 / 12 * two + 9 / 12 * 3
-    going.hooks.evaluate()
+    training.hooks.evaluate()
     assert seen == [pytest.approx(three)] and float(model.variables[0]) == 3
     assert loop.Loop.__name__ == "Loop"
 
@@ -63,31 +59,32 @@ def test_random_deconvolutions_are_not_smooth():
     assert blocks.smooth_taps.__module__ == "segnet.blocks"
 
 
-def test_the_second_loss_by_hand(tmp_path):
-    """The whole loss is that of the logits and 0.4 times that of those at stride 16."""
+def test_second_loss_by_hand(tmp_path):
+    """The loss is that of the logits plus 0.4 times that of the logits at stride 16."""
     model = build(keras, preset("base"), (64, 64), 3)
     kept = []
     with ideas.auxiliary():
         plan = Plan("", "base", (64, 64))
         loop.compile_model(model, plan, 10, None, segmentation_loss)
-        hooks = loop.Hooks(None, None, keep=lambda *words: kept.append(words))
-        going = loop.Loop(model, plan, tmp_path, 1, hooks)
+        hooks = loop.Hooks(None, None, keep=lambda *args: kept.append(args))
+        training = loop.Loop(model, plan, tmp_path, 1, hooks)
     rng = np.random.default_rng(0)
     image = rng.uniform(-1, 1, (1, 64, 64, 3)).astype(np.float32)
     truth = rng.integers(0, 3, (1, 64, 64)).astype(np.uint8)
-    both = np.asarray(going.model(image))
+    both = np.asarray(training.model(image))
     assert np.allclose(both[..., :3], np.asarray(model(image)), atol=1e-6)
     loss = segmentation_loss(keras, 3)
     one, other = (float(loss(truth, part)) for part in (both[..., :3], both[..., 3:]))
-    assert float(going.model.compute_loss(None, truth, both)) == pytest.approx(one + 0.4 * other)
-    going.hooks.keep(going.model, tmp_path, "best")
+    total = float(training.model.compute_loss(None, truth, both))
+    assert total == pytest.approx(one + 0.4 * other)
+    training.hooks.keep(training.model, tmp_path, "best")
     assert kept == [(model, tmp_path, "best")]
 
 
 def test_checkerboard_by_hand():
-    """Of two classes one has 0 and 2 in columns by turns, the other 5 everywhere.
+    """One class has 0 and 2 in alternating columns, the other 5 everywhere.
 
-    From pixel to pixel they deviate by 1 and by 0, from class to class, 1 and 5, by 2.
+    The standard deviations from pixel to pixel are 1 and 0; that of the means 1 and 5 is 2.
     """
     image = keras.Input((64, 96, 3))
     columns = np.tile(np.arange(96) % 2 * 2.0, (1, 64, 1))[..., None]
@@ -97,7 +94,7 @@ def test_checkerboard_by_hand():
     assert ideas.checkerboard(model) == pytest.approx(0.5 / 2)
 
 
-def test_only_random_deconvolutions_begin_with_a_checkerboard():
+def test_only_random_deconvolutions_start_with_a_checkerboard():
     def found():
         keras.utils.set_random_seed(0)
         return ideas.checkerboard(build(keras, preset("base"), (640, 640), 3))
@@ -121,17 +118,16 @@ def test_table():
 
 @pytest.mark.slow
 def test_command(tmp_path):
-    """What is kept of a run with a second loss is `base`, and nothing else."""
+    """The saved model of a run with a second loss is `base` without the second output."""
     write_shapes(tmp_path / "shapes", train=16, val=4)
-    words = ["--data", tmp_path / "shapes", "--out", tmp_path / "out", "--size", 64, 64,
-             "--epochs", 2, "--seeds", 0, "--ideas", "auxiliary", "growing"]  # fmt: skip
-    command = [sys.executable, "-m", "benchmarks.ideas", *map(str, words)]
-    ends = [subprocess.run(command, cwd=ROOT, capture_output=True, text=True) for _ in range(2)]
+    args = ["--data", tmp_path / "shapes", "--out", tmp_path / "out", "--size", 64, 64,
+            "--epochs", 2, "--seeds", 0, "--ideas", "auxiliary", "growing"]  # fmt: skip
+    ends = [run("benchmarks.ideas", *args) for _ in range(2)]
     assert [end.returncode for end in ends] == [0, 0], ends[0].stderr
     assert len(ends[0].stdout.splitlines()) == 4 and ends[0].stdout == ends[1].stdout
     assert "epoch 2" in ends[0].stderr and "epoch" not in ends[1].stderr
     model, _, _ = load_run(tmp_path / "out" / "auxiliary-seed0")
     assert "auxiliary" not in {layer.name for layer in model.layers}
-    _, grown, _ = load_run(tmp_path / "out" / "growing-seed0")
+    _, second, _ = load_run(tmp_path / "out" / "growing-seed0")
     _, first, _ = load_run(tmp_path / "out" / "growing-seed0-first")
-    assert (first.size, grown.size, first.epochs, grown.epochs) == ((32, 32), (64, 64), 1, 1)
+    assert (first.size, second.size, first.epochs, second.epochs) == ((32, 32), (64, 64), 1, 1)

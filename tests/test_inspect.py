@@ -1,4 +1,4 @@
-"""What a file is made of, counted by hand: in files that Keras makes, and in one packed here."""
+"""What inspect reads from files that Keras makes and from files packed here; expected by hand."""
 
 import contextlib
 import io
@@ -16,8 +16,10 @@ from files import quiet
 
 
 def packed(tensors, operators, inputs=(0,), outputs=(-1,)):
-    """The bytes of a .tflite of these tensors, (name, dtype, shape, values or None), and operators,
-    (name, version, tensors in, tensors out), packed with the schema and nothing of ours."""
+    """The bytes of a .tflite, packed with the schema only.
+
+    tensors: (name, dtype, shape, values or None); operators: (name, version, inputs, outputs).
+    """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -50,7 +52,7 @@ def packed(tensors, operators, inputs=(0,), outputs=(-1,)):
 
 
 def converted(model, kind="float32"):
-    """A Keras model to a .tflite's bytes; kind: float32, float16, dynamic8, int8, sparse, flex."""
+    """The .tflite of a Keras model. kind: float32, float16, dynamic8, int8, sparse or flex."""
     import tensorflow as tf
 
     rng = np.random.default_rng(0)
@@ -78,7 +80,7 @@ def converted(model, kind="float32"):
 
 @cache
 def conv_pool_deconv(kind, sides=(8, 8), batch=1):
-    """Convolution enc_1, pooling, deconvolution logits; every bias 1, every weight below 1."""
+    """Convolution enc_1, pooling, deconvolution logits, with biases of 1 and weights below 1."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -112,7 +114,7 @@ def test_operators_of_an_int8_file():
     assert [o.name for o in found] == names
     image, kernel, offset = found[1].inputs
     assert (image.dtype, kernel.dtype, offset.dtype) == ("int8", "int8", "int32")
-    assert (len(image.scales), len(kernel.scales)) == (1, 4)  # weights: one scale a channel
+    assert (len(image.scales), len(kernel.scales)) == (1, 4)  # weights: one scale per channel
     assert set(kernel.zero_points) == {0} and len(image.zero_points) == 1
     assert inspect.conversions(content) == {"uint8->int8 input": 1, "int8->float32 output": 1}
     assert inspect.float_operators(content) == []
@@ -126,7 +128,7 @@ def test_float16_weights_are_constants_wherever_they_are_unpacked():
     assert inspect.largest_weight(content) == 1.0  # the biases
 
 
-# A file of bytes in and out that rescales once and leaves int8 once, for a RELU:
+# A file with a uint8 input that rescales once and has one float operator, RELU, inside:
 # uint8 -> int8 | int8 -> int8 | int8 -> float32, RELU, float32 -> int8 | int8 -> float32
 SHAPE = (1, 2, 2, 3)
 ISLAND = packed(
@@ -154,18 +156,18 @@ def test_conversions_by_place():
     }
 
 
-def test_float_operators_are_the_island_without_the_border():
+def test_conversions_of_input_and_output_are_no_float_operators():
     names = [(o.name, o.layer) for o in inspect.float_operators(ISLAND)]
-    # Tensor c has no Keras name and nothing before it has; RELU's own output has.
-    assert names == [("DEQUANTIZE", "c"), ("RELU", "sharp"), ("QUANTIZE", "behind sharp")]
+    # Neither tensor c nor any before it has a Keras name; the output of RELU has one.
+    assert names == [("DEQUANTIZE", "c"), ("RELU", "sharp"), ("QUANTIZE", "after sharp")]
 
 
-def test_the_border_is_named_by_its_side():
+def test_conversions_of_input_and_output_are_named_after_them():
     found = inspect.operators(ISLAND)
     assert (found[0].layer, found[-1].layer) == ("input", "output")
 
 
-def test_shapes_that_are_left_open():
+def test_open_shapes():
     assert inspect.open_shapes(ISLAND) == []
     assert inspect.open_shapes(conv_pool_deconv("float32")) == []
     loose = packed([("x", "FLOAT32", (1, -1, 2, 3), None), ("y", "FLOAT32", SHAPE, None)],
@@ -174,7 +176,7 @@ def test_shapes_that_are_left_open():
 
 
 @pytest.mark.slow
-def test_keras_without_sides_leaves_shapes_open():
+def test_a_keras_model_without_fixed_sides_has_open_shapes():
     assert "serving_default_image:0" in inspect.open_shapes(
         conv_pool_deconv("float32", (None, None), None)
     )
@@ -188,7 +190,7 @@ def test_custom_operators():
     assert inspect.custom_operators(packed(tensors, [("RELU", 1, [0], [1])])) == []
 
 
-def test_an_optional_input_left_out():
+def test_an_optional_input_that_is_left_out():
     tensors = [("x", "FLOAT32", SHAPE, None), ("w", "FLOAT32", (3, 1, 1, 3), np.ones(9, "f4"))]
     content = packed(
         [*tensors, ("y", "FLOAT32", SHAPE, None)], [("CONV_2D", 1, [0, 1, -1], [2])]

@@ -1,4 +1,4 @@
-"""Layers that stay in float: which, and how few."""
+"""The search for layers of an int8 file to keep in float."""
 
 import os
 import shutil
@@ -18,45 +18,46 @@ from export.proof.layer_errors import layer_errors
 from export.recipes import BY_NAME
 from files import read_json
 
-WORTH = {"a": 0.01, "b": 0.05, "c": 0.0, "d": 0.02, "e": 0.0, "f": 0.5}
+GAIN = {"a": 0.01, "b": 0.05, "c": 0.0, "d": 0.02, "e": 0.0, "f": 0.5}
 
 
 def search(enough):
-    """A network of layers that are worth so much; (what was kept, how often it was measured)."""
-    asked = []
+    """(layers kept, number of evaluations) if each layer in float adds its GAIN to mIoU."""
+    measured = []
 
     def measure(layers):
-        asked.append(layers)
-        return 0.6 + sum(WORTH[name] for name in layers)
+        measured.append(layers)
+        return 0.6 + sum(GAIN[name] for name in layers)
 
-    return search_layers(measure, [(name,) for name in WORTH], enough, lambda _: None), len(asked)
+    kept = search_layers(measure, [(name,) for name in GAIN], enough, lambda _: None)
+    return kept, len(measured)
 
 
 def test_nothing_to_repair():
     assert search(0.6) == ((), 1)
 
 
-def test_the_layer_that_gains_most_first():
-    # One round tries a to e, of which b gains most; 0.65 is enough.
+def test_the_layer_with_the_largest_gain_comes_first():
+    # One round tries a to e; b gains most, and 0.65 is enough.
     assert search(0.65) == (("b",), 1 + 5)
 
 
-def test_as_many_as_it_takes():
-    # Without b the sixth layer is among the tried, and it is worth most.
+def test_layers_are_added_until_it_is_enough():
+    # In the second round the sixth layer takes the place of b, and it gains most.
     assert search(0.7) == (("b", "f"), 1 + 5 + 5)
 
 
-def test_no_more_evaluations_than_said():
-    kept, asked = search(9.9)
-    assert asked <= MOST
-    assert set(kept) <= set(WORTH) and len(kept) == len(set(kept))
+def test_evaluations_are_limited():
+    kept, evaluations = search(9.9)
+    assert evaluations <= MOST
+    assert set(kept) <= set(GAIN) and len(kept) == len(set(kept))
 
 
-def test_stops_when_nothing_gains():
+def test_the_search_stops_when_nothing_gains():
     assert search_layers(lambda _: 0.5, [("a",), ("a", "b")], 0.9, lambda _: None) == ()
 
 
-def test_a_layer_goes_with_those_that_feed_it():
+def test_a_layer_is_grouped_with_those_that_feed_it():
     import keras
 
     from segnet.build import build
@@ -64,7 +65,7 @@ def test_a_layer_goes_with_those_that_feed_it():
 
     graph = deploy(build(keras, preset("tiny"), (64, 64), 3), preset("tiny"), (64, 64), 3)
     names = ("conv1", "conv2_dw", "conv3_pw_crelu", "conv3_pw", "deconv2_refine_dw")
-    # conv1 takes bytes; CReLU has no weights; a refinement sees the deconvolution and the skip.
+    # conv1 takes the bytes; CReLU has no weights; deconvolution and skip feed the refinement.
     assert candidates(graph, [{"layer": name} for name in names]) == [
         ("conv2_dw",),
         ("conv3_dw", "conv3_pw"),
@@ -72,8 +73,8 @@ def test_a_layer_goes_with_those_that_feed_it():
     ]
 
 
-def test_the_layer_that_was_spoilt_is_suspected_first(finished):
-    """One channel of conv3_dw is a thousand times the others, and nothing equalises it."""
+def test_a_layer_with_one_far_wider_channel_comes_first(finished):
+    """One channel of conv3_dw has a thousand times the range; the graph is not equalised."""
     trained = make.load(finished / "run")
     graph = trained.graph(DEFAULT)
     depthwise, pointwise = graph.get_layer("conv3_dw"), graph.get_layer("conv3_pw")
@@ -89,13 +90,13 @@ def test_the_layer_that_was_spoilt_is_suspected_first(finished):
 
 
 @pytest.mark.slow
-def test_repair_tries_and_the_gate_judges(finished, tmp_path, monkeypatch):
-    """A layer that gains stays in float; the gate refuses the file all the same."""
+def test_the_gate_checks_the_result_of_repair(finished, tmp_path, monkeypatch):
+    """A layer that gains is kept in float; the gate still refuses the file."""
     run = shutil.copytree(finished / "run", tmp_path / "run")
     monkeypatch.setattr(make.keep_float, "candidates", lambda *_: [("deconv5",)])
     found = iter([0.9, 0.5, 0.6])  # Keras, the int8 file, the file with deconv5 in float
     monkeypatch.setattr(make, "subset_miou", lambda *_: next(found))
     choices = Choices(lower=DEFAULT.name, max_drop=-1.0, repair=True)
-    _, (said,) = export_run(run, "int8", choices)
+    _, (refusal,) = export_run(run, "int8", choices)
     numbers = read_json(run / "export/int8.refused.json")
-    assert "miou_drop is" in said and numbers["keep_float"] == ["deconv5"]
+    assert "miou_drop is" in refusal and numbers["keep_float"] == ["deconv5"]

@@ -21,6 +21,7 @@ from data.layout import VOID
 from data.shapes import write_shapes
 from export.make import export_run
 from export.proof.score import score
+from segnet import __version__
 from segnet.build import build
 from segnet.presets import preset
 from segnet.run import load_run, save_checkpoint
@@ -39,11 +40,14 @@ def copy(finished, tmp_path):
     [
         ("best.weights.h5", None, r"best\.weights\.h5 is missing: .* train it first"),
         ("best.weights.h5", b"no HDF5", r"best\.weights\.h5 is damaged .* Train a new run"),
+        ("plan.json", b"[3]", r"plan\.json is damaged: it names no data"),
+        ("plan.json", b'{"data": "x", "encoder_weights": "none"}',
+         rf"plan\.json holds 'encoder_weights', which segnet {__version__} does not know"),
         ("plan.json", b"{", r"plan\.json is damaged: .* Restore it or delete its folder"),
-        ("plan.json", None, r"is no run: plan\.json is missing. train\.py --run makes one"),
+        ("plan.json", None, r"is not a run: plan\.json is missing. train\.py --run makes one"),
         ("manifest.json", None, r"manifest\.json is missing"),
     ],
-)
+)  # fmt: skip
 def test_damaged_runs(copy, name, content, words):
     path = copy / "run" / name
     path.unlink() if content is None else path.write_bytes(content)
@@ -55,7 +59,7 @@ def test_weights_of_another_network(copy):
     """As where a preset has changed between versions."""
     other = build(keras, preset("tiny"), (64, 64), 9)
     other.save_weights(copy / "run/best.weights.h5")
-    with pytest.raises(Refusal, match=r"is not of tiny as this version builds it \([^.]*\)\. Take"):
+    with pytest.raises(Refusal, match=r"does not fit tiny as segnet \S+ builds it \([^.]*\)\. Use"):
         load_run(copy / "run")
 
 
@@ -130,7 +134,7 @@ def test_models_that_cannot_be_scored(copy):
         with pytest.raises(Refusal, match=words):
             score(model, dataset, "val")
     other = Dataset(dataset.folder, [*dataset.classes, "moon"], [], VOID)
-    with pytest.raises(Refusal, match=r"run knows 4 classes, .* has 5. Score it on a dataset with"):
+    with pytest.raises(Refusal, match=r"predicts 4 classes, .* has 5. Score it on a dataset with"):
         score(copy / "run", other, "val")
 
 
@@ -140,5 +144,5 @@ def test_export_of_other_classes(copy):
     (copy / "run/plan.json").write_text(plan.replace(data, str(copy / "shapes")))
     toml = copy / "shapes/dataset.toml"
     toml.write_text(toml.read_text().replace("disc", "disk"))
-    with pytest.raises(Refusal, match=r"has other classes than .*run was trained on; restore them"):
+    with pytest.raises(Refusal, match=r"not those that .*run was trained on; restore them"):
         export_run(copy / "run")

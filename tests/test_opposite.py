@@ -1,3 +1,5 @@
+"""Opposite filters: the cosine similarity by hand, opposite pairs against noise."""
+
 import math
 
 import numpy as np
@@ -7,13 +9,13 @@ from benchmarks import opposite
 
 
 def test_most_opposite_by_hand():
-    # Angles of the columns: 0, 90, 135 and 45 degrees, lengths of no account.
+    # The columns have angles of 0, 90, 135 and 45 degrees; their lengths do not matter.
     filters = np.array([[2.0, 0.0, -1.0, 1.0], [0.0, 3.0, 1.0, 1.0]])
     half = math.sqrt(0.5)
     assert opposite.most_opposite(filters) == pytest.approx([-half, 0.0, -half, 0.0], abs=1e-12)
 
 
-def test_pairs_of_opposites_are_found_and_noise_is_not():
+def test_opposite_pairs_differ_from_noise():
     noise = np.random.default_rng(1).standard_normal((1, 1, 64, 16))
     layers = {
         "pairs": [np.concatenate([noise, -2 * noise], -1)],

@@ -1,4 +1,4 @@
-"""The peers are what their papers say: parameters, multiply-accumulates, encoders, weights."""
+"""Peers against their papers: parameters, multiply-accumulates, encoders, weights."""
 
 import os
 from functools import cache
@@ -19,12 +19,12 @@ from export.tflite.inspect import macs
 from export.tflite.runtime import Runtime
 
 WEIGHTS = Path(__file__).parent.parent.parent / "shared" / "weights"
-needs_weights = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"{WEIGHTS} is not there")
+needs_weights = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=f"{WEIGHTS} is missing")
 
 
 @cache
 def small(name):
-    """The peer at 64x96, 3 classes, batch 1. Its weights may be changed, nothing else."""
+    """The peer at 64x96, 3 classes, batch 1. Shared by tests, which may change its weights only."""
     return peers.build(name, (64, 96), 3, batch=1)
 
 
@@ -34,8 +34,10 @@ def learnable(model, norms=True):
 
 
 def multiplications(model):
-    """Of one image, in convolutions alone: weights without bias x pixels of the output, or of a
-    deconvolution's input."""
+    """Multiply-accumulates of one image in the convolutions.
+
+    Weights without bias x pixels of the output, or of the input of a deconvolution.
+    """
     total = 0
     for layer in model.layers:
         if "Conv" in type(layer).__name__:
@@ -46,18 +48,21 @@ def multiplications(model):
 
 
 def test_deeplab_has_the_published_cost():
-    """Sandler et al. 2018, table 7: 2.11 M parameters, 2.75 G multiply-adds at 513x513, 21 classes,
-    output stride 16, without pyramid."""
+    """Sandler et al. 2018, table 7: 2.11 M parameters, 2.75 G multiply-adds.
+
+    At 513x513, 21 classes, output stride 16, without the pyramid.
+    """
     model = peers.deeplab((513, 513), 21)
     assert round(learnable(model) / 1e6, 2) == 2.11
     assert multiplications(model) / 1e9 == pytest.approx(2.75, rel=0.02)
 
 
 def test_fast_scnn_has_the_published_parameters():
-    """Poudel et al. 2019: 1.11 M with 19 classes; so many are without those of batch norm.
+    """Poudel et al. 2019: 1.11 M with 19 classes, which is the count without batch norm.
 
-    By hand from table 1: 3x3 convolution, two separable ones, bottlenecks (1x1 to six times, 3x3,
-    1x1), pyramid (four 1x1 to 32, one 256 to 128), fusion, two separable ones, the classes.
+    By hand from table 1: 3x3 convolution, two separable ones, bottlenecks (1x1 to six times the
+    channels, depthwise 3x3, 1x1), pyramid (four 1x1 to 32 channels, one from 256 to 128), fusion,
+    two separable convolutions, the classes.
     """
     down = 27 * 32 + (9 * 32 + 32 * 48) + (9 * 48 + 48 * 64)
     bottlenecks = sum(
@@ -74,20 +79,25 @@ def test_fast_scnn_has_the_published_parameters():
 
 
 def test_unet_has_the_parameters_of_segmentation_models():
-    """8,047,441 with one class, as users of its mobilenetv2 print it (moving averages included);
-    a further class is a 3x3 convolution of 16 channels with bias."""
+    """8,047,441 with one class and its mobilenetv2 encoder, moving averages included.
+
+    Each further class adds a 3x3 convolution of 16 channels with bias.
+    """
     assert small("unet_mnv2").count_params() == 8_047_441 + 2 * (9 * 16 + 1)
 
 
 def test_lraspp_is_encoder_and_head():
-    """939,120 in the encoder (its weights file); behind 576 channels a 1x1 convolution with batch
-    norm and a gate, both 128; the classes from those and from the 24 channels of 1/8."""
+    """939,120 in the encoder, as in its weights file, and the head.
+
+    The head: from 576 channels, a 1x1 convolution with batch norm and a gate of 128 each; the class
+    scores from these 128 and from the 24 channels at 1/8 of the resolution.
+    """
     head = 576 * 128 + 4 * 128 + 576 * 128 + (128 + 1) * 3 + (24 + 1) * 3
     assert small("lraspp_mnv3s").count_params() == 939_120 + head
 
 
 @pytest.mark.parametrize("name", peers.PEERS)
-def test_logits_at_the_inputs_size(name):
+def test_logits_have_the_size_of_the_input(name):
     model = small(name)
     assert model.output_shape == (1, 64, 96, 3)
     norms = [x for x in model.layers if type(x).__name__ == "BatchNormalization"]
@@ -102,9 +112,9 @@ def test_refusals():
 
 
 def test_dilated_features_are_those_of_the_strided_encoder():
-    """Stride 1 and dilation compute what stride 2 did, and the places between.
+    """Stride 1 with dilation computes what stride 2 did, and also the pixels in between.
 
-    A stride-2 layer of keras.applications centres its kernel on odd pixels of an even side.
+    A stride-2 layer of keras.applications centres its kernel on the odd pixels of an even side.
     """
     size, rng = (64, 96), np.random.default_rng(0)
     model = small("deeplab_mnv2")
@@ -150,8 +160,8 @@ def test_encoder_weights_as_keras_loads_them(name, maker, at):
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-def test_one_step_begins_bilinear():
-    """Until it is trained it enlarges scores as `bilinear` does, but for the borders."""
+def test_one_step_starts_as_bilinear_upsampling():
+    """Before training it upsamples the scores as `bilinear` does, except at the borders."""
     one, other = small("one_step"), small("bilinear")
     for layer in other.layers:
         if layer.weights:
@@ -163,24 +173,24 @@ def test_one_step_begins_bilinear():
 
 
 @needs_weights
-def test_a_peer_on_our_encoder_takes_its_weights():
+def test_peer_with_our_encoder_loads_its_weights():
     model, file = small("bilinear"), WEIGHTS / peers.PEERS["bilinear"].weights
     assert peers.load(model, file) == f"weights: 13 of 13 encoder rows from {file}"
 
 
 @needs_weights
-def test_weights_of_another_encoder():
+def test_weights_of_another_encoder_are_refused():
     model = small("deeplab_mnv2")
-    with pytest.raises(Refusal, match=r"no layer of .* is one of deeplab"):
+    with pytest.raises(Refusal, match=r"no layer of .* belongs to deeplab"):
         peers.load(model, WEIGHTS / "mobilenet_v1_1.0_no_top.h5")
     with pytest.raises(Refusal, match="does not fit: Conv1"):
         peers.load(model, WEIGHTS / "mobilenet_v2_0.35_no_top.h5")
 
 
 def check_file(name, recipe):
-    """The file computes what Keras does and counts what its layers count."""
+    """The partitioning of the peer's file, after checks of its outputs and its cost."""
     row, model = BY_NAME[recipe], small(name)
-    # As built, the deepest nets' logits are 1e-12, which 8 bits round to nothing.
+    # With initial weights the deepest networks give logits of 1e-12, which 8 bits round to 0.
     randomise_norms(model, np.random.default_rng(0))
     image = np.random.default_rng(0).uniform(-1, 1, (1, 64, 96, 3)).astype(np.float32)
     content = to_tflite(model, row, image if row.calibrated else None)
@@ -192,7 +202,7 @@ def check_file(name, recipe):
     return runtime.partitioning()
 
 
-def test_fast_scnn_runs_whole():
+def test_fast_scnn_is_fully_delegated():
     assert check_file("fast_scnn", "float32")["partitions"] == 1
 
 
@@ -200,8 +210,10 @@ def test_fast_scnn_runs_whole():
 @pytest.mark.parametrize("recipe", ["float32", "int8"])
 @pytest.mark.parametrize("name", peers.PEERS)
 def test_every_peer_runs(name, recipe):
-    """XNNPACK leaves HARD_SWISH, AVERAGE_POOL_2D and a RELU of its own (of the CReLU in our
-    encoder, which nobody lowers here) of int8 out, and nothing else."""
+    """In int8, XNNPACK leaves out HARD_SWISH, AVERAGE_POOL_2D and unfused RELU, and nothing else.
+
+    The RELU is that of the CReLU in our encoder, for which a peer has no lowering.
+    """
     outside = set(check_file(name, recipe)["outside"])
     left = {"lraspp_mnv3s": "HARD_SWISH", "fast_scnn": "AVERAGE_POOL_2D", "one_step": "RELU",
             "bilinear": "RELU"}  # fmt: skip

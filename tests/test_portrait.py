@@ -1,3 +1,5 @@
+"""A published portrait model on a person dataset: scores by hand and the refusal."""
+
 import sys
 
 import keras
@@ -12,7 +14,7 @@ from export.graph.convert import to_tflite
 
 @pytest.fixture
 def brightness(tmp_path):
-    """A file whose person is what is brighter than half, and two images, one masked wrongly."""
+    """A model that outputs the brightness as probability, and two images, one with a wrong mask."""
     image = keras.Input((32, 32, 3), batch_size=1)
     mean = keras.layers.Conv2D(1, 1, use_bias=False)
     net = keras.Model(image, mean(image))
@@ -33,11 +35,11 @@ def brightness(tmp_path):
 
 
 def test_scores_by_hand(brightness, monkeypatch, capsys):
-    """Each class: 32x64 pixels hit of 3 x 32x64 that truth or prediction has."""
-    words = ["portrait", str(brightness / "net.tflite"), "--data", str(brightness / "data")]
-    monkeypatch.setattr(sys, "argv", words)
+    """For each class the intersection is 32x64 pixels and the union three times as many."""
+    args = ["portrait", str(brightness / "net.tflite"), "--data", str(brightness / "data")]
+    monkeypatch.setattr(sys, "argv", args)
     portrait.main()
     assert capsys.readouterr().out == "mIoU 0.3333 (background 0.3333, person 0.3333)\n"
     (brightness / "data/dataset.toml").write_text('classes = ["a", "b", "c"]\n')
-    with pytest.raises(Refusal, match=r"gives \(1, 32, 32, 1\) and .* has 3 classes; needed: one"):
+    with pytest.raises(Refusal, match=r"outputs \(1, 32, 32, 1\) and .* 3 classes; needed: one"):
         portrait.main()

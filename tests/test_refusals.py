@@ -70,15 +70,15 @@ DATA = {
     ),
     "class out of range": (
         lambda s, n: write_mask(s, n, (128, 128), 9),
-        r"masks/{}\.png holds id 9 but there are 4 classes \(ids 0 to 3\)",
+        r"masks/{}\.png contains id 9, but there are 4 classes \(ids 0 to 3\)",
         r"name the class in dataset\.toml or set void",
     ),
     "RGB mask": (
         lambda s, n: write_mask(s, n, (128, 128, 3), 1),
-        r"masks/{}\.png is a mask of mode RGB",
+        r"masks/{}\.png is stored with image mode RGB",
         "Write one channel",
     ),
-    "empty split": (empty, "train/images holds no image", "known endings: .jpg"),
+    "empty split": (empty, "train/images contains no image", "supported endings: .jpg"),
     "no such folder": (lambda s, n: shutil.rmtree(s), "no such folder: .*shapes", "--data takes"),
 }
 
@@ -146,7 +146,7 @@ def test_other_data(finished, tmp_path):
 def test_a_folder_that_is_no_run(finished, tmp_path):
     (tmp_path / "letters.txt").write_text("dear")
     end = train(finished / "shapes", tmp_path)
-    refused(end, r"holds letters\.txt and is no run", "Name a new --run")
+    refused(end, r"is not a run, it holds letters\.txt", "Name a new --run")
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
 
 
@@ -167,7 +167,7 @@ def test_loss_that_is_no_number(finished, tmp_path):
 )
 def test_words_that_nobody_knows(words, came):
     words = [sys.executable, *words.split()]
-    refused(subprocess.run(words, cwd=ROOT, capture_output=True, text=True), came, "--help says")
+    refused(subprocess.run(words, cwd=ROOT, capture_output=True, text=True), came, "--help shows")
 
 
 def test_options_that_cannot_be(finished, tmp_path):
@@ -180,7 +180,11 @@ def test_options_that_cannot_be(finished, tmp_path):
 
 def test_missing_weights(finished, tmp_path):
     end = train(finished / "shapes", tmp_path / "run", "--weights", "no/such.h5")
-    refused(end, r"no weights at no/such\.h5", "takes imagenet, none, a .*h5 file or runs/OTHER")
+    refused(
+        end,
+        r"no weights at no/such\.h5",
+        "takes imagenet, none, a .h5 file of keras.* or runs/OTHER",
+    )
     assert not (tmp_path / "run").exists()
 
 
@@ -188,7 +192,7 @@ def test_missing_weights(finished, tmp_path):
     ("run", "more", "words"),
     [
         ("{finished}/run", "--seed 9", "is a run of another plan"),
-        ("tests", "", "is no run"),
+        ("tests", "", "is not a run"),
         ("runs/of/nobody", "--preset tiny", "no published weights fit"),
         ("runs/of/nobody", "--weights no.h5", "no weights at no.h5"),
     ],
@@ -212,8 +216,8 @@ def test_weights_of_another_width(finished, tmp_path):
     weights = ["--weights", str(tmp_path / "narrow.h5"), "--preset", "course160"]
     end = train(finished / "shapes", tmp_path / "run", *weights)
     refused(
-        end, r"narrow\.h5 do not fit: conv1 of shape \(3, 3, 3, 8\), needed \(3, 3, 3, 32\)",
-        "Take a MobileNet of the preset's version and width",
+        end, r"narrow\.h5 do not fit: conv1 has shape \(3, 3, 3, 8\); needed: .*\(3, 3, 3, 32\)",
+        "Choose the MobileNet of the preset's version and width",
     )  # fmt: skip
     assert not (tmp_path / "run").exists()
 

@@ -1,4 +1,4 @@
-"""Models broken on purpose: each is refused, by the check that should see it."""
+"""Files broken on purpose: each is refused by the check that should notice it."""
 
 import json
 import os
@@ -20,12 +20,12 @@ from export.tflite import inspect
 from segnet.run import load_run, save_weights
 
 FIXED = "signs+depth_to_space"
-DEPTHWISE = 4  # of the schema's BuiltinOperator
+DEPTHWISE = 4  # in the schema's BuiltinOperator
 
 
 @pytest.fixture(scope="module")
 def trained_run(finished, tmp_path_factory):
-    """Two steps of training show one class everywhere; here all of them occur."""
+    """A run whose model predicts all classes: after two steps of training it predicts only one."""
     run = shutil.copytree(finished / "run", tmp_path_factory.mktemp("sabotage") / "run")
     model, plan, _ = load_run(run)
     pairs = evaluation_pairs(read_dataset(plan.data), "val", plan.size, 6)
@@ -36,40 +36,40 @@ def trained_run(finished, tmp_path_factory):
 
 @pytest.fixture
 def run(trained_run, monkeypatch):
-    """The run; its files' speed and the page that compares them are of no interest here."""
+    """The run, without measurements of speed and without the report page."""
     monkeypatch.setattr(measure, "speed", lambda *_: {"latency_ms": 1.0})
     monkeypatch.setattr(make, "write_report", lambda _: None)
     return trained_run
 
 
 def refused(run, figure, recipe="float32", choices=None):
-    """Exports, expects a refusal for `figure`; the numbers that are left."""
-    reports, said = export_run(run, recipe, choices or Choices(lower=FIXED))
-    assert reports == {} and len(said) == 1
+    """Exports, expects a refusal because of `figure`, and returns RECIPE.refused.json."""
+    reports, refusals = export_run(run, recipe, choices or Choices(lower=FIXED))
+    assert reports == {} and len(refusals) == 1
     numbers = json.loads((run / "export" / f"{recipe}.refused.json").read_text())
     assert numbers["verdict"] == "no"
-    assert [line for line in numbers["reasons"] if line.startswith(f"{figure} is ")], said
+    assert [line for line in numbers["reasons"] if line.startswith(f"{figure} is ")], refusals
     assert not (run / "export" / recipe).exists()
     return numbers
 
 
 def change_graph(monkeypatch, change):
-    """Every deploy graph is broken by `change` before it is converted."""
+    """Applies `change` to every deploy graph before it is converted."""
     right = make.deploy
 
-    def wrong(*words):
-        graph = right(*words)
+    def wrong(*args):
+        graph = right(*args)
         return change(graph) or graph
 
     monkeypatch.setattr(make, "deploy", wrong)
 
 
 def change_file(monkeypatch, change):
-    """Every file is broken by `change` of its schema objects, in place."""
+    """Applies `change` to the schema objects of every file, in place."""
     right = make.to_tflite
 
-    def wrong(*words):
-        tree = inspect.parse(right(*words))
+    def wrong(*args):
+        tree = inspect.parse(right(*args))
         change(tree)
         builder = flatbuffers.Builder(1024)
         builder.Finish(tree.Pack(builder), b"TFL3")
@@ -80,7 +80,7 @@ def change_file(monkeypatch, change):
 
 def change_contract(monkeypatch, change):
     right = make.make_contract
-    monkeypatch.setattr(make, "make_contract", lambda *words: {**right(*words), **change})
+    monkeypatch.setattr(make, "make_contract", lambda *args: {**right(*args), **change})
 
 
 def weights(graph, name, change):
@@ -107,14 +107,14 @@ def test_flipped_sign_of_a_crelu(run, monkeypatch):
 
 
 def test_wrong_epsilon(run, monkeypatch):
-    """Batch norm folded with 1e-2 in place of 1e-3: the smaller the variance, the more is lost."""
+    """Batch norm is folded with 1e-2 instead of 1e-3."""
     right = make.deploy
 
-    def wrong(model, *words):
+    def wrong(model, *args):
         for layer in model.layers:
             if layer.name.endswith("_bn"):
                 layer.epsilon = 1e-2
-        graph = right(model, *words)
+        graph = right(model, *args)
         for layer in model.layers:
             if layer.name.endswith("_bn"):
                 layer.epsilon = 1e-3
@@ -131,7 +131,7 @@ def test_bgr_in_the_graph(run, monkeypatch):
 
 
 def test_transposed_tap(run, monkeypatch):
-    """The phases (0, 1) and (1, 0) of one deconvolution change places."""
+    """The phases (0, 1) and (1, 0) of one deconvolution are swapped."""
 
     def transpose(kernel, bias):
         phases = kernel.reshape(*kernel.shape[:3], 2, 2, -1).swapaxes(3, 4)
@@ -147,13 +147,13 @@ def test_transposed_tap(run, monkeypatch):
      {"labels": ["disc", "box", "star", "background"]}],
     ids=["channel order", "range", "label order"],
 )  # fmt: skip
-def test_contract_that_says_something_else(run, monkeypatch, change):
+def test_a_wrong_contract(run, monkeypatch, change):
     change_contract(monkeypatch, change)
     numbers = refused(run, "contract_agreement")
-    assert numbers["metadata_faults"]  # the file's own metadata contradicts it
+    assert numbers["metadata_faults"]  # they differ from the contract
 
 
-def test_contract_with_another_resize_rule(run, monkeypatch):
+def test_a_contract_with_a_wrong_resize_rule(run, monkeypatch):
     change_contract(monkeypatch, {"resize": "bilinear"})
     refused(run, "contract_agreement")
 
@@ -166,7 +166,7 @@ def test_damaged_metadata(run, monkeypatch):
 
     monkeypatch.setattr(make, "add_metadata", wrong)
     numbers = refused(run, "metadata_faults")
-    assert "it does not say M001" in numbers["metadata_faults"][0]
+    assert "the identifier M001 is missing" in numbers["metadata_faults"][0]
 
 
 def test_labels_shifted_in_the_file(run, monkeypatch):
@@ -189,14 +189,14 @@ def test_calibration_on_black_images(run, monkeypatch):
 
 
 def test_saturated_layer(run, monkeypatch):
-    """One tensor's range an eighth of what its layer gives."""
+    """The range of one tensor is an eighth of that of its layer's output."""
 
     def narrow(tree):
         (graph,) = tree.subgraphs
         codes = [tree.operatorCodes[o.opcodeIndex].builtinCode for o in graph.operators]
         third = [o for o, code in zip(graph.operators, codes, strict=True) if code == DEPTHWISE][2]
         tensor = graph.tensors[third.outputs[0]]
-        if tensor.quantization.scale is not None:  # not the float32 file that it is timed beside
+        if tensor.quantization.scale is not None:  # not in the float32 file
             tensor.quantization.scale = [scale / 8 for scale in tensor.quantization.scale]
 
     change_file(monkeypatch, narrow)
@@ -205,8 +205,8 @@ def test_saturated_layer(run, monkeypatch):
     assert worst["layer"] == "conv4_dw"
 
 
-def behind(change):
-    """A change of the graph: `change` of the logits is what it gives."""
+def append(change):
+    """A change of the graph that applies `change` to its logits."""
 
     def changed(graph):
         import keras
@@ -223,23 +223,23 @@ def behind(change):
 def test_shifted_classes(run, monkeypatch):
     import tensorflow as tf
 
-    change_graph(monkeypatch, behind(lambda x: tf.concat([x[..., 1:], x[..., :1]], -1)))
+    change_graph(monkeypatch, append(lambda x: tf.concat([x[..., 1:], x[..., :1]], -1)))
     refused(run, "pixel_agreement")
 
 
-def test_layer_that_is_dead(run, monkeypatch):
-    """A bias far below zero leaves the ReLU behind it nothing, on every image."""
+def test_dead_layer(run, monkeypatch):
+    """A bias far below zero makes the output of the ReLU zero on every image."""
     change_graph(monkeypatch, lambda g: weights(g, "conv4_dw", lambda k, b: [k, b - 1e6]))
     numbers = refused(run, "dead_layers", "int8")
     assert numbers["dead_layers"] == ["conv4_dw"]
-    assert refuse.advice(numbers).startswith("Layers: conv4_dw. Try --recipe float16, or train")
+    assert refuse.advice(numbers).startswith("Dead layers: conv4_dw. Try --recipe float16")
 
 
 def test_operator_outside_the_delegate(run, monkeypatch):
     import tensorflow as tf
 
-    # XNNPACK has no CUMSUM, and so little of it changes no figure but this one.
-    change_graph(monkeypatch, behind(lambda x: x + 1e-9 * tf.cumsum(x, -1)))
+    # XNNPACK has no CUMSUM; its tiny factor leaves all other figures as they are.
+    change_graph(monkeypatch, append(lambda x: x + 1e-9 * tf.cumsum(x, -1)))
     numbers = refused(run, "target_faults")
     assert numbers["partitions"] == 2 and numbers["outside"] == {"CUMSUM": 1}
 
@@ -251,8 +251,8 @@ def test_flex_operator(run, monkeypatch):
         converter.target_spec.supported_ops.append(tf.lite.OpsSet.SELECT_TF_OPS)
 
     monkeypatch.setattr(convert, "optimise", with_flex)
-    contrast = tf.raw_ops.AdjustContrastv2  # TFLite has no such builtin
-    change_graph(monkeypatch, behind(lambda x: contrast(images=x, contrast_factor=1.0)))
+    contrast = tf.raw_ops.AdjustContrastv2  # not a TFLite builtin
+    change_graph(monkeypatch, append(lambda x: contrast(images=x, contrast_factor=1.0)))
     assert refused(run, "custom_operators")["custom_operators"] == ["FlexAdjustContrastv2"]
 
 
@@ -267,17 +267,17 @@ def test_open_shape(run, monkeypatch):
 
 @pytest.mark.slow
 def test_transpose_conv_4_on_a_gpu(run):
-    """A ReLU in TRANSPOSE_CONV makes it version 4; LiteRT's GPU accelerator takes up to 3."""
+    """A fused ReLU makes TRANSPOSE_CONV version 4; LiteRT's GPU accelerator supports up to 3."""
     choices = Choices(targets=("xnnpack", "gpu"), lower="signs+transpose_conv")
     numbers = refused(run, "target_faults", choices=choices)
-    assert "version 4, at most 3" in numbers["target_faults"][0]
+    assert "version 4; supported: at most 3" in numbers["target_faults"][0]
     late = Choices(targets=("xnnpack", "gpu", "coreml"), lower="signs+late_bias")
-    _, said = export_run(run, choices=late)
-    assert said == []
+    _, refusals = export_run(run, choices=late)
+    assert refusals == []
 
 
 @pytest.mark.slow
-def test_refusal_keeps_a_kit_of_the_same_weights_only(run, monkeypatch):
+def test_a_refusal_keeps_only_a_kit_of_the_same_weights(run, monkeypatch):
     out = run / "export" / "float32"
     export_run(run, choices=Choices(lower=FIXED))
     with monkeypatch.context() as patch:
@@ -294,6 +294,7 @@ def test_refusal_keeps_a_kit_of_the_same_weights_only(run, monkeypatch):
 
 
 def test_advice_names_classes_and_layers(run):
-    _, (said,) = export_run(run, "int8", Choices(lower=FIXED, max_drop=-1.0))
-    assert "miou_drop is" in said and "at most -1" in said
-    assert "Classes: " in said and "Layers: " in said and "Try --recipe qat8" in said
+    _, (refusal,) = export_run(run, "int8", Choices(lower=FIXED, max_drop=-1.0))
+    assert "miou_drop is" in refusal and "at most -1" in refusal
+    assert "Classes with the largest drop in IoU: " in refusal and "Try --recipe qat8" in refusal
+    assert "Layers that add the most quantisation error: " in refusal

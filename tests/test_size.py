@@ -1,4 +1,4 @@
-"""A folder of any size: what is noticed, what is kept between starts, and what it costs."""
+"""Datasets of any size: fingerprint, cached pixel counts, time and memory."""
 
 import re
 import sys
@@ -27,7 +27,7 @@ def shapes(tmp_path):
     return tmp_path / "shapes"
 
 
-def test_fingerprint_notices_added_removed_and_changed(shapes):
+def test_fingerprint_detects_added_removed_and_changed_files(shapes):
     found = [read_dataset(shapes).fingerprint()]
     assert read_dataset(shapes).fingerprint() == found[0]
     image, mask = (shapes / f"train/{part}/0001.png" for part in ("images", "masks"))
@@ -43,7 +43,7 @@ def test_fingerprint_notices_added_removed_and_changed(shapes):
     assert len(set(found)) == 5
 
 
-def test_pairs_are_made_when_asked_for(shapes):
+def test_pairs_are_made_on_access(shapes):
     pairs = read_dataset(shapes).pairs("train")
     assert pairs[np.int64(2)][1] == shapes / "train/masks/0002.png"
     assert [pair[0].stem for pair in pairs[1::3]] == ["0001", "0004"]
@@ -52,13 +52,13 @@ def test_pairs_are_made_when_asked_for(shapes):
         pairs[6]
 
 
-def test_a_million_pairs_take_no_paths(tmp_path):
-    """Size of what waits: names and numbers, no path of 400 bytes each."""
+def test_a_million_pairs_hold_no_paths(tmp_path):
+    """Only names and numbers are kept in memory, not a path of 400 bytes per pair."""
     pairs = FolderPairs(tmp_path, ["a.png"] * 10**6, {"a.png": (1, 2)}, {"a.png": (1, 2)})
     assert sys.getsizeof(pairs.names) < 9e6 and pairs[999_999][0] == tmp_path / "images/a.png"
 
 
-def test_a_link_to_nowhere(shapes):
+def test_broken_symlink(shapes):
     (shapes / "train/masks/0001.png").unlink()
     (shapes / "train/masks/0001.png").symlink_to(shapes / "gone.png")
     with pytest.raises(Refusal, match=r"masks/0001.png cannot be read: No such file"):
@@ -66,24 +66,26 @@ def test_a_link_to_nowhere(shapes):
 
 
 def test_pixels_are_counted_once(shapes, monkeypatch):
-    """By hand: two masks of 2x3, the classes 0, 1 and void."""
+    """Two masks of 2x3 pixels with the classes 0, 1 and void, counted by hand."""
     for number in range(2, 6):
         for part in ("images", "masks"):
             (shapes / f"train/{part}/{number:04}.png").unlink()
     for number, ids in enumerate(([[0, 0, 1], [0, 0, 0]], [[1, 1, 1], [0, 255, 255]])):
         write_image(shapes / f"train/masks/{number:04}.png", np.uint8(ids))
-    read, asked = statistics.read_mask, []
-    monkeypatch.setattr(statistics, "read_mask", lambda *of: (asked.append(of), read(*of))[1])
+    read, calls = statistics.read_mask, []
+    monkeypatch.setattr(statistics, "read_mask", lambda *of: (calls.append(of), read(*of))[1])
     for _ in range(2):
         assert count_pixels(read_dataset(shapes), "train").tolist() == [6, 4, 0, 0]
-        assert len(asked) == 2
+        assert len(calls) == 2
     write_image(shapes / "train/masks/0001.png", np.uint8([[2, 2, 2], [2, 2, 2]]))
     assert count_pixels(read_dataset(shapes), "train").tolist() == [5, 1, 6, 0]
-    assert not list(shapes.glob("**/*.json"))[1:]  # origin.json alone: nothing in the source
+    assert not list(shapes.glob("**/*.json"))[
+        1:
+    ]  # only origin.json: nothing is cached in the dataset
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "{}", '{"fingerprint": "b"}'])
-def test_damaged_or_older_cache_is_made_again(tmp_path, text):
+def test_damaged_or_outdated_cache_is_replaced(tmp_path, text):
     cached(tmp_path, "x", "a", lambda: 1)
     (path,) = cache_folder().iterdir()
     path.write_text(text)
@@ -91,35 +93,35 @@ def test_damaged_or_older_cache_is_made_again(tmp_path, text):
     assert cached(tmp_path, "x", "b", lambda: 3) == 2
 
 
-def test_no_right_to_write_the_cache(tmp_path):
+def test_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "cache").write_text("in the way")
     assert [cached(tmp_path, "x", "a", lambda value=v: value) for v in (1, 2)] == [1, 2]
 
 
-def test_broken_count_is_not_kept(shapes):
+def test_failed_count_is_not_cached(shapes):
     (shapes / "train/masks/0001.png").write_bytes(b"no image")
     for _ in range(2):
         with pytest.raises(Refusal, match=r"0001.png is not an image"):
             count_pixels(read_dataset(shapes), "train")
 
 
-def test_memory_that_waits_is_bounded():
-    """Of batches of any size as many wait as there are threads, or 32 images."""
+def test_prefetch_is_bounded():
+    """At most 32 images are prefetched, or one batch per thread if that is more."""
     from data.batches import AHEAD, THREADS, start_grain, with_threads
 
     for batch, waiting in ((1, AHEAD), (4, AHEAD // 4), (64, THREADS)):
-        made = with_threads(start_grain().MapDataset.range(9), batch)
-        assert made._read_options.prefetch_buffer_size == waiting
+        stream = with_threads(start_grain().MapDataset.range(9), batch)
+        assert stream._read_options.prefetch_buffer_size == waiting
 
 
 @pytest.mark.slow
 @pytest.mark.alone
 def test_200_000_pairs(tmp_path):
-    """The second start takes 20 s of the cores at most; memory is under 2.5 GB and flat."""
+    """The second start takes under 20 s of all cores; memory stays under 2.5 GB and constant."""
     write_links(tmp_path / "many", 200_000)
     list(trained(tmp_path / "many", tmp_path / "first", 1, []))
     lines = list(trained(tmp_path / "many", tmp_path / "second", 1000, []))
-    seconds = [float(re.search(r"([\d.]+) of all cores", line)[1]) for line in lines]
+    seconds = [float(re.search(r"([\d.]+) s CPU", line)[1]) for line in lines]
     megabytes = [int(re.search(r"(\d+) MB", line)[1]) for line in lines]
     assert seconds[0] < 20 and max(megabytes) < 2500
     assert megabytes[-1] - megabytes[1] < 50  # from step 100 to 1000

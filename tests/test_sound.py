@@ -1,4 +1,4 @@
-"""Twenty sound exports: the gate refuses none of them. Their broken twins are in test_sabotage."""
+"""Twenty valid exports, none of which the gate may refuse; test_sabotage has invalid ones."""
 
 import os
 
@@ -17,14 +17,14 @@ UNTRAINED = tuple(recipe.name for recipe in RECIPES if not recipe.training)
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sound") / "shapes"
+    folder = tmp_path_factory.mktemp("valid") / "shapes"
     write_shapes(folder, train=160, val=16)
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
-def test_none_is_refused(shapes, tmp_path, preset):
+def test_no_valid_export_is_refused(shapes, tmp_path, preset):
     run = tmp_path / preset
     end = train(shapes, run, "--preset", preset, "--epochs", "12", "--learning-rate", "0.005")
     assert end.returncode == 0, end.stderr
@@ -32,5 +32,5 @@ def test_none_is_refused(shapes, tmp_path, preset):
     assert refused == [] and tuple(reports) == UNTRAINED
 
 
-def test_they_are_twenty():
+def test_there_are_twenty():
     assert len(PRESETS) * len(UNTRAINED) == 20

@@ -1,4 +1,4 @@
-"""A kit that is looked at again: sound as it came, and every damage found by its own check."""
+"""Verifying a kit: an intact kit passes, and each kind of damage is found by its check."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def kit(kits, tmp_path, request):
 
 
 def wrong(kit):
-    """Names of the checks that find something."""
+    """Names of the checks that find a fault."""
     return {check for check, lines in verify(kit).items() if lines}
 
 
@@ -40,12 +40,12 @@ def change_contract(kit, **change):
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
 
 
-def test_sound_kit(kit):
+def test_an_intact_kit(kit):
     assert wrong(kit) == set()
 
 
-def test_one_byte_of_a_weight(kit):
-    """The middle of the file lies in its weights; the hash finds what the answer may forgive."""
+def test_one_changed_byte_of_a_weight(kit):
+    """The centre of the file is within its weights; the hash differs even if the masks agree."""
     raw = bytearray((kit / "model.tflite").read_bytes())
     raw[len(raw) // 2] ^= 0x40
     (kit / "model.tflite").write_bytes(raw)
@@ -62,24 +62,24 @@ def test_one_byte_of_a_weight(kit):
         ({"targets": ["coreml"]}, "operators"),
     ],
 )
-def test_contract_that_says_something_else(kit, change, check):
+def test_a_wrong_contract(kit, change, check):
     change_contract(kit, **change)
     assert check in wrong(kit)
 
 
-def test_normalisation_is_found_by_the_golden_pair_too(kits, tmp_path):
+def test_the_golden_pair_reveals_wrong_normalisation_too(kits, tmp_path):
     kit = shutil.copytree(kits / "float32", tmp_path / "kit")
     change_contract(kit, mean=0.0, std=255.0)
     assert {"golden", "resize rule"} <= wrong(kit)
 
 
-def test_other_output(kit):
+def test_a_changed_output(kit):
     path = kit / "golden/output.bin"
     path.write_bytes(path.read_bytes()[::-1])
     assert wrong(kit) == {"golden"}
 
 
-def test_other_shape(kit):
+def test_a_changed_shape(kit):
     contract = json.loads((kit / "contract.json").read_text())
     change_contract(kit, input={**contract["input"], "shape": [1, 96, 96, 3]})
     assert "tensors" in wrong(kit)
@@ -88,10 +88,10 @@ def test_other_shape(kit):
 def test_command(kit):
     words = [sys.executable, "-m", "export", "verify", str(kit)]
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert end.returncode == 0 and end.stdout.count("right") == 6
+    assert end.returncode == 0 and end.stdout.count(" ok\n") == 6
     change_contract(kit, resize="bilinear")
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert end.returncode == 1 and "is not what its contract says" in end.stderr
+    assert end.returncode == 1 and "does not match its contract" in end.stderr
     (kit / "contract.json").unlink()
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert end.returncode == 2 and "is no kit: contract.json is missing" in end.stderr
+    assert end.returncode == 2 and "is not a kit: contract.json is missing" in end.stderr

@@ -1,1 +1,1 @@
-"""What is wrong with a dataset, and its repair."""
+"""The dataset check: finds what is wrong with a dataset and writes a repaired copy."""

@@ -1,34 +1,34 @@
-"""The same image twice: equal pixels by digest, nearly equal ones by perceptual hash.
+"""Duplicate images: identical ones by digest, near duplicates by perceptual hash.
 
-Hashes propose and small grey images decide, so that two plain images, whose hashes are noise,
-are not taken for one. Nothing compares all pairs: hashes within 4 bits of each other agree wholly
-in at least one of 5 bands, and only neighbours in a sorted band are compared.
+Hashes propose near duplicates and grey thumbnails confirm them, because the hash of an image with
+hardly any contrast is noise. The cost is not quadratic: two hashes that differ in at most 4 bits
+are equal in at least one of 5 bands of bits, so only neighbours in each sorted band are compared.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-BITS = 4  # of 64 that may differ
+BITS = 4  # of 64 that may differ between near duplicates
 BANDS = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))  # (shift, width)
-FURTHEST = 512  # places in a sorted band: bounds the time when hashes crowd
-ALIKE = 0.985  # correlation of the small images from which two are one
-PLAIN = 4.0  # standard deviation in grey levels below which an image tells nothing
-COLOUR = 24  # largest difference of the mean colours
-ASPECT = 1.05  # largest ratio of the aspect ratios
-PIECE = 8192  # pairs that are compared at a time
+FURTHEST = 512  # largest distance in a sorted band; bounds the time if many hashes are equal
+ALIKE = 0.985  # smallest correlation of the thumbnails of near duplicates
+PLAIN = 4.0  # images whose thumbnail has a smaller standard deviation in grey levels are skipped
+COLOUR = 24  # largest difference of the mean colours in a channel
+ASPECT = 1.05  # largest quotient of the aspect ratios
+PIECE = 8192  # pairs that are compared at once
 
 
 class Alike(NamedTuple):
-    """same, near: groups of positions, each rising and at least two long; near ones have different
-    pixels, and of images with the same pixels only the first stands there."""
+    """same, near: groups of at least two image indices in ascending order, with identical or nearly
+    identical pixels. Of identical images, `near` contains only the first."""
 
     same: list[list[int]]
     near: list[list[int]]
 
 
 class Traits(NamedTuple):
-    """Of N images: (N, THUMB²) uint8 small grey ones, (N, 3) mean RGB, (N,) height / width."""
+    """Of N images: grey thumbnails (N, THUMB²) uint8, mean RGB (N, 3), height / width (N,)."""
 
     thumbs: np.ndarray
     colours: np.ndarray
@@ -36,7 +36,7 @@ class Traits(NamedTuple):
 
 
 def find_alike(images: list) -> Alike:
-    """images: ImageFacts; those with a fault take no part."""
+    """images: ImageFacts; images with a fault are skipped."""
     first, same = {}, {}
     for index, facts in enumerate(images):
         if facts.fault:
@@ -64,7 +64,7 @@ def find_alike(images: list) -> Alike:
 
 
 def candidates(hashes: np.ndarray):
-    """Batches of (left, right) positions whose hashes are near; a pair may come in several."""
+    """Batches of (left, right) indices of similar hashes; a pair may occur in several batches."""
     for shift, width in BANDS:
         keys = (hashes >> np.uint64(shift)) & np.uint64((1 << width) - 1)
         order = np.lexsort((hashes, keys))
@@ -82,7 +82,7 @@ def candidates(hashes: np.ndarray):
 
 
 def confirmed(left: np.ndarray, right: np.ndarray, traits: Traits) -> tuple[np.ndarray, np.ndarray]:
-    """Of proposed pairs those that are one image."""
+    """The proposed pairs that are near duplicates."""
     colour = np.abs(traits.colours[left] - traits.colours[right]).max(1, initial=0) <= COLOUR
     shape = np.abs(np.log(traits.aspects[left] / traits.aspects[right])) <= np.log(ASPECT)
     left, right = left[colour & shape], right[colour & shape]
@@ -99,14 +99,14 @@ def pieces(rows: np.ndarray) -> list[np.ndarray]:
 
 
 def normal(thumbs: np.ndarray) -> np.ndarray:
-    """Each row with mean 0 and standard deviation 1."""
+    """The rows normalised to mean 0 and standard deviation 1."""
     rows = thumbs.astype(np.float32)
     rows -= rows.mean(1, keepdims=True)
     return rows / rows.std(1, keepdims=True)
 
 
 def joined(group: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The groups' numbers (N,) after each left has come together with its right."""
+    """Group numbers (N,) after the group of each left index is merged with that of its right."""
     if not len(left):
         return group
     from scipy.sparse import coo_array
@@ -119,7 +119,7 @@ def joined(group: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray
 
 
 def members(group: np.ndarray) -> list[np.ndarray]:
-    """The positions in each group of two and more, by the first."""
+    """The indices of each group with at least two members, sorted by their first index."""
     order = np.argsort(group, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
     return sorted((rows for rows in groups if len(rows) > 1), key=lambda rows: rows[0])

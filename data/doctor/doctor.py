@@ -1,4 +1,4 @@
-"""What is in a dataset and what is broken in it: python -m data check."""
+"""python -m data check: reports what a dataset contains and what is wrong with it."""
 
 import json
 import os
@@ -11,20 +11,20 @@ import numpy as np
 from cli import Refusal, Verdict
 from data.dataset import Dataset, read_dataset, read_names
 from data.doctor.checks.table import ERROR, Finding, advice, findings
-from data.doctor.exam import Exam
+from data.doctor.exam import Exam, split_name
 from data.doctor.facts import Facts, look
-from data.doctor.files import WHOLE, Pair, list_files
-from data.doctor.readings import guessed_classes, habits, read
+from data.doctor.files import Pair, list_files
+from data.doctor.readings import conventions_of, guessed_classes, read
 from data.layout import VOID, default_colours
 from files import quiet
 
 THREADS = 4
-AHEAD = 256  # pairs that wait for a thread: images that are decoded at a time do not grow
-SHOWN = 5  # files of a finding in the terminal; --json has all
+AHEAD = 256  # pairs that are queued for the threads at once, which bounds the memory
+SHOWN = 5  # cases of a finding that the terminal shows; --json lists all
 
 
 def examine(folder: Path) -> Exam:
-    """Looks at every file of a dataset folder once. Raises Refusal when there is no such folder."""
+    """Reads every file of a dataset folder once. Raises Refusal if there is no such folder."""
     folder = Path(folder)
     if not folder.is_dir():
         raise Refusal(f"no such folder: {folder}. python -m data check takes a dataset folder")
@@ -32,8 +32,9 @@ def examine(folder: Path) -> Exam:
     facts = list(looked_at(listing.pairs))
     masks = [pair.mask for pair in facts]
     dataset, unnamed = names_of(folder, masks)
-    ways = habits(dataset, {} if unnamed else read_names(folder)[0], masks)
-    return Exam(folder, dataset, unnamed, listing, facts, [read(mask, ways) for mask in masks])
+    conventions = conventions_of(dataset, {} if unnamed else read_names(folder)[0], masks)
+    readings = [read(mask, conventions) for mask in masks]
+    return Exam(folder, dataset, unnamed, listing, facts, readings)
 
 
 def looked_at(pairs: list[Pair]) -> Iterator[Facts]:
@@ -41,9 +42,9 @@ def looked_at(pairs: list[Pair]) -> Iterator[Facts]:
 
     with (
         os.fdopen(os.dup(2), "w") as terminal,
-        quiet(),  # libpng tells of broken files without naming them
+        quiet(),  # libpng reports damaged files without their names
         ThreadPoolExecutor(THREADS) as pool,
-        tqdm(total=len(pairs), unit="pair", leave=False, file=terminal) as bar,
+        tqdm(total=len(pairs), unit="pair", leave=False, file=terminal, disable=None) as bar,
     ):
         for start in range(0, len(pairs), AHEAD):
             for facts in pool.map(look, pairs[start : start + AHEAD]):
@@ -52,24 +53,32 @@ def looked_at(pairs: list[Pair]) -> Iterator[Facts]:
 
 
 def names_of(folder: Path, masks: list) -> tuple[Dataset, str]:
-    """The dataset, its names guessed from the masks where it has none, and why they are guessed."""
+    """(the dataset, why it has no class names); "" if it has, else they are placeholders."""
     try:
         return read_dataset(folder), ""
     except Refusal as refusal:
         classes = guessed_classes(masks)
         dataset = Dataset(folder, classes, default_colours(len(classes)), VOID)
-        return dataset, str(refusal).removeprefix(f"{folder / 'dataset.toml'} ").partition(": ")[0]
+        return dataset, reason_of(refusal, folder)
+
+
+def reason_of(refusal: Refusal, folder: Path) -> str:
+    """The name of the file that was refused and a predicate about it."""
+    name, _, text = str(refusal).removeprefix(f"{folder}{os.sep}").partition(" ")
+    if name.endswith(":"):
+        return f"{name[:-1]} is invalid: {text}"
+    return f"{name} {text.partition(': ')[0]}"
 
 
 def check_dataset(
     folder: Path, fix: Path | None = None, html: Path | None = None, as_json: bool = False
 ) -> None:
-    """Prints what is there and what is wrong. Raises Verdict (exit code 1) for errors.
+    """Prints what a dataset contains and what is wrong. Raises Verdict (exit code 1) for errors.
 
-    fix: a new folder that gets a sound dataset; the verdict is then on that. html: a file that gets
-    the page.
+    fix: a new folder for a repaired copy, to which the verdict then applies. html: a file for the
+    page.
     """
-    from data.doctor.fix import refuse_target, write_sound
+    from data.doctor.fix import refuse_target, write_repaired
 
     if fix:
         refuse_target(folder, fix)
@@ -79,7 +88,7 @@ def check_dataset(
         from data.doctor.page import write_page
 
         write_page(exam, found, html)
-    changes = write_sound(exam, fix) if fix else []
+    changes = write_repaired(exam, fix) if fix else []
     after = findings(examine(fix)) if fix else found
     if as_json:
         print(json.dumps(summary(exam, found, changes), indent=1))
@@ -88,17 +97,18 @@ def check_dataset(
             print(line)
     errors = [finding for finding in after if finding.rank == ERROR]
     if errors:
-        more = "" if html else ". --html shows them in images"
+        more = "" if html else "; --html FILE shows them with images"
         raise Verdict(f"{counted(errors)} in {fix or folder}{more}")
 
 
 def counted(errors: list[Finding]) -> str:
-    files = sum(len(finding.files) for finding in errors)
-    return f"{files} errors of {len(errors)} kinds" if files > 1 else "1 error"
+    cases = sum(len(finding.files) for finding in errors)
+    checks = f"{len(errors)} {'checks' if len(errors) > 1 else 'check'}"
+    return f"{cases} errors from {checks}" if cases > 1 else "1 error"
 
 
 def summary(exam: Exam, found: list[Finding], changes: list[str]) -> dict:
-    """For machines: splits, findings and changes."""
+    """The output of --json: classes, splits, findings and changes."""
     return {
         "classes": exam.dataset.classes,
         "splits": {split: figures(exam, split) for split in exam.splits},
@@ -111,7 +121,7 @@ def summary(exam: Exam, found: list[Finding], changes: list[str]) -> dict:
 
 
 def figures(exam: Exam, split: str) -> dict:
-    """Pairs, sizes (H, W) and shares of a split; sizes and shares of its readable pairs."""
+    """Number of pairs of a split; sizes (H, W) and each class's share of pixels, if readable."""
     rows = exam.of(split)
     pixels = exam.pixels[rows].sum(0)
     sides = np.array([exam.facts[row].image.size for row in rows]).reshape(-1, 2)
@@ -129,7 +139,7 @@ def figures(exam: Exam, split: str) -> dict:
 
 
 def lines(exam: Exam, found: list[Finding], changes: list[str]) -> Iterator[str]:
-    """For people."""
+    """The text output."""
     for split in exam.splits:
         yield from split_lines(split, figures(exam, split))
     for finding in found:
@@ -139,27 +149,28 @@ def lines(exam: Exam, found: list[Finding], changes: list[str]) -> Iterator[str]
         yield "\n--fix:"
         yield from (f"  {change}" for change in changes)
     if not found:
-        yield "nothing found"
+        yield "\nno errors or warnings"
 
 
 def split_lines(split: str, figures: dict) -> Iterator[str]:
-    name = "all" if split == WHOLE else split
-    yield f"{name}: {figures['pairs']} pairs, {figures['readable']} readable"
+    yield f"{split_name(split)}: {figures['pairs']} pairs, {figures['readable']} readable"
     if figures["size"]:
-        low, middle, high = figures["size"].values()
+        least, median, most = figures["size"].values()
         yield (
-            f"  height {low[0]} to {high[0]}, median {middle[0]}; "
-            f"width {low[1]} to {high[1]}, median {middle[1]}"
+            f"  height {least[0]} to {most[0]}, median {median[0]}; "
+            f"width {least[1]} to {most[1]}, median {median[1]}"
         )
+    yield "  share of pixels:"
     for row in figures["shares"]:
-        yield f"  {row['class']:20} {row['share']:7.2%}"
+        yield f"    {row['class']:20} {row['share']:7.2%}"
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
-    yield f"{finding.rank}: {finding.what} ({finding.check}, {len(finding.files)})"
+    cases = f"{len(finding.files)} {'cases' if len(finding.files) > 1 else 'case'}"
+    yield f"{finding.rank}: {finding.what} ({finding.check}, {cases})"
     for named in finding.files[:SHOWN]:
         yield f"  {named.name} {named.note}"
     if len(finding.files) > SHOWN:
-        yield f"  and {len(finding.files) - SHOWN} more; --json names all"
-    yield f"  in training: {finding.effect}"
-    yield f"  to do: {advice(finding)}"
+        yield f"  and {len(finding.files) - SHOWN} more; --json lists all"
+    yield f"  effect: {finding.effect}"
+    yield f"  remedy: {advice(finding)}"

@@ -1,4 +1,4 @@
-"""All that is known of a dataset, from one look at every file."""
+"""All facts about a dataset, gathered by reading every file once."""
 
 import os
 import re
@@ -19,10 +19,14 @@ from data.layout import SPLITS, VOID
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
+def split_name(split: str) -> str:
+    return "all images" if split == WHOLE else split
+
+
 @dataclass
 class Exam:
-    """All that is known of a dataset. unnamed: why its class names are guessed, "" if they are
-    its own. facts, readings: one a pair of the listing."""
+    """All facts about a dataset. unnamed: why its class names are placeholders ("dataset.toml is
+    missing"), "" if it has names. facts, readings: one for each pair of the listing."""
 
     folder: Path
     dataset: Dataset
@@ -32,12 +36,13 @@ class Exam:
     readings: list[Reading] = field(repr=False)
 
     def name(self, path: Path) -> str:
-        """As printed: below the folder; bytes that are no text, and control characters, escaped."""
+        """The path relative to the folder, for printing: undecodable bytes are escaped, control
+        characters replaced by "?"."""
         name = os.fsencode(path.relative_to(self.folder).as_posix())
         return CONTROL.sub("?", name.decode("utf-8", "backslashreplace"))
 
     @property
-    def looked(self) -> Iterator[tuple[Pair, Facts, Reading]]:
+    def entries(self) -> Iterator[tuple[Pair, Facts, Reading]]:
         return zip(self.listing.pairs, self.facts, self.readings, strict=True)
 
     @cached_property
@@ -46,7 +51,7 @@ class Exam:
 
     @cached_property
     def pixels(self) -> np.ndarray:
-        """Pixels of each class in each pair, (N, C + 1) int64, void last; 0 where it is broken."""
+        """Pixels of each class in each mask, (N, C + 1) int64, void last; 0 for damaged masks."""
         counts = np.zeros((len(self.facts), len(self.dataset.classes) + 1), np.int64)
         for row, facts, reading in zip(counts, self.facts, self.readings, strict=True):
             ids = np.where(reading.ids == VOID, len(row) - 1, reading.ids)
@@ -59,11 +64,11 @@ class Exam:
         return [split for split in (*SPLITS, WHOLE) if split in held]
 
     def of(self, split: str) -> np.ndarray:
-        """Positions of a split's pairs whose files can both be read."""
+        """Indices of the pairs of a split whose image and mask can both be read."""
         return np.array(
             [
                 index
-                for index, (pair, facts, _) in enumerate(self.looked)
+                for index, (pair, facts, _) in enumerate(self.entries)
                 if pair.split == split and not (facts.image.fault or facts.mask.fault)
             ],
             int,

@@ -1,4 +1,4 @@
-"""What one look at a pair of files tells; afterwards the pixels are gone and a kilobyte stays."""
+"""What is recorded about a pair of files: about a kilobyte per pair, the pixels are not kept."""
 
 import hashlib
 from pathlib import Path
@@ -12,14 +12,17 @@ from cli import Refusal
 from data.doctor.files import Pair
 from data.images import as_stored, decode_image, fault_of, open_image, orientation_of
 
-MOST_VALUES = 1024  # distinct values of a mask that are kept, the most frequent
-THUMB = 16  # pixels, the side of the small grey image that tells near duplicates
+MOST_VALUES = 1024  # of a mask's distinct values, only this many most frequent ones are kept
+THUMB = 16  # pixels, the side of the grey thumbnail that confirms near duplicates
 
 
 class ImageFacts(NamedTuple):
-    """fault: a predicate, "" when it was decoded. size, raw_size: (H, W) as EXIF turns it and as
-    it is stored. depth: bits a channel. brightest: 0..255 as training sees it. transparent: some
-    alpha is below full. hash: 64 bits of ImageHash's phash. colour: mean RGB."""
+    """fault: why the image cannot be read, as a predicate; "" if it can.
+
+    size, raw_size: (H, W) after and before EXIF orientation. depth: bits per channel. brightest:
+    largest value, 0..255, as decoded for training. transparent: some alpha is below the maximum.
+    hash: 64-bit phash of ImageHash. thumb: (THUMB, THUMB) uint8 grey. colour: mean RGB.
+    """
 
     fault: str = ""
     size: tuple[int, int] = (0, 0)
@@ -36,10 +39,11 @@ class ImageFacts(NamedTuple):
 
 
 class MaskFacts(NamedTuple):
-    """values, counts: (n,) numbers and their pixels, rising; packed 0xRRGGBB when `coloured`.
+    """fault: as in ImageFacts. values, counts: (n,) distinct values in ascending order and their
+    numbers of pixels; values are packed 0xRRGGBB if `coloured`.
 
-    palette: packed colours of the values, of a palette mask. lone: pixels unlike all four
-    neighbours as a share of the pixels on edges. lone_values: how many values those have.
+    palette: packed colours of the values in a palette mask. lone: number of isolated pixels per
+    pair of unequal neighbours. lone_values: number of distinct values of the isolated pixels.
     """
 
     fault: str = ""
@@ -65,6 +69,7 @@ def look(pair: Pair) -> Facts:
 
 
 def predicate(refusal: Refusal, path: Path) -> str:
+    """What a refusal says about the file, without the path and the remedy."""
     return str(refusal).removeprefix(f"{path} ").partition(":")[0]
 
 
@@ -82,7 +87,7 @@ def image_facts(path: Path) -> ImageFacts:
         size=image.shape[:2],
         raw_size=(header.height, header.width),
         mode=header.mode,
-        # PIL reads colour of 16 bits as one of 8; the depth is a byte of PNG's header.
+        # Pillow reads 16-bit colour as 8-bit; byte 24 of a PNG file is its bit depth.
         depth=raw[24] if header.format == "PNG" else 8,
         orientation=orientation_of(header),
         brightest=int(image.max()),
@@ -90,12 +95,12 @@ def image_facts(path: Path) -> ImageFacts:
         digest=digest(image),
         hash=perceptual_hash(grey),
         thumb=cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA).tobytes(),
-        colour=tuple(int(part) for part in small.mean((0, 1))),
+        colour=tuple(int(channel) for channel in small.mean((0, 1))),
     )
 
 
 def digest(pixels: np.ndarray) -> bytes:
-    """Equal for equal pixels of one shape."""
+    """A hash that is equal for arrays of equal shape and equal values."""
     kept = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
     kept.update(np.ascontiguousarray(pixels).data)
     return kept.digest()
@@ -109,12 +114,12 @@ def perceptual_hash(grey: np.ndarray) -> int:
 
 
 def is_transparent(header: Image.Image) -> bool:
-    """Whether alpha hides something. Other images are not decoded for it."""
+    """Whether some alpha is below the maximum. Images without alpha are not decoded for this."""
     if "A" not in header.getbands() and "transparency" not in header.info:
         return False
     try:
         return header.convert("RGBA").getchannel("A").getextrema()[0] < 255
-    except Exception:  # what OpenCV has decoded, PIL may not
+    except Exception:  # Pillow cannot decode every file that OpenCV can
         return False
 
 
@@ -135,9 +140,9 @@ def mask_facts(path: Path) -> MaskFacts:
 
 
 def stored_values(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
-    """(image, (H, W) numbers as stored, whether they are packed colours). Raises Refusal.
+    """(image, its stored values (H, W), whether these are packed colours). Raises Refusal.
 
-    Colours with three equal channels count as grey.
+    Colour images with three equal channels count as grey.
     """
     raw, image = open_image(path)
     try:
@@ -148,7 +153,7 @@ def stored_values(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
         if image.mode in ("LA", "La"):
             return image, np.array(image.getchannel(0)), False
         colours = np.array(image.convert("RGB"))
-    except Exception as error:  # PIL's decoders fail in as many ways as bytes can be wrong
+    except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
         raise Refusal(f"{path} is damaged: replace or remove it") from error
     if (colours == colours[..., :1]).all():
         return image, colours[..., 0], False
@@ -156,7 +161,7 @@ def stored_values(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
 
 
 def palette_of(image: Image.Image, values: np.ndarray) -> np.ndarray | None:
-    """Packed colours of the values of a palette image; -1 beyond the palette's end."""
+    """Packed colours of a palette image's values; -1 for values that the palette does not have."""
     if image.mode != "P" or not image.palette:
         return None
     palette = image.palette.palette[: len(image.palette.palette) // 3 * 3]
@@ -167,9 +172,10 @@ def palette_of(image: Image.Image, values: np.ndarray) -> np.ndarray | None:
 
 
 def lone_pixels(pixels: np.ndarray) -> tuple[float, int]:
-    """(pixels unlike all four neighbours, as a share of those on edges; how many values they have).
+    """Isolated pixels, which differ from all four neighbours: (their number divided by that of
+    unequal neighbouring pairs, their number of distinct values).
 
-    Drawn regions have hardly any; JPEG and smooth resizing leave many.
+    Annotated masks have hardly any; JPEG compression and smooth resizing leave many.
     """
     right, down = pixels[:, 1:] != pixels[:, :-1], pixels[1:] != pixels[:-1]
     edges = int(right.sum() + down.sum())

@@ -1,4 +1,4 @@
-"""Which files belong together: names alone, nothing is opened."""
+"""Pairs images with masks by file name; no file is opened."""
 
 import unicodedata
 from collections import defaultdict
@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from data.layout import IMAGE_ENDINGS, SPLITS
 
-MASKS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")  # what a mask may have been saved as by mistake
-WHOLE = "."  # the split of a folder that has images/ and masks/ but no splits
+MASKS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")  # formats that masks are saved in by mistake
+WHOLE = "."  # stands for the split of a folder that has images/ and masks/ but no splits
 
 
 class Pair(NamedTuple):
@@ -19,10 +19,11 @@ class Pair(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What a dataset folder holds. Paths are below it.
+    """The files of a dataset folder.
 
-    missing: (split folder, what it lacks). misnamed: pairs whose mask is found under another name
-    than an image's stem and .png. shared: images of one stem. ignored: files of no known kind.
+    missing: (folder, what is missing). misnamed: pairs whose mask is not named STEM.png after its
+    image. shared: groups of images in one split with the same stem. lone_images, lone_masks: those
+    without a counterpart. ignored: files of unknown type.
     """
 
     pairs: list[Pair]
@@ -37,7 +38,9 @@ class Listing(NamedTuple):
 def list_files(folder: Path) -> Listing:
     listing = Listing([], [], [], [], [], [], [])
     if not (folder / "train").is_dir() and (folder / "images").is_dir():
-        listing.missing.append((folder / "train", "is missing: images/ and masks/ have no splits"))
+        listing.missing.append(
+            (folder / "train", "is missing: images/ and masks/ are not divided into splits")
+        )
         list_split(folder, WHOLE, listing)
         return listing
     for split in SPLITS:
@@ -52,13 +55,13 @@ def list_split(folder: Path, split: str, listing: Listing) -> None:
         if not part.is_dir():
             listing.missing.append((part, "is missing"))
     found, others = sorted_out(images, IMAGE_ENDINGS)
-    drawn, strange = sorted_out(masks, MASKS)
-    listing.ignored.extend(others + strange)
+    annotated, unknown = sorted_out(masks, MASKS)
+    listing.ignored.extend(others + unknown)
     if images.is_dir() and not found:
-        listing.missing.append((images, "holds no image"))
-    exact = {path.name: path for path in drawn}
+        listing.missing.append((images, "contains no image"))
+    exact = {path.name: path for path in annotated}
     folded = defaultdict(list)
-    for path in drawn:
+    for path in annotated:
         folded[fold(path.stem)].append(path)
     used = set()
     for path in found:
@@ -71,11 +74,11 @@ def list_split(folder: Path, split: str, listing: Listing) -> None:
         if mask.name != f"{path.stem}.png":
             listing.misnamed.append(listing.pairs[-1])
     listing.shared.extend(group for group in by(found, lambda path: path.stem) if len(group) > 1)
-    listing.lone_masks.extend(path for path in drawn if path not in used)
+    listing.lone_masks.extend(path for path in annotated if path not in used)
 
 
 def sorted_out(folder: Path, endings: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
-    """(files with one of the endings, other files but hidden ones), by name."""
+    """(files with one of the endings, other files that are not hidden), both sorted by name."""
     known, others = [], []
     try:
         paths = sorted(folder.iterdir())
@@ -90,17 +93,18 @@ def sorted_out(folder: Path, endings: tuple[str, ...]) -> tuple[list[Path], list
 
 
 def fold(name: str) -> str:
-    """Equal for names that some file systems take for one: case, and how accents are written."""
+    """A key that is equal for names that some file systems do not distinguish: they differ only in
+    case or in the Unicode form of accents."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def nearest(stem: str, paths: list[Path]) -> Path | None:
-    """Of masks under nearly an image's name the one that differs least."""
+    """The mask whose name is closest to an image's stem, from candidates with the same `fold`."""
     return min(paths, key=lambda path: (path.stem != stem, path.suffix != ".png"), default=None)
 
 
 def by(paths: list[Path], key) -> Iterator[list[Path]]:
-    """The paths grouped, in order of appearance."""
+    """The paths grouped by a key, in order of first appearance."""
     groups = defaultdict(list)
     for path in paths:
         groups[key(path)].append(path)

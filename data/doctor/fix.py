@@ -1,6 +1,6 @@
-"""A sound dataset of one that is not: what is certain is repaired, the rest left out, both listed.
+"""python -m data check --fix: writes a repaired copy of a dataset, which itself is not changed.
 
-The source is only read.
+Faults with an unambiguous repair are repaired, other faulty pairs are left out; both are listed.
 """
 
 import os
@@ -29,16 +29,16 @@ from data.layout import VOID
 from files import write_json
 
 THREADS = 4
-VAL = 0.15  # share that val gets where it has nothing
-JUDGES = ("test", "val")  # splits that keep an image which another has as well
+VAL = 0.15  # share of the pairs that val gets if train and val are not both there
+SCORED = ("test", "val")  # splits that keep an image that train contains as well, in this order
 HOW = {
-    "colours": "ids taken from colours", "palette": "ids taken from the palette's colours",
-    "levels": "grey levels made ids", "shifted": "1 subtracted from its ids",
+    "colours": "colours replaced with ids", "palette": "ids derived from the palette's colours",
+    "levels": "grey levels replaced with ids", "shifted": "1 subtracted from all ids",
 }  # fmt: skip
 
 
 class Job(NamedTuple):
-    """A pair that stays: where it was, what was seen, and where it goes."""
+    """A pair to be written; split, stem: where it is written to."""
 
     pair: Pair
     facts: Facts
@@ -50,27 +50,29 @@ class Job(NamedTuple):
 def refuse_target(folder: Path, out: Path) -> None:
     folder, out = Path(folder).resolve(), Path(out).resolve()
     if out.is_relative_to(folder):
-        raise Refusal(f"{out} is in the dataset itself, which --fix leaves as it is: name another")
+        raise Refusal(
+            f"{out} is inside the dataset, which --fix does not change: name another folder"
+        )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Refusal(f"{out} exists: choose a new folder, or remove it first")
+        raise Refusal(f"{out} exists: name a new or an empty folder, or remove it first")
 
 
-def write_sound(exam: Exam, out: Path) -> list[str]:
-    """Writes the dataset folder `out`, all or nothing, and gives a line for each change.
+def write_repaired(exam: Exam, out: Path) -> list[str]:
+    """Writes the dataset folder `out`, or nothing at all, and returns a line for each change.
 
-    Raises Refusal when too little is sound for a train and a val.
+    Raises Refusal if there are too few valid pairs for train and val.
     """
     from tqdm import tqdm
 
     out = Path(out)
     dropped = left_out(exam)
-    changes = [f"{exam.name(exam.listing.pairs[i].image)}: left out, {why}"
+    changes = [f"{exam.name(exam.listing.pairs[i].image)}: left out because {why}"
                for i, why in sorted(dropped.items())]  # fmt: skip
     for paths, why in (
-        (exam.listing.lone_images, "has no mask"), (exam.listing.lone_masks, "has no image"),
-        (exam.listing.ignored, "is of no known kind"),
+        (exam.listing.lone_images, "it has no mask"), (exam.listing.lone_masks, "it has no image"),
+        (exam.listing.ignored, "its file type is unknown"),
     ):  # fmt: skip
-        changes += [f"{exam.name(path)}: left out, {why}" for path in paths]
+        changes += [f"{exam.name(path)}: left out because {why}" for path in paths]
     jobs = jobs_of(exam, [i for i in range(len(exam.facts)) if i not in dropped])
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".part-{out.name}-", dir=out.parent))
@@ -81,7 +83,7 @@ def write_sound(exam: Exam, out: Path) -> list[str]:
                 (part / job.split / name).mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(THREADS) as pool:
             done = pool.map(lambda job: write_pair(exam, job, part), jobs)
-            for lines in tqdm(done, total=len(jobs), unit="pair", leave=False):
+            for lines in tqdm(done, total=len(jobs), unit="pair", leave=False, disable=None):
                 changes += lines
         changes += write_classes(exam, part)
         origin = {"made_by": "python -m data check --fix", "source": str(exam.folder)}
@@ -94,60 +96,61 @@ def write_sound(exam: Exam, out: Path) -> list[str]:
     return changes
 
 
-# What stays
+# Which pairs are written
 
 
 def left_out(exam: Exam) -> dict[int, str]:
-    """Why a pair is left out, by its position."""
+    """The pairs that are left out, as index -> reason."""
     dropped = {}
-    for index, (_, facts, reading) in enumerate(exam.looked):
-        if why := hopeless(facts, reading):
+    for index, (_, facts, reading) in enumerate(exam.entries):
+        if why := unrepairable(facts, reading):
             dropped[index] = why
     for rule in (drop_shared, drop_repeated):
         rule(exam, dropped)
     return dropped
 
 
-def hopeless(facts: Facts, reading: Reading) -> str:
-    """What no repair mends, "" if there is nothing."""
+def unrepairable(facts: Facts, reading: Reading) -> str:
+    """Why a pair cannot be repaired, "" if it can."""
     if facts.image.fault:
         return f"it {facts.image.fault}"
     if facts.mask.fault:
         return f"its mask {facts.mask.fault}"
     if misfit(facts) in ("transposed", "other"):
-        return "its mask has another shape"
-    return "its mask's values are in no table" if reading.kind == "unknown" else ""
+        return "its mask has a different shape"
+    return "the values of its mask match no class" if reading.kind == "unknown" else ""
 
 
 def drop_shared(exam: Exam, dropped: dict[int, str]) -> None:
-    """Of images with one stem the one that has the mask's size, or the first if all are alike."""
+    """Of images with the same stem, keeps the only one that fits the mask, or the first one if all
+    are duplicates; else drops all of them."""
     place = {pair.image: index for index, pair in enumerate(exam.listing.pairs)}
     for paths in exam.listing.shared:
         group = [place[path] for path in paths if place.get(path, -1) not in {-1, *dropped}]
         fitting = [index for index in group if not misfit(exam.facts[index])]
         alike = any(set(group) <= set(same) for same in (*exam.alike.same, *exam.alike.near))
         kept = fitting[:1] if len(fitting) == 1 or alike else group[:1] if len(group) == 1 else []
-        why = "another image has its stem" if kept else "several images share its stem and mask"
+        why = "another image has its name" if kept else "several images share its name and mask"
         dropped.update((index, why) for index in group if index not in kept)
 
 
 def drop_repeated(exam: Exam, dropped: dict[int, str]) -> None:
-    """An image that val or test has leaves train; of equal pairs in a split the first stays."""
+    """Drops train images that val or test has too, and repeated pairs of a split but the first."""
     pairs = exam.listing.pairs
     for kind, groups in (("", exam.alike.same), ("nearly ", exam.alike.near)):
         for group in groups:
             group = [index for index in group if index not in dropped]
-            judge = next((s for s in JUDGES if s in {pairs[i].split for i in group}), None)
-            own = [index for index in group if judge in (None, pairs[index].split)]
+            keeper = next((s for s in SCORED if s in {pairs[i].split for i in group}), None)
+            own = [index for index in group if keeper in (None, pairs[index].split)]
             for index in sorted(set(group) - set(own)):
-                dropped[index] = f"it is {kind}{exam.name(pairs[own[0]].image)}"
+                dropped[index] = f"it is {kind}identical to {exam.name(pairs[own[0]].image)}"
             for index in () if kind else own[1:]:
                 if exam.facts[index].mask.digest == exam.facts[own[0]].mask.digest:
-                    dropped[index] = f"it is {exam.name(pairs[own[0]].image)} again"
+                    dropped[index] = f"it repeats {exam.name(pairs[own[0]].image)}"
 
 
 def jobs_of(exam: Exam, kept: list[int]) -> list[Job]:
-    """The pairs that stay, with the split and the name they get."""
+    """The pairs to be written, with new splits and names. Raises Refusal if there are too few."""
     pairs = [exam.listing.pairs[index] for index in kept]
     splits = [pair.split for pair in pairs]
     if not {"train", "val"} <= set(splits):
@@ -158,8 +161,9 @@ def jobs_of(exam: Exam, kept: list[int]) -> list[Job]:
             splits[at] = split
     if not {"train", "val"} <= set(splits):
         raise Refusal(
-            f"{exam.folder} has {len(pairs)} sound pairs, too few for a train and a val. "
-            "python -m data check says what is wrong; add images"
+            f"{exam.folder} has {len(pairs)} valid {'pair' if len(pairs) == 1 else 'pairs'}, too "
+            f"few for train and val: add images. python -m data check {exam.folder} lists what is "
+            "wrong"
         )
     stems = dict(zip(kept, [""] * len(kept), strict=True))
     for split in set(splits):
@@ -180,7 +184,7 @@ def ascii_of(name: str) -> str:
 
 
 def write_pair(exam: Exam, job: Job, part: Path) -> list[str]:
-    """Writes image and mask, links what is sound already, and gives a line for each change."""
+    """Writes image and mask, or links those that need no repair; returns a line for each change."""
     pair, facts = job.pair, job.facts
     name, changes = exam.name(pair.image), []
     images, masks = part / job.split / "images", part / job.split / "masks"
@@ -206,7 +210,7 @@ def write_pair(exam: Exam, job: Job, part: Path) -> list[str]:
 
 
 def eight_bits(path: Path, brightest: int) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; what is nearly black is stretched."""
+    """The image as (H, W, 3) uint8 RGB; a nearly black one is brightened to the full range."""
     if brightest >= DARK:
         return read_image(path)
     raw = np.frombuffer(read_bytes(path), np.uint8)
@@ -215,17 +219,17 @@ def eight_bits(path: Path, brightest: int) -> np.ndarray:
 
 
 def repaired(job: Job) -> tuple[np.ndarray | None, list[str]]:
-    """(mask (H, W) uint8, what was done to it); (None, []) if it is sound as it is."""
+    """(mask (H, W) uint8, the repairs applied to it); (None, []) if it needs none."""
     reading, facts = job.reading, job.facts
     steps = [HOW[reading.kind]] if reading.kind in HOW else []
     if not steps and facts.mask.mode not in ("L", "P", "1"):
-        steps.append("written as one channel")
+        steps.append("written as one 8-bit channel")
     if reading.smoothed:
         steps.append("stray values replaced")
     elif (reading.ids == STRAY).any():
-        steps.append("ids of no class made void")
+        steps.append("unknown ids set to void")
     fit = misfit(facts)
-    steps += {"turned": ["turned as EXIF turns its image"], "scaled": ["resized"]}.get(fit, [])
+    steps += {"turned": ["EXIF orientation applied"], "scaled": ["resized"]}.get(fit, [])
     if job.pair.mask.suffix.lower() != ".png" and not steps:
         steps.append("written as PNG")
     if not steps:
@@ -239,7 +243,7 @@ def repaired(job: Job) -> tuple[np.ndarray | None, list[str]]:
 
 
 def as_ids(path: Path, facts: Facts, reading: Reading) -> np.ndarray:
-    """A mask's numbers as class ids, (H, W) uint8."""
+    """A mask with its values replaced by class ids, (H, W) uint8."""
     _, pixels, _ = stored_values(path)
     values = facts.mask.values
     at = np.minimum(np.searchsorted(values, pixels), len(values) - 1)
@@ -250,11 +254,11 @@ def as_ids(path: Path, facts: Facts, reading: Reading) -> np.ndarray:
 
 
 def without_strays(ids: np.ndarray) -> np.ndarray:
-    """Stray pixels, and those unlike all their neighbours, get the nearest other pixel's id."""
+    """Replaces stray and isolated pixels with the id of the nearest other pixel; ids (H, W)."""
     for _ in range(2):
         around = np.pad(ids, 1, mode="edge")
-        beside = around[1:-1, :-2], around[1:-1, 2:], around[:-2, 1:-1], around[2:, 1:-1]
-        stray = (ids == STRAY) | np.logical_and.reduce([ids != other for other in beside])
+        neighbours = around[1:-1, :-2], around[1:-1, 2:], around[:-2, 1:-1], around[2:, 1:-1]
+        stray = (ids == STRAY) | np.logical_and.reduce([ids != other for other in neighbours])
         if stray.all():
             return ids
         _, nearest = cv2.distanceTransformWithLabels(
@@ -267,11 +271,11 @@ def without_strays(ids: np.ndarray) -> np.ndarray:
 
 
 def write_classes(exam: Exam, part: Path) -> list[str]:
-    """dataset.toml or labels.txt as it was; guessed names where there were none."""
+    """Copies dataset.toml or labels.txt, or writes placeholder names if there are none."""
     if exam.unnamed:
         write_names(part, exam.dataset.classes, exam.dataset.colours)
         names = ", ".join(exam.dataset.classes)
-        return [f"dataset.toml: written with guessed names, rename them: {names}"]
+        return [f"dataset.toml: written with placeholder names, please rename them: {names}"]
     name = "dataset.toml" if (exam.folder / "dataset.toml").exists() else "labels.txt"
     shutil.copyfile(exam.folder / name, part / name)
     return []

@@ -1,33 +1,37 @@
-"""The page of python -m data check --html: what is there and what is wrong, in images."""
+"""The HTML page of python -m data check --html: findings and figures with images."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
 from cli import Refusal
 from data.doctor.checks.named import Named, hw
 from data.doctor.checks.table import ERROR, Finding, advice
-from data.doctor.exam import Exam
+from data.doctor.exam import Exam, split_name
 from data.doctor.fix import as_ids
 from data.doctor.readings import STRAY
-from data.drawing import overlay, uri
+from data.drawing import uri
 from data.images import open_image, read_image
+from data.layout import VOID
 from data.statistics import balanced_weights
 from files import beside
 
-SIDE = 240  # pixels, the longer side of an image on the page at most
-SAMPLES = 8  # of a split
-SHOWN = 4  # files of a finding that are shown in images
-LISTED = 100  # files of a finding that are named
+SIDE = 240  # pixels; the longer side of an image on the page is at most this
+SAMPLES = 8  # images shown per split
+SHOWN = 4  # cases of a finding that are shown with images
+LISTED = 100  # cases of a finding that are listed by name
 DOTS = 800  # images in the plot of sizes
-PLOT = 300  # its side
-STRIDE = 32  # what a model's input is a multiple of
-LEAST, MOST = 160, 512  # pixels, the longer side of a proposed input
-SEEN = 24  # pixels, the side of a square as large as the smallest class should be in the input
-UNEVEN = 3.0  # largest weight by smallest from which balanced weights are proposed
-VOID_COLOUR = (160, 160, 160)  # RGB, of a mask without its image
+PLOT = 300  # side of the plot
+STRIDE = 32  # the sides of a model's input are multiples of this
+LEAST, MOST = 160, 512  # pixels, range of the longer side of a suggested input
+SEEN = 24  # pixels; in the suggested input each class covers at least a square with this side
+UNEVEN = 3.0  # balanced weights are suggested if the largest is more than this times the smallest
+OPACITY = 0.7  # of the class colours on an image
+GREY = 128  # drawn behind a mask that does not fit its image
+STRIPES = (235, 90)  # grey levels of the stripes that mark void pixels
 
 
 def write_page(exam: Exam, found: list[Finding], out: Path) -> None:
@@ -36,27 +40,28 @@ def write_page(exam: Exam, found: list[Finding], out: Path) -> None:
         places.setdefault(exam.name(pair.mask), index)
         places[exam.name(pair.image)] = index
     errors = [finding for finding in found if finding.rank == ERROR]
-    words = {
+    values = {
         "folder": exam.folder.resolve().name, "pairs": len(exam.facts),
-        "errors": len(errors), "remarks": len(found) - len(errors),
+        "errors": len(errors), "warnings": len(found) - len(errors),
         "findings": [shown(exam, finding, places) for finding in found],
-        "classes": list(zip(exam.dataset.classes, exam.dataset.colours, strict=True)),
-        "samples": {split: samples(exam, split) for split in exam.splits},
-        "table": class_table(exam), "splits": exam.splits, "sizes": sizes(exam),
+        "classes": list(zip(exam.dataset.classes, swatches(exam.dataset.colours), strict=True)),
+        "samples": {split_name(split): samples(exam, split) for split in exam.splits},
+        "table": class_table(exam), "sizes": sizes(exam),
+        "splits": [(split_name(split), len(exam.of(split))) for split in exam.splits],
         "plot": plot(exam), "side": PLOT, "proposal": proposal(exam),
         "least": LEAST, "seen": SEEN, "uneven": f"{UNEVEN:g}",
     }  # fmt: skip
     here = FileSystemLoader(Path(__file__).parent)
     pages = Environment(loader=here, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     with beside(out) as part:
-        part.write_text(pages.get_template("check.html.j2").render(words), encoding="utf-8")
+        part.write_text(pages.get_template("check.html.j2").render(values), encoding="utf-8")
 
 
 # Images
 
 
 def shown(exam: Exam, finding: Finding, places: dict[str, int]) -> dict:
-    """A finding as the page shows it."""
+    """The values of a finding for the template."""
     cards = []
     for named in finding.files:
         if len(cards) < SHOWN and (views := list(views_of(exam, named, places))):
@@ -69,18 +74,19 @@ def shown(exam: Exam, finding: Finding, places: dict[str, int]) -> dict:
 
 
 def views_of(exam: Exam, named: Named, places: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """(what it is, image's URI) of a file of a finding: image, mask, and what it is like."""
+    """(label, data URI) of the images and masks of a case, with the first other file involved."""
     if (index := places.get(named.name)) is None:
         return
     others = [places[name] for name in named.also if places.get(name, index) != index]
     seen = [index, *others[:1]]
-    for at, what in zip(seen, ("image", "the other image"), strict=False):
+    for at, label in zip(seen, ("image", "other image"), strict=False):
         image = image_of(exam, at)
         if image is not None:
-            yield what, uri(image, SIDE)
+            yield label, uri(image, SIDE)
         mask = drawn_mask(exam, at, image)
         if mask is not None and (not others or masks_differ(exam, seen)):
-            yield "mask", uri(mask, SIDE)
+            known = exam.readings[at].kind != "unknown"
+            yield "mask" if known else "mask as stored", uri(mask, SIDE)
 
 
 def masks_differ(exam: Exam, seen: list[int]) -> bool:
@@ -92,12 +98,12 @@ def image_of(exam: Exam, index: int) -> np.ndarray | None:
         return None
     try:
         return read_image(exam.listing.pairs[index].image)
-    except Refusal:  # it went since it was looked at
+    except Refusal:  # the file was removed after it was checked
         return None
 
 
 def drawn_mask(exam: Exam, index: int, image: np.ndarray | None) -> np.ndarray | None:
-    """The mask on its image if they fit; else alone; as it is stored if its ids are unknown."""
+    """The mask on its image, or on plain grey if they do not fit; as stored if ids are unknown."""
     facts, reading = exam.facts[index], exam.readings[index]
     path = exam.listing.pairs[index].mask
     if facts.mask.fault:
@@ -108,15 +114,35 @@ def drawn_mask(exam: Exam, index: int, image: np.ndarray | None) -> np.ndarray |
         ids = as_ids(path, facts, reading)
     except (Refusal, OSError, ValueError):
         return None
-    if image is not None and ids.shape == image.shape[:2]:
-        return overlay(image, ids, exam.dataset.colours)
-    table = np.tile(np.uint8(VOID_COLOUR), (256, 1))
-    table[: len(exam.dataset.colours)] = exam.dataset.colours
-    return table[ids]
+    if image is None or ids.shape != image.shape[:2]:
+        image = np.full((*ids.shape, 3), GREY, np.uint8)
+    return coloured(image, ids, exam.dataset.colours)
+
+
+def coloured(image: np.ndarray, ids: np.ndarray, colours: list) -> np.ndarray:
+    """The image in grey, with each class but the first in its colour and void striped."""
+    grey = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, -1)
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(colours)] = np.reshape(colours, (-1, 3)) * OPACITY
+    faded = cv2.LUT(grey, np.uint8(np.arange(256) * (1 - OPACITY)))
+    drawn = np.where((ids > 0)[..., None], faded + table[ids], grey)
+    if (ids == VOID).any():
+        width = max(2, max(ids.shape) // 40)
+        place = np.arange(2 * width)
+        tile = np.add.outer(place, place) // width % 2
+        repeats = [side // len(tile) + 1 for side in ids.shape]
+        stripes = np.tile(np.uint8(STRIPES)[tile], repeats)[: ids.shape[0], : ids.shape[1]]
+        drawn[ids == VOID] = stripes[ids == VOID, None]
+    return drawn
+
+
+def swatches(colours: list) -> list[list[int]]:
+    """The class colours as they look in a drawing, on mid-grey."""
+    return [[round(OPACITY * part + (1 - OPACITY) * GREY) for part in rgb] for rgb in colours]
 
 
 def samples(exam: Exam, split: str) -> list[tuple[str, str, str]]:
-    """(name, image, image with mask) of images from all over a split, sound ones."""
+    """(name, image, mask on image) of valid pairs, spread evenly over a split; data URIs."""
     good = [
         index for index in exam.of(split)
         if exam.facts[index].mask.size == exam.facts[index].image.size
@@ -136,17 +162,17 @@ def samples(exam: Exam, split: str) -> list[tuple[str, str, str]]:
 
 
 def class_table(exam: Exam) -> list[dict]:
-    """A row for each class and for void: shares and images, a split each, weight, side."""
+    """A row for each class and for void; cells: (share of pixels, number of images) per split."""
     rows = {split: exam.pixels[exam.of(split)] for split in exam.splits}
     train = rows.get("train", exam.pixels)
     weights = [*balanced_weights(train[:, :-1].sum(0)), None]
-    size = proposal(exam)["size"]
+    size, colours = proposal(exam)["size"], swatches(exam.dataset.colours)
     table = []
     for index, name in enumerate([*exam.dataset.classes, "void"]):
         last = index == len(exam.dataset.classes)
         table.append({
             "name": name, "weight": weights[index],
-            "colour": VOID_COLOUR if last else exam.dataset.colours[index],
+            "colour": None if last else colours[index],
             "side": None if last else side_of(train, index, size),
             "cells": [
                 (counts[:, index].sum() / max(1, counts.sum()), int((counts[:, index] > 0).sum()))
@@ -157,8 +183,8 @@ def class_table(exam: Exam) -> list[dict]:
 
 
 def side_of(pixels: np.ndarray, index: int, size: tuple[int, int]) -> float | None:
-    """Pixels in an input of `size` of the side of a square as large as a class is in the median
-    image that has it; None if none has."""
+    """The area of a class in the median image that shows it, as the side of a square in pixels of
+    an input of `size` (H, W); None if no image shows it."""
     rows = pixels[pixels[:, index] > 0]
     if not len(rows):
         return None
@@ -166,7 +192,7 @@ def side_of(pixels: np.ndarray, index: int, size: tuple[int, int]) -> float | No
 
 
 def proposal(exam: Exam) -> dict:
-    """An input size (H, W) and class weights; the page says how they come about."""
+    """A suggested input size (H, W) and class weights; the page explains how they are chosen."""
     split = "train" if "train" in exam.splits else (exam.splits or ["train"])[0]
     at = exam.of(split)
     if not len(at):
@@ -202,12 +228,14 @@ def sizes(exam: Exam) -> list[dict]:
         pairs = sum(pair.split == split for pair in exam.listing.pairs)
         sides = np.array([exam.facts[index].image.size for index in at]).reshape(-1, 2)
         three = [f(sides, 0).astype(int) for f in (np.min, np.median, np.max)] if len(at) else []
-        rows.append({"split": split, "pairs": pairs, "readable": len(at), "three": three})
+        rows.append(
+            {"split": split_name(split), "pairs": pairs, "readable": len(at), "three": three}
+        )
     return rows
 
 
 def plot(exam: Exam) -> dict:
-    """Width against height of the images, as places in a square of PLOT pixels."""
+    """Dots (x, y, radius) for the sizes of the images in a square of PLOT pixels, width along x."""
     seen = [facts.image.size for facts in exam.facts if not facts.image.fault]
     most = max((max(size) for size in seen), default=1)
     counts = {}

@@ -1,4 +1,4 @@
-"""How a mask's numbers become class ids, told from what the masks of the whole dataset hold."""
+"""Maps the values of a mask to class ids, using the conventions of all masks of the dataset."""
 
 from typing import NamedTuple
 
@@ -8,20 +8,21 @@ from data.dataset import Dataset
 from data.doctor.facts import MaskFacts
 from data.layout import VOID
 
-STRAY = -1  # in memory: a number of no class; a repair takes the nearest sure pixel's class
-LEVELS = 6  # classes up to which grey levels spread over 0..255 are told apart
-MOST = 0.95  # share of pixels that a colour table or grey levels must explain
-BINARY = 0.7  # the same for two classes, whose edges may be soft
-NEAR = 40  # largest distance of a stray colour from its class's, in RGB
-LONE, LONE_VALUES = 0.08, 4  # of lone pixels, from which a mask was smoothed or JPEG-compressed
+STRAY = -1  # in memory, the id of values that belong to no class
+LEVELS = 6  # grey levels spread over 0..255 are recognised for at most this many classes
+MOST = 0.95  # share of the pixels that a colour table or grey levels must match
+BINARY = 0.7  # the same for two classes, whose masks may have soft edges
+NEAR = 40  # largest RGB distance of a colour from the colour of its class
+LONE, LONE_VALUES = 0.08, 4  # lone and lone_values of MaskFacts from which a mask is smoothed
 
 
 class Reading(NamedTuple):
-    """kind: "ids" as training reads them, "levels" (0..255 for 0..1 or the like), "shifted" (1..N
-    for 0..N-1), "palette" or "colours" (by colour table), "unknown" (no way found).
+    """kind: "ids" (class ids, as training reads them), "levels" (grey levels spread over 0..255),
+    "shifted" (1..N instead of 0..N-1), "palette" or "colours" (mapped by a colour table) or
+    "unknown" (none of these).
 
-    ids: (n,) for each of the facts' values a class id, VOID, or STRAY. smoothed: stray values along
-    the edges, as JPEG and resizing leave them.
+    ids: (n,) a class id, VOID or STRAY for each value in MaskFacts. smoothed: there are stray
+    values along edges, as JPEG compression and smooth resizing leave them.
     """
 
     kind: str
@@ -29,10 +30,13 @@ class Reading(NamedTuple):
     smoothed: bool = False
 
 
-class Habits(NamedTuple):
-    """What the masks of the dataset do. white_void: 255 is void in a mask of 0 and 255 alone: some
-    mask holds a class but the first, or dataset.toml says `void = 255`. tables: colour tables,
-    packed colour to id, that masks may follow; stated: whether the first is the dataset's own word.
+class Conventions(NamedTuple):
+    """Conventions that the masks of a dataset share.
+
+    white_void: 255 means void even in masks of only 0 and 255, because dataset.toml has
+    `void = 255` or some mask contains the id of another class than the first. all_shifted: no mask
+    contains 0, and the highest id of some mask equals `classes`. tables: candidate colour tables,
+    packed colour to id; stated: the first of them comes from dataset.toml.
     """
 
     classes: int
@@ -43,8 +47,8 @@ class Habits(NamedTuple):
     stated: bool
 
 
-def habits(dataset: Dataset, names: dict, masks: list[MaskFacts]) -> Habits:
-    """names: what dataset.toml states."""
+def conventions_of(dataset: Dataset, names: dict, masks: list[MaskFacts]) -> Conventions:
+    """names: the content of dataset.toml."""
     classes, void = len(dataset.classes), dataset.void
     plain = [set(m.values.tolist()) for m in masks if not (m.fault or m.coloured)]
     inside = [v - {VOID, void} for v in plain]
@@ -54,7 +58,7 @@ def habits(dataset: Dataset, names: dict, masks: list[MaskFacts]) -> Habits:
     stated = "colours" in names
     if stated:
         tables.insert(0, {pack(colour): i for i, colour in enumerate(dataset.colours)})
-    return Habits(
+    return Conventions(
         classes, void,
         white_void=labelled or names.get("void") == VOID,
         all_shifted=bool(top) and not any(0 in v for v in inside),
@@ -62,24 +66,25 @@ def habits(dataset: Dataset, names: dict, masks: list[MaskFacts]) -> Habits:
     )  # fmt: skip
 
 
-def read(mask: MaskFacts, habits: Habits) -> Reading:
-    """How one mask is to be read."""
+def read(mask: MaskFacts, conventions: Conventions) -> Reading:
+    """How the values of one mask are to be interpreted."""
     if mask.coloured:
-        return by_colours(mask.values, mask.counts, habits)
-    if mask.palette is not None and (ids := by_palette(mask, habits)) is not None:
+        return by_colours(mask.values, mask.counts, conventions)
+    if mask.palette is not None and (ids := by_palette(mask, conventions)) is not None:
         return Reading("palette", ids)
     values = mask.values.astype(int)
-    scored = set(values.tolist()) - {habits.void, VOID}
+    scored = set(values.tolist()) - {conventions.void, VOID}
     smoothed = mask.format == "JPEG" or (mask.lone >= LONE and mask.lone_values >= LONE_VALUES)
-    outside = any(v >= habits.classes or v < 0 for v in scored)
-    if is_shifted(scored, habits) and not smoothed:
-        ids = np.where((values == VOID) | (values == habits.void), VOID, values - 1)
+    outside = any(v >= conventions.classes or v < 0 for v in scored)
+    if is_shifted(scored, conventions) and not smoothed:
+        ids = np.where((values == VOID) | (values == conventions.void), VOID, values - 1)
         return Reading("shifted", ids)
-    hidden = habits.classes == 2 and VOID in values and not habits.white_void
-    if (outside or hidden) and (ids := by_levels(mask, habits)) is not None:
-        return Reading("levels", ids, mask.format == "JPEG" or len(values) > habits.classes + 1)
-    ids = np.where((values < 0) | (values >= habits.classes), STRAY, values)
-    ids[(values == VOID) | (values == habits.void)] = VOID
+    hidden = conventions.classes == 2 and VOID in values and not conventions.white_void
+    if (outside or hidden) and (ids := by_levels(mask, conventions)) is not None:
+        many = len(values) > conventions.classes + 1
+        return Reading("levels", ids, mask.format == "JPEG" or many)
+    ids = np.where((values < 0) | (values >= conventions.classes), STRAY, values)
+    ids[(values == VOID) | (values == conventions.void)] = VOID
     if smoothed:
         large = mask.counts >= solid(mask)
         if (large & (ids == STRAY)).any():
@@ -89,19 +94,20 @@ def read(mask: MaskFacts, habits: Habits) -> Reading:
 
 
 def solid(mask: MaskFacts) -> float:
-    """Pixels below which a value of a smoothed mask is taken for a stray one."""
+    """Values of a smoothed mask with fewer pixels than this count as stray."""
     return 0.005 * mask.counts.sum()
 
 
-def is_shifted(scored: set[int], habits: Habits) -> bool:
-    if not scored or 0 in scored or max(scored) > habits.classes:
+def is_shifted(scored: set[int], conventions: Conventions) -> bool:
+    if not scored or 0 in scored or max(scored) > conventions.classes:
         return False
-    return habits.all_shifted or habits.classes in scored
+    return conventions.all_shifted or conventions.classes in scored
 
 
-def by_levels(mask: MaskFacts, habits: Habits) -> np.ndarray | None:
-    """Ids of grey levels that are spread over 0..255; for two classes of any two levels."""
-    values, classes = mask.values.astype(int), habits.classes
+def by_levels(mask: MaskFacts, conventions: Conventions) -> np.ndarray | None:
+    """Ids for grey levels spread over 0..255, or over 0..V for two classes and a mask of only 0 and
+    V; None if they do not match."""
+    values, classes = mask.values.astype(int), conventions.classes
     if not 2 <= classes <= LEVELS or values.min() < 0 or values.max() > 255:
         return None
     top = 255
@@ -112,19 +118,19 @@ def by_levels(mask: MaskFacts, habits: Habits) -> np.ndarray | None:
     near = np.abs(values - ids * step) <= step / 8
     if not ids[near].any():
         return None
-    if habits.void != VOID:  # stated: as the pixels between the levels of a trimap
-        near |= values == habits.void
-        ids[values == habits.void] = VOID
+    if conventions.void != VOID:  # dataset.toml declares it, such as the middle level of a trimap
+        near |= values == conventions.void
+        ids[values == conventions.void] = VOID
     share = mask.counts[near].sum() / mask.counts.sum()
     return ids if share >= (BINARY if classes == 2 else MOST) else None
 
 
-def by_palette(mask: MaskFacts, habits: Habits) -> np.ndarray | None:
-    """Ids of a palette whose colours say other classes than its indices; None if they do not."""
+def by_palette(mask: MaskFacts, conventions: Conventions) -> np.ndarray | None:
+    """Ids for a palette whose colours show other classes than its indices; None if they agree."""
     values = mask.values.astype(int)
-    is_void = (values == VOID) | (values == habits.void)
-    outside = bool(((values >= habits.classes) & ~is_void).any())
-    tables = habits.tables if outside else habits.tables[: int(habits.stated)]
+    is_void = (values == VOID) | (values == conventions.void)
+    outside = bool(((values >= conventions.classes) & ~is_void).any())
+    tables = conventions.tables if outside else conventions.tables[: int(conventions.stated)]
     for table in tables:
         ids = np.array([table.get(int(c), STRAY) for c in mask.palette])
         ids[is_void] = VOID
@@ -133,18 +139,19 @@ def by_palette(mask: MaskFacts, habits: Habits) -> np.ndarray | None:
     return None
 
 
-def by_colours(values: np.ndarray, counts: np.ndarray, habits: Habits) -> Reading:
-    """Ids of packed colours by the table that explains most pixels."""
-    best, share = None, MOST
-    for table in habits.tables:
+def by_colours(values: np.ndarray, counts: np.ndarray, conventions: Conventions) -> Reading:
+    """Ids for packed colours, by the colour table that matches most pixels."""
+    best, most = None, MOST
+    for table in conventions.tables:
         ids = nearest_colour(values, table)
-        explained = counts[ids != STRAY].sum() / counts.sum()
-        if explained > share:
-            best, share = ids, explained
+        share = counts[ids != STRAY].sum() / counts.sum()
+        if share > most:
+            best, most = ids, share
     if best is None:
         return Reading("unknown", np.full(len(values), STRAY))
-    exact = sum(counts[np.isin(values, list(table))].sum() for table in habits.tables[:1])
-    return Reading("colours", best, bool(exact < counts.sum() and len(values) > habits.classes + 1))
+    exact = sum(counts[np.isin(values, list(table))].sum() for table in conventions.tables[:1])
+    many = len(values) > conventions.classes + 1
+    return Reading("colours", best, bool(exact < counts.sum() and many))
 
 
 def nearest_colour(values: np.ndarray, table: dict[int, int]) -> np.ndarray:
@@ -155,7 +162,7 @@ def nearest_colour(values: np.ndarray, table: dict[int, int]) -> np.ndarray:
 
 
 def pack(colour) -> int:
-    red, green, blue = (int(part) for part in colour)
+    red, green, blue = (int(channel) for channel in colour)
     return red << 16 | green << 8 | blue
 
 
@@ -165,18 +172,20 @@ def unpack(values: np.ndarray) -> np.ndarray:
 
 
 def voc_colours(classes: int) -> dict[int, int]:
-    """Packed colour to id of PASCAL VOC's palette: id's bits from the lowest are spread over red,
-    green and blue from the highest; (224, 224, 192) is void. Source: VOCdevkit's VOClabelcolormap.m
+    """PASCAL VOC's palette, packed colour to id; (224, 224, 192) is void.
+
+    The bits of the id, from the lowest on, become the bits of red, green and blue in turn, from the
+    highest on. Source: VOClabelcolormap.m of VOCdevkit.
     """
     table = {}
     for index in range(classes):
-        parts = [sum((index >> 3 * k + c & 1) << 7 - k for k in range(3)) for c in range(3)]
-        table[pack(parts)] = index
+        rgb = [sum((index >> 3 * k + c & 1) << 7 - k for k in range(3)) for c in range(3)]
+        table[pack(rgb)] = index
     return table | {pack((224, 224, 192)): VOID}
 
 
 def guessed_classes(masks: list[MaskFacts]) -> list[str]:
-    """Names for a dataset that names none, from the ids its masks hold."""
+    """Placeholder names for a dataset without class names, from the ids in its masks."""
     scored = [
         set(mask.values[mask.counts >= solid(mask)].tolist()) - {VOID}
         for mask in masks

@@ -1,13 +1,13 @@
-"""What others' datasets look like: one file a format, each with `read`, in a lazy table.
+"""Importers of other dataset formats: one module per format, imported on demand.
 
-A module of this folder has
+Every module has
 
-    ABOUT = "one line for --help: what SOURCE is"
-    def add_arguments(parser): ...      # its own options, if it has any
-    def read(source: Path, words) -> Found   # words: the parsed options
+    ABOUT = "text for --help: what SOURCE is"
+    def add_arguments(parser): ...          # optional: options of this format
+    def read(source: Path, args) -> Found   # args: the parsed options
 
-`read` lists and does not decode: masks are made later, item by item, so that one that is broken
-stops no other.
+`read` only lists the items. Masks are decoded later, one by one, so that a broken item does not
+affect the others.
 """
 
 import importlib
@@ -26,12 +26,13 @@ FORMATS = (
 
 
 class Item(NamedTuple):
-    """An image and how its mask is made.
+    """An image and the function that makes its mask.
 
-    stem: any text; the importer makes a file name of it. split: "train", "val", "test", or None
-    where the source has no splits. mask() gives (H, W) integers, the position of the class in
-    Found.classes, -1 where a pixel is not scored; it raises Refusal naming the file. turned:
-    whether the mask fits the image as EXIF turns it, or as its bytes lie.
+    stem: any text; the importer turns it into a file name. mask() returns (H, W) integers: the
+    index of the class in Found.classes, or -1 for void (the ignore index: neither trained on nor
+    scored); it raises Refusal that names the file. split: "train", "val", "test", or None if the
+    source does not define it. turned: whether the mask matches the image with its EXIF orientation
+    applied (True) or as stored (False).
     """
 
     stem: str
@@ -42,8 +43,8 @@ class Item(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a source holds. colours: RGB 0..255 a class, or None. broken: what could not be listed,
-    a line each that names the file."""
+    """The content of a source. broken: a message for each item that could not be listed, which
+    names the file. colours: RGB 0..255 per class, or None."""
 
     classes: list[str]
     items: list[Item]
@@ -52,7 +53,7 @@ class Found(NamedTuple):
 
 
 def module_of(name: str):
-    """The module of a format. Raises Refusal for an unknown name."""
+    """Imports the module of a format. Raises Refusal for an unknown name."""
     return importlib.import_module(
         f"data.formats.{one_of(name, FORMATS, 'format').replace('-', '_')}"
     )

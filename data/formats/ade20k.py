@@ -1,4 +1,4 @@
-"""ADE20K: scene parsing with 150 classes, and the full releases of 2017 and 2020."""
+"""ADE20K: the scene parsing set with 150 classes, and the full releases of 2017 and 2020."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.masks import (
-    Meaning,
+    LabelMap,
     decoded,
     files_below,
     folder_with,
@@ -25,13 +25,13 @@ from data.formats.masks import (
 )
 from data.images import open_image
 
-ABOUT = """SOURCE: a folder (or zip), either ADEChallengeData2016 with images and annotations
-(150 classes; 0, other, is not scored), or a full release with NAME.jpg, NAME_seg.png and
-NAME_atr.txt (2017) or NAME.json (2020). The full releases have thousands of classes: choose some
-by --only. Parts are not read."""
+ABOUT = """SOURCE: a folder or zip with ADEChallengeData2016 (images/, annotations/) or with a full
+release (NAME.jpg, NAME_seg.png, and NAME_atr.txt in 2017 or NAME.json in 2020). The former has 150
+classes; its 0, "other", becomes void (the ignore index: neither trained on nor scored). The full
+releases have thousands of classes: choose some with --only. Object parts are not read."""
 
-# Zhou et al., Scene parsing through ADE20K, 2017: objectInfo150.txt, the first of each class's
-# names, in the order of the numbers in the masks, from 1 on.
+# Zhou et al., Scene parsing through ADE20K, 2017, objectInfo150.txt: the first name of each class,
+# in the order of the mask values, which start at 1.
 NAMES = (
     """
 wall, building, sky, floor, tree, ceiling, road, bed, windowpane, grass, cabinet, sidewalk,
@@ -53,10 +53,10 @@ radiator, glass, clock, flag
     .split(", ")
 )
 SEG = "_seg.png"
-MOST_CLASS = 255 // 10 * 256 + 255  # what R and G can hold
+MOST_CLASS = 255 // 10 * 256 + 255  # the largest value that R and G can encode
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     source = opened(source)
     challenge = ("images", "annotations")
     if holds(source, challenge) or not any(map(is_seg, files_below(source))):
@@ -65,10 +65,15 @@ def read(source: Path, words) -> Found:
 
 
 def scene_parsing(root: Path) -> Found:
-    means = Meaning(NAMES, {i: i - 1 for i in range(len(NAMES) + 1)})
+    label_map = LabelMap(NAMES, {i: i - 1 for i in range(len(NAMES) + 1)})
     images, masks = images_in(root / "images"), images_in(root / "annotations")
     items = [
-        Item(Path(name).name, image, partial(read_scene, masks[name], means), split_of(Path(name)))
+        Item(
+            Path(name).name,
+            image,
+            partial(read_scene, masks[name], label_map),
+            split_of(Path(name)),
+        )
         for name, image in images.items()
         if name in masks
     ]
@@ -77,15 +82,15 @@ def scene_parsing(root: Path) -> Found:
     return Found(NAMES, items, broken)
 
 
-def read_scene(path: Path, means: Meaning) -> np.ndarray:
-    return to_classes(read_ids(path), means, path)
+def read_scene(path: Path, label_map: LabelMap) -> np.ndarray:
+    return to_classes(read_ids(path), label_map, path)
 
 
 def short(names: list[str]) -> list[str]:
-    """The first word of each, or all its words where that is another's first too."""
-    words = [[word.strip() for word in re.split("[;,]", name)] for name in names]
-    firsts = Counter(first for first, *_ in words)
-    return [row[0] if firsts[row[0]] == 1 else " ".join(row) for row in words]
+    """The first synonym of each name, or all of them if another name begins with the same one."""
+    synonyms = [[word.strip() for word in re.split("[;,]", name)] for name in names]
+    firsts = Counter(first for first, *_ in synonyms)
+    return [row[0] if firsts[row[0]] == 1 else " ".join(row) for row in synonyms]
 
 
 def is_seg(path: Path) -> bool:
@@ -99,17 +104,17 @@ def full(source: Path) -> Found:
             listed.append((seg, image_of(seg), names_of(seg)))
         except Refusal as refusal:
             broken.append(str(refusal))
-    whole = sorted({name for *_, (_, names) in listed for name in names.values()})
-    if not whole:
-        first = f" First of {len(broken)} broken: {broken[0]}" if broken else ""
-        raise Refusal(f"{source} names no object.{first}")
-    place = {name: index for index, name in enumerate(whole)}
+    all_names = sorted({name for *_, (_, names) in listed for name in names.values()})
+    if not all_names:
+        first = f" Broken files: {len(broken)}; the first: {broken[0]}" if broken else ""
+        raise Refusal(f"{source} has no named objects.{first}")
+    place = {name: index for index, name in enumerate(all_names)}
     items = []
     for seg, image, (by_class, names) in listed:
         table = {0: -1} | {number: place[name] for number, name in names.items()}
-        mask = partial(read_full, seg, by_class, Meaning(whole, table))
+        mask = partial(read_full, seg, by_class, LabelMap(all_names, table))
         items.append(Item(image.stem, image, mask, split_of(seg.relative_to(source))))
-    return Found(short(whole), items, broken)
+    return Found(short(all_names), items, broken)
 
 
 def image_of(seg: Path) -> Path:
@@ -120,7 +125,7 @@ def image_of(seg: Path) -> Path:
 
 
 def names_of(seg: Path) -> tuple[bool, dict[int, str]]:
-    """Whether numbers are of classes (2020) or of objects (2017), and number to name."""
+    """Whether the mask values are classes (2020) or objects (2017), and value to name."""
     stem = seg.name.removesuffix(SEG)
     of_2020, of_2017 = seg.with_name(f"{stem}.json"), seg.with_name(f"{stem}_atr.txt")
     if of_2020.exists():
@@ -142,12 +147,12 @@ def objects_of_2020(path: Path) -> dict[int, str]:
         raise Refusal(f"{path} is damaged: {error!r}") from error
     for number, name in named:
         if not (type(number) is int and 0 < number <= MOST_CLASS and isinstance(name, str)):
-            raise Refusal(f"{path} is damaged: object {name!r} has the number {number!r}")
+            raise Refusal(f"{path} is damaged: object {name!r} has the value {number!r}")
     return dict(named)
 
 
 def objects_of_2017(path: Path) -> dict[int, str]:
-    """Lines are: number # level (0: no part) # occluded # class # ..."""
+    """The lines are: number # level (0: a whole object) # occluded # class # ..."""
     names = {}
     for line in read_text(path).splitlines():
         fields = [field.strip() for field in line.split("#")]
@@ -158,11 +163,11 @@ def objects_of_2017(path: Path) -> dict[int, str]:
     return names
 
 
-def read_full(path: Path, by_class: bool, means: Meaning) -> np.ndarray:
-    """R and G hold the class, R // 10 * 256 + G; B holds the object, numbered by rank."""
+def read_full(path: Path, by_class: bool, label_map: LabelMap) -> np.ndarray:
+    """R and G encode the class, R // 10 * 256 + G; the rank of B is the number of the object."""
     _, image = open_image(path)
     red, green, blue = np.moveaxis(decoded(path, image, "RGB").astype(np.int32), -1, 0)
     if by_class:
-        return to_classes(red // 10 * 256 + green, means, path)
+        return to_classes(red // 10 * 256 + green, label_map, path)
     rank = np.cumsum(np.bincount(blue.ravel(), minlength=256)[1:] > 0)
-    return to_classes(np.where(blue > 0, rank[blue - 1], 0), means, path)
+    return to_classes(np.where(blue > 0, rank[blue - 1], 0), label_map, path)

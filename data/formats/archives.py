@@ -1,4 +1,4 @@
-"""Archives that others made: unpacked where they can do no harm."""
+"""Safe unpacking of untrusted zip archives."""
 
 import atexit
 import shutil
@@ -13,15 +13,15 @@ from data.layout import IMAGE_ENDINGS
 
 MOST_FILES = 2_000_000
 MOST_BYTES = 200 * 2**30
-MOST_RATIO = 200  # unpacked to packed; images are packed already
+MOST_RATIO = 200  # unpacked to packed size; images are already compressed
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
-SMALL = 100 * 2**20  # bytes that no ratio is asked of
+SMALL = 100 * 2**20  # bytes; below this the ratio is not checked
 
 
 def opened(source: Path) -> Path:
-    """The folder `source`, or one with what the zip `source` holds, which goes when Python ends.
+    """The folder `source`, or a temporary folder with the content of the zip `source`.
 
-    Raises Refusal for anything else, and for a zip that is damaged or made to do harm.
+    Raises Refusal for anything else, and for a damaged or malicious zip.
     """
     source = Path(source)
     if source.is_dir():
@@ -35,14 +35,14 @@ def opened(source: Path) -> Path:
         with zipfile.ZipFile(source) as archive:
             unpack(archive, source, folder)
     except (*DAMAGE, ValueError, NotImplementedError) as error:
-        raise Refusal(f"{source} is damaged: {error}. Pack it again") from error
+        raise Refusal(f"{source} is damaged: {error}. Create it again") from error
     except (OSError, RuntimeError) as error:
         raise Refusal(f"{source} cannot be unpacked: {error}") from error
     return folder
 
 
 def temporary() -> Path:
-    """A new folder that goes when Python ends."""
+    """A new folder that is deleted at exit."""
     folder = Path(tempfile.mkdtemp(prefix="import-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -65,14 +65,14 @@ def unpack(archive: zipfile.ZipFile, source: Path, folder: Path) -> None:
         except DAMAGE:
             if target.suffix.lower() not in IMAGE_ENDINGS:
                 raise
-            target.write_bytes(b"")  # one image less: it is listed as broken when it is read
+            target.write_bytes(b"")  # only this image is lost: it is listed as broken later
 
 
 def check_entry(entry: zipfile.ZipInfo, source: Path) -> None:
     name, kind = entry.filename, stat.S_IFMT(entry.external_attr >> 16)
     path, windows = PurePosixPath(name), PureWindowsPath(name)
     if not path.parts or path.is_absolute() or windows.anchor or ".." in windows.parts:
-        raise Refusal(f"{source}: entry {name!r} leads out of the folder; nothing was unpacked")
+        raise Refusal(f"{source}: entry {name!r} points outside the folder; nothing was unpacked")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise Refusal(f"{source}: entry {name!r} is a link or a device; nothing was unpacked")
     if entry.flag_bits & 1:
@@ -82,12 +82,14 @@ def check_entry(entry: zipfile.ZipInfo, source: Path) -> None:
 def check_size(entries: list[zipfile.ZipInfo], source: Path, folder: Path) -> None:
     size = sum(entry.file_size for entry in entries)
     if len(entries) > MOST_FILES or size > MOST_BYTES:
-        raise Refusal(f"{source} unpacks to {len(entries)} files, {size} bytes: too much")
+        raise Refusal(
+            f"{source} unpacks to {len(entries)} files with {size} bytes, which is too large"
+        )
     if size > SMALL and size > MOST_RATIO * source.stat().st_size:
         raise Refusal(
-            f"{source} unpacks to {size} bytes, {size // source.stat().st_size} times its own: "
-            "it looks like a zip bomb; unpack it yourself if you trust it"
+            f"{source} unpacks to {size} bytes, {size // source.stat().st_size} times its own "
+            "size: it looks like a zip bomb; unpack it yourself if you trust it"
         )
     free = shutil.disk_usage(folder).free
     if size > free:
-        raise Refusal(f"{source} unpacks to {size} bytes, {folder.parent} has {free} left")
+        raise Refusal(f"{source} unpacks to {size} bytes; {folder.parent} has {free} bytes left")

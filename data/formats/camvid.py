@@ -1,4 +1,4 @@
-"""CamVid: street scenes with masks in 32 colours, or with the 11 classes of SegNet."""
+"""CamVid: street scenes, with colour masks (32 classes) or SegNet's masks of 11 class ids."""
 
 import re
 from functools import partial
@@ -9,22 +9,23 @@ from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.masks import (
     ENDINGS,
-    Meaning,
+    LabelMap,
     files_below,
-    meaning,
     pack,
     read_as,
-    read_classes,
+    read_label_map,
     split_of,
+    to_label_map,
 )
 from data.images import open_image
 
-ABOUT = """SOURCE: a folder (or zip) with images and their masks, anywhere below it: NAME_L.png,
-or NAME.png in a folder called masks, labels, trainannot, valannot, train_labels or the like. The
-colours stand in label_colors.txt or class_dict.csv, if not CamVid's 32. Void is not scored."""
+ABOUT = """SOURCE: a folder or zip with images and masks, at any depth. Masks are NAME_L.png, or
+NAME.png in a folder called masks, labels, trainannot, valannot, train_labels or similar. Colours
+other than CamVid's 32 are read from label_colors.txt or class_dict.csv. The class Void becomes the
+ignore index: its pixels are neither trained on nor scored."""
 
 TABLES = ("label_colors.txt", "class_dict.csv")
-MASKS = r"(?P<split>.*?)_?(annot|labels?|masks?)"  # how a folder of masks is called
+MASKS = r"(?P<split>.*?)_?(annot|labels?|masks?)"  # names of mask folders
 
 # fmt: off
 COLOURS = (  # Brostow, Fauqueur, Cipolla, Semantic object classes in video, 2009: label_colors.txt
@@ -41,18 +42,18 @@ COLOURS = (  # Brostow, Fauqueur, Cipolla, Semantic object classes in video, 200
     (0, 0, 0, "Void"), (64, 192, 0, "Wall"),
 )
 # fmt: on
-# Badrinarayanan, Kendall, Cipolla, SegNet, 2015: the numbers of its masks; 11 is not scored.
+# Badrinarayanan, Kendall, Cipolla, SegNet, 2015: the class ids of its masks; 11 is void.
 ELEVEN = (
     "sky building pole road pavement tree signsymbol fence car pedestrian bicyclist void"
 ).split()
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     source = opened(source)
-    images, masks = sorted_out(source)
+    images, masks = images_and_masks(source)
     if not masks:
-        raise Refusal(f"{source} holds no masks: they are called NAME_L.png or lie in masks/")
-    means = meaning_of(source, next(iter(masks.values())))
+        raise Refusal(f"{source} contains no masks: they are called NAME_L.png or are in masks/")
+    label_map = label_map_of(source, next(iter(masks.values())))
     items, broken = [], []
     named = {name: (split, name) for split, name in images}
     for (split, name), mask in masks.items():
@@ -60,14 +61,14 @@ def read(source: Path, words) -> Found:
         if key not in images:
             broken.append(f"{mask} has no image {name}")
             continue
-        reader = partial(read_as, mask, means)
+        reader = partial(read_as, mask, label_map)
         items.append(Item(name, images.pop(key), reader, split or key[0]))
     broken += [f"{image} has no mask" for image in images.values()]
-    return Found(means.classes, items, broken, means.colours)
+    return Found(label_map.classes, items, broken, label_map.colours)
 
 
-def sorted_out(source: Path) -> tuple[dict, dict]:
-    """(split, name) to file, of the images and of the masks."""
+def images_and_masks(source: Path) -> tuple[dict, dict]:
+    """Images and masks, each as a dict from (split, name) to file."""
     images, masks = {}, {}
     for path in files_below(source):
         if path.suffix.lower() not in ENDINGS:
@@ -82,15 +83,15 @@ def sorted_out(source: Path) -> tuple[dict, dict]:
     return images, masks
 
 
-def meaning_of(source: Path, mask: Path) -> Meaning:
+def label_map_of(source: Path, mask: Path) -> LabelMap:
     for table in (folder / name for folder in (source, mask.parent) for name in TABLES):
         if table.exists():
-            means = read_classes(table)
-            if means.colours is None:
-                raise Refusal(f"{table} has no colours: its lines look like R G B NAME")
-            return means
+            label_map = read_label_map(table)
+            if label_map.colours is None:
+                raise Refusal(f"{table} has no colours: write lines of the form R G B NAME")
+            return label_map
     _, image = open_image(mask)
     if image.mode in ("RGB", "RGBA"):
-        return meaning([(pack(*rgb), name) for *rgb, name in COLOURS], rgb=True)
-    means = meaning(enumerate(ELEVEN))
-    return means._replace(table=means.table | {255: -1})
+        return to_label_map([(pack(*rgb), name) for *rgb, name in COLOURS], rgb=True)
+    label_map = to_label_map(enumerate(ELEVEN))
+    return label_map._replace(table=label_map.table | {255: -1})

@@ -1,4 +1,4 @@
-"""Cityscapes: leftImg8bit and gtFine, 19 classes."""
+"""Cityscapes: leftImg8bit and gtFine or gtCoarse, 19 classes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,14 +9,15 @@ import numpy as np
 from cli import Refusal, say
 from data.formats import Found, Item
 from data.formats.archives import opened
-from data.formats.masks import Meaning, folder_with, images_in, read_ids, split_of, to_classes
+from data.formats.masks import LabelMap, folder_with, images_in, read_ids, split_of, to_classes
 
-ABOUT = """SOURCE: a folder (or zip) with leftImg8bit and gtFine (or gtCoarse), both with
-train, val, test and a folder a city. 19 classes are scored, as in the benchmark. A split whose
-masks are blank, as those of the test set that is handed out, is left out."""
+ABOUT = """SOURCE: a folder or zip with leftImg8bit and gtFine (or gtCoarse), each with
+{train,val,test}/CITY/. The 19 classes of the benchmark are imported; all others become void (the
+ignore index: neither trained on nor scored). A test split with blank masks, as in the public
+release, is left out."""
 
 # Cordts et al., The Cityscapes dataset, 2016; cityscapesScripts, helpers/labels.py: id in the
-# masks, class (in the order of its trainId), colour.
+# masks, class, colour, in the order of the trainIds.
 # fmt: off
 CLASSES = (
     ( 7, "road",          (128,  64, 128)),
@@ -41,15 +42,15 @@ CLASSES = (
 )
 # fmt: on
 NAMES = [name for _, name, _ in CLASSES]
-LABEL_IDS = Meaning(
+LABEL_IDS = LabelMap(
     NAMES, dict.fromkeys((*range(34), 255), -1) | {c[0]: i for i, c in enumerate(CLASSES)}
-)  # 255: licence plate, whose id is -1
-TRAIN_IDS = Meaning(NAMES, {i: i for i in range(19)} | {19: -1, 255: -1})
-INSTANCES = 1000  # id * 1000 + number of the instance, from 1000 on
+)  # 255: licence plate, whose official id is -1
+TRAIN_IDS = LabelMap(NAMES, {i: i for i in range(19)} | {19: -1, 255: -1})
+INSTANCES = 1000  # instance ids are class id * 1000 + number of the instance
 IMAGE_END = "_leftImg8bit"
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     source = folder_with(opened(source), ["leftImg8bit"])
     kind = next((name for name in ("gtFine", "gtCoarse") if (source / name).is_dir()), None)
     if kind is None:
@@ -76,7 +77,7 @@ def mask_of(masks: dict[str, Path], start: str) -> Callable | None:
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """Of labelIds or instanceIds."""
+    """The mask of a labelIds or instanceIds file."""
     ids = read_ids(path)
     if ids.dtype != np.uint8:
         ids = np.where(ids < INSTANCES, ids, ids // INSTANCES)
@@ -95,5 +96,5 @@ def without_blank_test(items: list[Item]) -> list[Item]:
         blank = False
     if not blank:
         return items
-    say("test: its masks are blank, left out")
+    say("the test split is left out: its masks are blank")
     return [item for item in items if item.split != "test"]

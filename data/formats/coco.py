@@ -1,4 +1,4 @@
-"""COCO's instances: polygons and runs in JSON."""
+"""COCO instances: polygons and run-length encodings (RLE) in JSON."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -10,31 +10,32 @@ from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.masks import files_below, split_of
 from data.formats.polygons import (
-    corners,
     inside,
     items_of,
-    outlined,
-    painted,
-    runs,
+    paint,
+    polygons_to_rle,
     shape_in,
     split_in,
+    to_rle,
     trees,
+    vertices,
 )
 from data.formats.selection import BACKGROUND
 
-ABOUT = """SOURCE: a folder (or zip) with images and instances_*.json, or such a JSON file.
-train, val or test in the file's name gives the split. What no polygon covers is background; of two
-the smaller lies on top; crowds are not scored."""
+ABOUT = """SOURCE: a folder or zip with images and instances_*.json, or such a JSON file. train, val
+or test in the name of the JSON file gives the split. Pixels without an annotation are background;
+where annotations overlap, the smaller is on top; crowds become void (the ignore index: neither
+trained on nor scored)."""
 
 
 def add_arguments(parser) -> None:
     parser.add_argument(
-        "--images", metavar="FOLDER", help="where the images are (default SOURCE and below)"
+        "--images", metavar="FOLDER", help="folder that is searched for images (default SOURCE)"
     )
 
 
 class Images:
-    """The files below some folders, found by what a JSON file calls them."""
+    """Finds image files in some folders by their names in a JSON file."""
 
     def __init__(self, folders: list[Path]):
         self.by_name = {}
@@ -43,8 +44,8 @@ class Images:
                 self.by_name.setdefault(path.name, []).append(path)
 
     def find(self, name, near: Path, json_file: Path, split: str | None = None) -> Path:
-        """Of several, the one whose path ends as the name does, that lies in `near`, or in a folder
-        of the split. Raises Refusal when there is none, and when there are several still."""
+        """The file of this name. Of several, prefers those whose path ends with all of `name`, then
+        one in `near`, then one in a folder of the split. Raises Refusal unless one remains."""
         tail = inside(near, name, json_file).relative_to(near).parts
         paths = self.by_name.get(tail[-1], [])
         for fits in (
@@ -54,14 +55,14 @@ class Images:
         ):
             paths = list(filter(fits, paths)) or paths
         if not paths:
-            raise Refusal(f"{json_file}: the image {name} is not there")
+            raise Refusal(f"{json_file}: the image {name} is missing")
         if len(paths) > 1:
-            raise Refusal(f"{json_file}: which {name} is meant, {paths[0]} or {paths[1]}?")
+            raise Refusal(f"{json_file}: {name} is ambiguous: {paths[0]} or {paths[1]}")
         return paths[0]
 
 
 class AnnotationFile(NamedTuple):
-    """A JSON file. split: of the images in it. place: id of a category to that of its class."""
+    """A JSON file. split: of its images. place: from category id to class index."""
 
     path: Path
     tree: dict
@@ -69,9 +70,9 @@ class AnnotationFile(NamedTuple):
     place: dict[int, int]
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     source, folder = source_of(source)
-    images = Images([Path(words.images)] if words.images else [folder])
+    images = Images([Path(args.images)] if args.images else [folder])
     classes, annotated, broken = annotation_files(
         json_files(source, "instances"), folder, [BACKGROUND]
     )
@@ -87,14 +88,16 @@ def read(source: Path, words) -> Found:
 
 
 def listed_once(listed: list[tuple[Path, Item]]) -> tuple[list[Item], list[str]]:
-    """Of (JSON file, item) the items, without images that are listed again, and a line for each
-    of those: each list may lack what the other has, and two splits must not share an image."""
+    """The items whose image is listed only once, and a message for each of the other images.
+
+    Images listed twice are left out: each list may be incomplete, and splits must not overlap.
+    """
     files = {}
     for path, item in listed:
         files.setdefault(item.image, []).append(path)
     twice = [
         f"{image} is listed {len(paths)} times, in {' and '.join(map(str, dict.fromkeys(paths)))}"
-        ": leave it in one place, or name one JSON file as SOURCE"
+        ": list it only once, or name one JSON file as SOURCE"
         for image, paths in files.items()
         if len(paths) > 1
     ]
@@ -102,9 +105,9 @@ def listed_once(listed: list[tuple[Path, Item]]) -> tuple[list[Item], list[str]]
 
 
 def annotation_files(files: list[Path], folder: Path, classes: list[str]):
-    """(class names, annotated, what is broken). A number may mean another category in each file.
+    """(class names, annotation files, messages). Files may number their categories differently.
 
-    classes: those that stand before the categories'. Raises Refusal when no file is sound.
+    classes: names that come before those of the categories. Raises Refusal if no file is valid.
     """
     found, broken = trees(files)
     named = []
@@ -131,7 +134,7 @@ def annotation_files(files: list[Path], folder: Path, classes: list[str]):
 
 
 def source_of(source: Path) -> tuple[Path, Path]:
-    """(the source, the folder that names start from); a JSON file is a source of its own."""
+    """(source, folder that file names are relative to); the source may be a single JSON file."""
     source = Path(source)
     if source.suffix.lower() == ".json" and source.is_file():
         return source, source.parent
@@ -140,7 +143,7 @@ def source_of(source: Path) -> tuple[Path, Path]:
 
 
 def json_files(source: Path, kind: str) -> list[Path]:
-    """Those of a kind by name, else all."""
+    """The JSON files with `kind` in their names, or all of them if there are none."""
     if source.is_file():
         return [source]
     found = [path for path in files_below(source) if path.suffix.lower() == ".json"]
@@ -154,19 +157,19 @@ def categories(tree, path: Path) -> dict[int, str]:
         if type(entry.get("id")) is int and isinstance(entry.get("name"), str)
     }
     if not found:
-        raise Refusal(f"{path} names no category")
+        raise Refusal(f"{path} has no categories")
     return found
 
 
 def each(file: AnnotationFile, images: Images) -> Iterator[Item | str]:
-    """An item an image, or what is broken about it."""
+    """An item for each image, or a message if it is broken."""
     shapes, path = {}, file.path
     listed = items_of(file.tree, "images", path)
     for entry in items_of(file.tree, "annotations", path):
         shapes.setdefault(key_of(entry.get("image_id")), []).append(entry)
     shapes.pop(None, None)
     if shapes and shapes.keys().isdisjoint(key_of(entry.get("id")) for entry in listed):
-        yield f"{path}: no annotation is of an image that is listed"
+        yield f"{path}: no annotation belongs to a listed image"
         return
     for entry in listed:
         try:
@@ -174,33 +177,35 @@ def each(file: AnnotationFile, images: Images) -> Iterator[Item | str]:
         except Refusal as refusal:
             yield str(refusal)
             continue
-        said = (entry.get("height"), entry.get("width"))
-        drawn = shapes.get(key_of(entry.get("id")), [])
-        mask = partial(instances, drawn, image, said, file.place, path)
+        stated = (entry.get("height"), entry.get("width"))
+        annotations = shapes.get(key_of(entry.get("id")), [])
+        mask = partial(instances, annotations, image, stated, file.place, path)
         yield Item(image.stem, image, mask, file.split, turned=False)
 
 
 def key_of(id_):
-    """An image's id, or None for what cannot be one."""
+    """The id of an image, or None if it is not valid."""
     return id_ if isinstance(id_, (int, float, str)) else None
 
 
-def instances(entries: list[dict], image: Path, said, place: dict[int, int], path: Path):
-    """The mask (H, W): crowds below, then from the largest to the smallest."""
-    shape, layers = shape_in(image, said, path), []
+def instances(entries: list[dict], image: Path, stated, place: dict[int, int], path: Path):
+    """The mask (H, W): crowds at the bottom, then instances from the largest to the smallest."""
+    shape, layers = shape_in(image, stated, path), []
     for entry in entries:
         category = entry.get("category_id")
         if not isinstance(category, int) or category not in place:
-            raise Refusal(f"{path}: {image.name} has an annotation of category {category!r}")
+            raise Refusal(
+                f"{path}: {image.name} has an annotation with the unknown category {category!r}"
+            )
         id_ = -1 if entry.get("iscrowd") else place[category]
         layers.append((id_, region(entry.get("segmentation"), shape, path)))
-    return painted(layers, shape)
+    return paint(layers, shape)
 
 
 def region(segmentation, shape, path: Path) -> dict | None:
-    """What polygons or runs cover, as pycocotools keeps it."""
+    """The area of polygons or RLE, as the RLE of pycocotools."""
     if isinstance(segmentation, dict):
-        return runs(segmentation, shape, path)
+        return to_rle(segmentation, shape, path)
     if not isinstance(segmentation, list):
-        raise Refusal(f"{path}: a segmentation is neither polygons nor runs")
-    return outlined([corners(numbers, shape, path) for numbers in segmentation], shape)
+        raise Refusal(f"{path}: a segmentation is neither polygons nor RLE")
+    return polygons_to_rle([vertices(numbers, shape, path) for numbers in segmentation], shape)

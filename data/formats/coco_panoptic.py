@@ -1,4 +1,4 @@
-"""COCO's panoptic form: a colour a segment in PNGs, and what the segments are in JSON."""
+"""COCO panoptic: PNGs with one colour per segment, and JSON that describes the segments."""
 
 from functools import partial
 from pathlib import Path
@@ -23,15 +23,15 @@ from data.images import open_image
 
 __all__ = ["ABOUT", "add_arguments", "read"]
 
-ABOUT = """SOURCE: a folder (or zip) with images, panoptic_*.json and a folder of PNGs of the same
-name, or such a JSON file. train, val or test in its name gives the split. Unlabelled pixels and
-crowds are not scored."""
+ABOUT = """SOURCE: a folder or zip with images, panoptic_*.json and a folder of PNGs of the same
+name, or such a JSON file. train, val or test in the name of the JSON file gives the split.
+Unlabelled pixels and crowds become void (the ignore index: neither trained on nor scored)."""
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     source, folder = source_of(source)
-    images = Images([Path(words.images)] if words.images else [folder])
-    drawn = Images([folder])
+    images = Images([Path(args.images)] if args.images else [folder])
+    pngs = Images([folder])
     found = annotation_files(json_files(source, "panoptic"), folder, [])
     classes, annotated, broken = found
     listed = []
@@ -39,50 +39,52 @@ def read(source: Path, words) -> Found:
         names = file_names(file.tree, file.path)
         for entry in items_of(file.tree, "annotations", file.path):
             if "segments_info" not in entry:
-                continue  # instances, which tell no segments
+                continue  # an instance annotation
             try:
-                listed.append((file.path, item(entry, names, file, images, drawn)))
+                listed.append((file.path, item(entry, names, file, images, pngs)))
             except Refusal as refusal:
                 broken.append(str(refusal))
     if not listed and not broken:
-        raise Refusal(f"{source} holds no JSON file with segments_info")
+        raise Refusal(f"{source} contains no JSON file with segments_info")
     items, twice = listed_once(listed)
     return Found(classes, items, broken + twice)
 
 
 def file_names(tree, path: Path) -> dict:
-    """Id of an image to its file's name."""
+    """From image id to file name."""
     return {
         key_of(image.get("id")): image.get("file_name") for image in items_of(tree, "images", path)
     }
 
 
-def item(entry: dict, names: dict, file: AnnotationFile, images: Images, drawn) -> Item:
+def item(entry: dict, names: dict, file: AnnotationFile, images: Images, pngs: Images) -> Item:
     path, id_ = file.path, entry.get("image_id")
     if key_of(id_) is None or key_of(id_) not in names:
-        raise Refusal(f"{path}: an annotation is of the image {id_!r}, which is not listed")
+        raise Refusal(f"{path}: an annotation belongs to the image {id_!r}, which is not listed")
     image = images.find(names[key_of(id_)], path.parent, path, file.split)
-    png = drawn.find(entry.get("file_name"), path.with_suffix(""), path)
+    png = pngs.find(entry.get("file_name"), path.with_suffix(""), path)
     ids = partial(segments, png, image, entry.get("segments_info"), file.place, path)
     return Item(image.stem, image, ids, file.split, turned=False)
 
 
-def segments(drawn: Path, image: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
-    """The mask (H, W) of a PNG whose colour is the segment's number, red lowest."""
-    _, header = open_image(drawn)
-    shape_in(image, (header.height, header.width), drawn)  # before many pixels are decoded
-    colours = read_colours(drawn)  # 0xRRGGBB
+def segments(png: Path, image: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
+    """The mask (H, W) of a PNG whose colours encode segment ids: R + 256 G + 65536 B."""
+    _, header = open_image(png)
+    shape_in(image, (header.height, header.width), png)  # checked before decoding
+    colours = read_colours(png)  # 0xRRGGBB
     numbers = colours >> 16 | colours & 0xFF00 | (colours & 255) << 16
     known = {0: -1}
     for info in infos if isinstance(infos, list) else []:
         if isinstance(info, dict) and isinstance(info.get("id"), int):
             category = info.get("category_id")
             if not isinstance(category, int) or category not in place:
-                raise Refusal(f"{path}: {drawn.name} has a segment of category {category!r}")
+                raise Refusal(
+                    f"{path}: {png.name} has a segment with the unknown category {category!r}"
+                )
             known[info["id"]] = -1 if info.get("iscrowd") else place[category]
     values = np.unique(numbers)
     unknown = [value for value in values.tolist() if value not in known]
     if unknown:
-        raise Refusal(f"{drawn} holds segment {unknown[0]}, which {path.name} does not describe")
+        raise Refusal(f"{png} contains the segment {unknown[0]}, which is missing from {path.name}")
     ids = np.array([known[value] for value in values.tolist()], np.int32)
     return ids[np.searchsorted(values, numbers)]

@@ -1,4 +1,4 @@
-"""CVAT's export "Segmentation mask 1.1"."""
+"""CVAT's export format "Segmentation mask 1.1"."""
 
 from functools import partial
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 from cli import Refusal
 from data.formats import Found
 from data.formats.archives import opened
-from data.formats.masks import folder_with, read_as, read_classes
+from data.formats.masks import folder_with, read_as, read_label_map
 from data.formats.voc import FOLDERS, listed
 
-ABOUT = """SOURCE: an export "Segmentation mask 1.1", as zip or unpacked, made with its images
+ABOUT = """SOURCE: an export in the format "Segmentation mask 1.1", zipped or unpacked, with images
 ("Save images"): labelmap.txt, JPEGImages, SegmentationClass, ImageSets/Segmentation."""
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     root = folder_with(opened(source), FOLDERS)
     table = root / "labelmap.txt"
-    means = read_classes(table)
-    if means.colours is None:
-        raise Refusal(f"{table} has no colours: its lines look like NAME:R,G,B::")
-    items, broken = listed(root, lambda path: partial(read_as, path, means))
-    return Found(means.classes, items, broken, means.colours)
+    label_map = read_label_map(table)
+    if label_map.colours is None:
+        raise Refusal(f"{table} has no colours: its lines must have the form NAME:R,G,B::")
+    items, broken = listed(root, lambda path: partial(read_as, path, label_map))
+    return Found(label_map.classes, items, broken, label_map.colours)

@@ -1,4 +1,4 @@
-"""A folder of images and a folder of masks, wherever they lie."""
+"""Any folder of images and folder of masks, found by patterns."""
 
 import re
 from collections import defaultdict
@@ -14,65 +14,66 @@ from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.masks import (
     ENDINGS,
-    Meaning,
-    add_meaning,
+    LabelMap,
+    add_label_map_options,
     files_below,
-    given_values,
-    meaning,
+    parse_values,
     read_as,
-    read_classes,
     read_ids,
+    read_label_map,
     split_of,
+    to_label_map,
 )
 
-ABOUT = """SOURCE: a folder (or zip) with images and masks that share names.
+ABOUT = """SOURCE: a folder or zip with images and masks that share names.
 
-What the last * of a pattern matches pairs an image with its mask; ** stands for any folders. A
-folder called train, val or test in the path gives the split. What the numbers in the masks mean is
-said by --values, --classes, or a file in SOURCE: dataset.toml, classes.txt or labels.txt."""
+An image and a mask are paired if the last * of their patterns matches the same text; ** stands for
+any number of folders. A folder called train, val or test in the path gives the split. The classes
+of the mask values are given by --values, --classes, or a file in SOURCE: dataset.toml, classes.txt
+or labels.txt."""
 
 
 def add_arguments(parser) -> None:
     add_patterns(parser, "**/images/*", "**/masks/*")
-    add_meaning(parser)
+    add_label_map_options(parser)
 
 
 def add_patterns(parser, images: str, masks: str) -> None:
     for name, default in (("images", images), ("masks", masks)):
         parser.add_argument(
             f"--{name}", metavar="PATTERN", default=default,
-            help=f"in quotes; below SOURCE, else below the current folder (default '{default}')",
+            help=f"quoted; relative to SOURCE, else to the current folder (default '{default}')",
         )  # fmt: skip
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     source = opened(source)
-    paired, broken = pairs(source, words.images, words.masks)
-    means = meaning_of(source, words, [pair.mask for pair in paired])
+    paired, broken = pairs(source, args.images, args.masks)
+    label_map = label_map_of(source, args, [pair.mask for pair in paired])
     items = [
-        Item(pair.stem, pair.image, partial(read_as, pair.mask, means), pair.split)
+        Item(pair.stem, pair.image, partial(read_as, pair.mask, label_map), pair.split)
         for pair in paired
     ]
-    return Found(means.classes, items, broken, means.colours)
+    return Found(label_map.classes, items, broken, label_map.colours)
 
 
-def meaning_of(source: Path, words, masks: list[Path]) -> Meaning:
-    """What the numbers in the masks mean, as said by the options or by a file in the source."""
-    if words.values:
-        return given_values(words.values)
-    if words.classes:
-        return read_classes(Path(words.classes))
+def label_map_of(source: Path, args, masks: list[Path]) -> LabelMap:
+    """The label map from the options or from a file in the source. Raises Refusal without any."""
+    if args.values:
+        return parse_values(args.values)
+    if args.classes:
+        return read_label_map(Path(args.classes))
     if (source / "dataset.toml").exists():
         dataset = read_dataset(source)
-        means = meaning(enumerate(dataset.classes))
-        return means._replace(table={255: -1} | means.table | {dataset.void: -1})
+        label_map = to_label_map(enumerate(dataset.classes))
+        return label_map._replace(table={255: -1} | label_map.table | {dataset.void: -1})
     for name in ("classes.txt", "labels.txt"):
         if (source / name).exists():
-            return read_classes(source / name)
-    held = ", ".join(map(str, np.unique(read_ids(masks[0])).tolist()[:12])) if masks else "nothing"
+            return read_label_map(source / name)
+    values = ", ".join(map(str, np.unique(read_ids(masks[0])).tolist()[:12])) if masks else "none"
     raise Refusal(
-        f"{source} does not say what its masks mean; the first holds {held}. "
-        "Say it: --values 0=background 1=NAME 255=void, or --classes FILE with a name a line"
+        f"{source} does not name the classes of its masks; values in the first mask: {values}. "
+        "Add --values 0=background 1=NAME 255=void, or --classes FILE with one name per line"
     )
 
 
@@ -84,33 +85,36 @@ class MatchedPair(NamedTuple):
 
 
 def pairs(source: Path, images: str, masks: str) -> tuple[list[MatchedPair], list[str]]:
-    """Images with their masks, and a line for each file that has no partner."""
-    theirs = matches(source, masks)
-    taken = {hit.path for hit in theirs}
-    ours = [hit for hit in matches(source, images) if hit.path not in taken]
-    if not ours:
-        raise Refusal(f"{images} matches masks alone; write an --images that matches images")
+    """Images with their masks, and a message for each file without a partner."""
+    mask_hits = matches(source, masks)
+    taken = {hit.path for hit in mask_hits}
+    image_hits = [hit for hit in matches(source, images) if hit.path not in taken]
+    if not image_hits:
+        raise Refusal(f"{images} matches only masks; give an --images pattern that matches images")
     by_all, by_last = defaultdict(list), defaultdict(list)
-    for hit in theirs:
+    for hit in mask_hits:
         by_all[hit.names].append(hit)
         by_last[hit.names[-1]].append(hit)
     paired, broken, used = [], [], set()
-    for hit in ours:
+    for hit in image_hits:
         found = by_all[hit.names] or by_last[hit.names[-1]]
         if len(found) != 1 or found[0].path in used:
-            why = "no mask" if not found else f"{len(found)} masks" if len(found) > 1 else "a rival"
-            broken.append(f"{hit.path} has {why}{' ' + str(found[0].path) if found else ''}")
+            why = "no mask"
+            if found:
+                why = f"{len(found)} masks:" if len(found) > 1 else "the mask of another image:"
+                why += f" {found[0].path}"
+            broken.append(f"{hit.path} has {why}")
             used |= {mask.path for mask in found}
             continue
         used.add(found[0].path)
         split = split_of(found[0].below) or split_of(hit.below)
         paired.append(MatchedPair(stem_of(hit.names), hit.path, found[0].path, split))
-    broken += [f"{hit.path} has no image" for hit in theirs if hit.path not in used]
+    broken += [f"{hit.path} has no image" for hit in mask_hits if hit.path not in used]
     return paired, broken
 
 
 def stem_of(names: tuple[str, ...]) -> str:
-    """All that the pattern left open, less the name of a split."""
+    """All text that the wildcards matched, without the name of a split."""
     folders = [part for name in names[:-1] for part in name.split("/")]
     return "/".join([*(name for name in folders if name and not split_named(name)), names[-1]])
 
@@ -120,8 +124,8 @@ def split_named(folder: str) -> bool:
 
 
 class Hit(NamedTuple):
-    """A file that a pattern matches. below: the path that splits are read from. names: what each
-    * matched, an ending taken off."""
+    """A file that matches a pattern. below: the path that is searched for the name of a split.
+    names: the text matched by each wildcard, the last without its file ending."""
 
     path: Path
     below: Path
@@ -129,14 +133,14 @@ class Hit(NamedTuple):
 
 
 def matches(source: Path, pattern: str) -> list[Hit]:
-    """Files below the source, else below the current folder. Raises Refusal when there are none."""
+    """Matching files in the source, else in the current folder. Raises Refusal if none match."""
     for base in (Path(source), Path()):
         hits = matches_below(base, pattern)
         if hits:
             return hits
     raise Refusal(
-        f"{pattern} matches nothing in {source}: patterns look like 'images/*' or "
-        "'**/masks/*.png', and stand in quotes"
+        f"{pattern} matches nothing in {source}: write a pattern like 'images/*' or "
+        "'**/masks/*.png', in quotes"
     )
 
 
@@ -163,13 +167,14 @@ def matches_below(base: Path, pattern: str) -> list[Hit]:
 
 
 def compiled(parts: list[str]) -> re.Pattern:
-    """A group for each * and **; endings in capitals match too."""
+    """A regular expression with a group for each * and **; it ignores case."""
     form = ""
     for i, part in enumerate(parts):
         if part == "**":
             form += "((?:[^/]+/)*)"
             continue
-        words = re.split(r"(\*+|\?)", part)
-        forms = [{"*": "([^/]*)", "?": "[^/]"}.get(word[:1], re.escape(word)) for word in words]
+        pieces = re.split(r"(\*+|\?)", part)
+        wild = {"*": "([^/]*)", "?": "[^/]"}
+        forms = [wild.get(piece[:1], re.escape(piece)) for piece in pieces]
         form += "".join(forms) + ("/" if i + 1 < len(parts) else "")
     return re.compile(form, re.IGNORECASE)

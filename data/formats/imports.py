@@ -1,4 +1,4 @@
-"""A source of any format to a dataset folder: python -m data import."""
+"""Writes a source of any format as a dataset folder: python -m data import."""
 
 import os
 import re
@@ -22,12 +22,12 @@ from data.images import open_image, orientation_of, read_image, turned, write_im
 from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours
 
 THREADS = 4
-MOST_NAME = 200  # bytes; file systems take 255, with ending
+MOST_NAME = 200  # bytes; file systems allow 255 including the ending
 
 
-class Sharing(NamedTuple):
-    """How images without a split get one: shares, seed, and a pattern in the stem whose match
-    keeps images together."""
+class SplitOptions(NamedTuple):
+    """How images without a split are assigned to one. val, test: fractions. group: a regular
+    expression on the stem; images with equal matches share a split."""
 
     val: float = 0.15
     test: float = 0.0
@@ -35,10 +35,12 @@ class Sharing(NamedTuple):
     group: str | None = None
 
 
-def write_dataset(found: Found, out: Path, selection: Selection, sharing: Sharing) -> list[str]:
-    """Writes the dataset folder `out`, all or nothing, and gives a line for each broken item.
+def write_dataset(
+    found: Found, out: Path, selection: Selection, options: SplitOptions
+) -> list[str]:
+    """Writes the dataset folder `out` atomically and returns a message for each broken item.
 
-    Raises Refusal when `out` holds something already, and when nothing is sound.
+    Raises Refusal if `out` is not empty or if no item is valid.
     """
     from tqdm import tqdm
 
@@ -48,17 +50,17 @@ def write_dataset(found: Found, out: Path, selection: Selection, sharing: Sharin
             jobs = pool.map(
                 lambda pair: try_item(*pair, part, selection), zip(found.items, stems, strict=True)
             )
-            results = list(tqdm(jobs, total=len(stems), unit="image", leave=False))
+            results = list(tqdm(jobs, total=len(stems), unit="image", leave=False, disable=None))
         broken = [*found.broken, *(r for r in results if isinstance(r, str))]
-        sound = [
+        valid = [
             (item, stem, result)
             for item, stem, result in zip(found.items, stems, results, strict=True)
             if not isinstance(result, str)
         ]
-        if not sound:
-            first = f" First of {len(broken)}: {broken[0]}" if broken else ""
-            raise Refusal(f"nothing in the source is sound.{first}")
-        for (_, stem, (image, _)), split in zip(sound, share_out(sound, sharing), strict=True):
+        if not valid:
+            first = f" Broken items: {len(broken)}; the first: {broken[0]}" if broken else ""
+            raise Refusal(f"no item in the source is valid.{first}")
+        for (_, stem, (image, _)), split in zip(valid, assign_splits(valid, options), strict=True):
             place(part, stem, image, split)
         shutil.rmtree(part / "all")
         colours = default_colours(len(selection.classes))
@@ -73,7 +75,7 @@ def write_dataset(found: Found, out: Path, selection: Selection, sharing: Sharin
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends well, and goes if not."""
+    """A temporary folder that is renamed to `out` if the block succeeds and deleted if not."""
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise Refusal(f"{out} exists: choose a new folder, or remove it first")
     part = None
@@ -96,7 +98,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def try_item(item: Item, stem: str, part: Path, selection: Selection):
-    """(file name of the image, ids of its classes), or what is broken, in words."""
+    """(file name of the image, its class ids), or a message if the item is broken."""
     try:
         return write_item(item, stem, part / "all", selection)
     except Refusal as broken:
@@ -110,8 +112,8 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection):
     mask = fitting(mask, image.shape[:2], header, item)
     low, high = int(mask.min()), int(mask.max())
     if low < -1 or high >= len(selection.table) - 1:
-        raise Refusal(f"{item.image}: its mask holds id {low if low < -1 else high}, "
-                      f"there are {len(selection.table) - 1} classes")  # fmt: skip
+        raise Refusal(f"{item.image}: its mask has id {low if low < -1 else high}, "
+                      f"but there are {len(selection.table) - 1} classes")  # fmt: skip
     ids = selection.table[mask]
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -126,40 +128,40 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection):
 
 
 def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: Item) -> np.ndarray:
-    """The mask as EXIF turns its image. size: (H, W) of the turned image."""
+    """The mask with its image's EXIF orientation applied. size: (H, W) of the oriented image."""
     orientation = orientation_of(header)
     raw = (header.height, header.width)
     if orientation != 1 and mask.shape == raw and (not item.turned or mask.shape != size):
         mask = turned(mask, orientation)
     if mask.shape != size:
         came, needed = ("x".join(map(str, shape)) for shape in (mask.shape, size))
-        raise Refusal(f"{item.image} is {needed} (HxW), its mask {came}")
+        raise Refusal(f"{item.image} is {needed} (HxW), but its mask is {came}")
     return mask
 
 
 def link(source: Path, target: Path) -> None:
-    """A hard link where the file system can, else a copy."""
+    """Creates a hard link if the file system supports it, else a copy."""
     try:
         os.link(source.resolve(), target)
     except OSError:
         shutil.copyfile(source, target)
 
 
-def share_out(sound: list, sharing: Sharing) -> list[str]:
-    """A split for each (item, stem, (name, ids)): the source's own, else one by hash.
+def assign_splits(valid: list, options: SplitOptions) -> list[str]:
+    """A split for each (item, stem, (name, ids)): that of the source, else one by hash.
 
-    A source that has training images alone shares them out as if it had no splits.
+    If the source has training images but no validation images, it is treated as unsplit.
     """
-    own = {item.split for item, _, _ in sound}
+    own = {item.split for item, _, _ in valid}
     if "val" in own:
-        fixed = [item.split for item, _, _ in sound]
+        fixed = [item.split for item, _, _ in valid]
     else:
-        fixed = [item.split if item.split == "test" else None for item, _, _ in sound]
-    free = [entry for entry, split in zip(sound, fixed, strict=True) if split is None]
-    groups = [group_of(stem, sharing.group) for _, stem, _ in free]
-    test = 0.0 if "test" in own else sharing.test
-    val = 0.0 if "val" in own else sharing.val
-    made = iter(assign(groups, [ids for *_, (_, ids) in free], val, test, sharing.seed))
+        fixed = [item.split if item.split == "test" else None for item, _, _ in valid]
+    free = [entry for entry, split in zip(valid, fixed, strict=True) if split is None]
+    groups = [group_of(stem, options.group) for _, stem, _ in free]
+    test = 0.0 if "test" in own else options.test
+    val = 0.0 if "val" in own else options.val
+    made = iter(assign(groups, [ids for *_, (_, ids) in free], val, test, options.seed))
     return [split or next(made) for split in fixed]
 
 
@@ -176,21 +178,22 @@ def place(part: Path, stem: str, image: str, split: str) -> None:
 
 
 def file_names(stems: list[str]) -> list[str]:
-    """Names that every file system takes: short, no separators, none that differ in case alone."""
+    """Names for every file system: short, without separators, unique ignoring case."""
     taken, names = set(), []
     for stem in stems:
         stem = stem.encode("utf-8", "replace")[:MOST_NAME].decode("utf-8", "ignore")
-        plain = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", stem).strip(". ") or "image"
-        name, count = plain, 1
+        safe = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", stem).strip(". ") or "image"
+        name, count = safe, 1
         while name.casefold() in taken:
             count += 1
-            name = f"{plain}_{count}"
+            name = f"{safe}_{count}"
         taken.add(name.casefold())
         names.append(name)
     return names
 
 
 def splits_line(out: Path) -> str:
+    """The number of images per split, as text."""
     out = Path(out)
     counts = {s: len(list((out / s / "images").iterdir())) for s in SPLITS if (out / s).exists()}
     return ", ".join(f"{name} {count}" for name, count in counts.items())

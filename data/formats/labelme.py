@@ -1,4 +1,4 @@
-"""labelme's JSON: shapes that were drawn one by one, later ones on top."""
+"""labelme's JSON: a list of shapes, later ones on top."""
 
 import base64
 import binascii
@@ -14,31 +14,32 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened, temporary
 from data.formats.masks import ENDINGS, decoded, files_below, read_lines, split_of
-from data.formats.polygons import corners, items_of, read_tree, shape_in
+from data.formats.polygons import items_of, read_tree, shape_in, vertices
 from data.formats.selection import BACKGROUND
 from data.images import FORMATS, MOST_PIXELS
 
-ABOUT = """SOURCE: a folder (or zip) with labelme's NAME.json, beside their images or with them
-inside. A folder called train, val or test gives the split. Classes: those of --classes FILE or of
-a labels.txt in SOURCE (__ignore__ is not scored, _background_ is background), else all labels that
-occur. What no shape covers is background."""
+ABOUT = """SOURCE: a folder or zip with labelme's NAME.json files, next to their images or with the
+images embedded. A folder called train, val or test gives the split. The classes are those of
+--classes FILE or of a labels.txt in SOURCE, else all labels that occur. __ignore__ becomes void
+(the ignore index: neither trained on nor scored); _background_ and pixels without a shape become
+background."""
 
 IGNORED, GROUND = "__ignore__", "_background_"
-LINE = 10  # pixels, width of lines; labelme.utils.shape_to_mask
-POINT = 5  # pixels, radius of points; likewise
-CORNERS = {"circle": 2, "rectangle": 2, "line": 2, "point": 1, "mask": 2,
+LINE = 10  # pixels, width of lines, as in labelme.utils.shape_to_mask
+POINT = 5  # pixels, radius of points, as there
+POINTS = {"circle": 2, "rectangle": 2, "line": 2, "point": 1, "mask": 2,
            "oriented_rectangle": 4}  # fmt: skip
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--classes", metavar="FILE", help="a label a line, in the classes' order")
+    parser.add_argument("--classes", metavar="FILE", help="one label per line, in class order")
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     source = opened(source)
     files = [path for path in files_below(source) if path.suffix.lower() == ".json"]
     if not files:
-        raise Refusal(f"{source} holds no JSON file")
+        raise Refusal(f"{source} contains no JSON file")
     items, broken, labels = [], [], {}
     for path in files:
         try:
@@ -49,9 +50,9 @@ def read(source: Path, words) -> Found:
             broken.append(str(refusal))
             continue
         labels |= dict.fromkeys(s["label"] for s in shapes if isinstance(s.get("label"), str))
-        said = (tree.get("imageHeight"), tree.get("imageWidth"))
-        items.append((path, shapes, image, said))
-    named = list_of_labels(source, words, labels)
+        stated = (tree.get("imageHeight"), tree.get("imageWidth"))
+        items.append((path, shapes, image, stated))
+    named = list_of_labels(source, args, labels)
     scored = [name for name in named if name not in (IGNORED, GROUND, BACKGROUND)]
     place = {name: index for index, name in enumerate([BACKGROUND, *scored])}
     place |= {GROUND: 0, IGNORED: -1}
@@ -59,84 +60,85 @@ def read(source: Path, words) -> Found:
         Item(
             path.stem,
             image,
-            partial(draw, shapes, image, said, place, path),
+            partial(draw, shapes, image, stated, place, path),
             split_of(path.relative_to(source)),
         )
-        for path, shapes, image, said in items
+        for path, shapes, image, stated in items
     ]
     return Found([BACKGROUND, *scored], made, broken)
 
 
-def list_of_labels(source: Path, words, occurring: dict) -> list[str]:
-    listed = Path(words.classes) if words.classes else source / "labels.txt"
-    if words.classes or listed.exists():
+def list_of_labels(source: Path, args, occurring: dict) -> list[str]:
+    listed = Path(args.classes) if args.classes else source / "labels.txt"
+    if args.classes or listed.exists():
         return list(dict.fromkeys(read_lines(listed)))
     return sorted(occurring)
 
 
 def image_of(tree: dict, path: Path, source: Path) -> Path:
-    """The file that imagePath names, else what imageData holds, else one of the same stem."""
+    """The image from imagePath, else from imageData, else a file of the same stem."""
     name = tree.get("imagePath")
     named = path.parent / name.replace("\\", "/") if isinstance(name, str) else path
-    inside = within(source, named)
-    if inside and named.suffix.lower() in ENDINGS and there(named):
+    inside = is_within(source, named)
+    if inside and named.suffix.lower() in ENDINGS and is_file(named):
         return named
     if isinstance(tree.get("imageData"), str):
-        return unpacked(tree["imageData"], path)
+        return embedded(tree["imageData"], path)
     for ending in ENDINGS:
-        if there(path.with_suffix(ending)):
+        if is_file(path.with_suffix(ending)):
             return path.with_suffix(ending)
-    why = "is not there" if inside else f"leads out of {source}"
-    raise Refusal(f"{path}: its image {name!r} {why}, and imageData holds none")
+    why = "is missing" if inside else f"is outside {source}"
+    raise Refusal(f"{path}: its image {name!r} {why}, and there is no imageData")
 
 
-def within(source: Path, path: Path) -> bool:
+def is_within(source: Path, path: Path) -> bool:
     try:
         return path.resolve().is_relative_to(source.resolve())
     except (OSError, RuntimeError, ValueError):
         return False
 
 
-def there(path: Path) -> bool:
+def is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name too long for a file
+    except OSError:  # the name is too long
         return False
 
 
-def unpacked(text: str, path: Path) -> Path:
+def embedded(text: str, path: Path) -> Path:
+    """Writes the image in imageData to a temporary file."""
     try:
         raw = base64.b64decode(text, validate=True)
         kind = Image.open(io.BytesIO(raw), formats=FORMATS).format
     except (OSError, ValueError, binascii.Error) as error:
-        raise Refusal(f"{path}: imageData is no image") from error
+        raise Refusal(f"{path}: imageData is not an image") from error
     ending = {"JPEG": ".jpg", "MPO": ".jpg"}.get(kind, f".{kind.lower()}")
     target = temporary() / f"{path.stem[:100]}{ending}"
     target.write_bytes(raw)
     return target
 
 
-def draw(shapes: list[dict], image: Path, said, place: dict[str, int], path: Path):
-    """The mask (H, W), as labelme draws it: one shape after the other."""
-    shape = shape_in(image, said, path)
+def draw(shapes: list[dict], image: Path, stated, place: dict[str, int], path: Path):
+    """The mask (H, W), drawn as by labelme: one shape after the other."""
+    shape = shape_in(image, stated, path)
     mask = np.zeros(shape, np.int32)
     for entry in shapes:
         label = entry.get("label")
         if not isinstance(label, str) or label not in place:
-            raise Refusal(f"{path}: label {label!r} is none of {', '.join(place)}")
-        mask[covered(entry, shape, path)] = place[label]
+            raise Refusal(f"{path}: unknown label {label!r}; known: {', '.join(place)}")
+        mask[shape_mask(entry, shape, path)] = place[label]
     return mask
 
 
-def covered(entry: dict, shape, path: Path) -> np.ndarray:
-    """(H, W) bool of one shape."""
+def shape_mask(entry: dict, shape, path: Path) -> np.ndarray:
+    """(H, W) bool: the pixels of one shape."""
     kind = entry.get("shape_type") or "polygon"
     if not isinstance(kind, str):
-        raise Refusal(f"{path}: no shape_type {kind!r}")
-    points = corners(entry.get("points"), shape, path)
-    needed = CORNERS.get(kind)
+        raise Refusal(f"{path}: unknown shape_type {kind!r}")
+    points = vertices(entry.get("points"), shape, path)
+    needed = POINTS.get(kind)
     if needed and len(points) != needed:
-        raise Refusal(f"{path}: a {kind} has {needed} points, came {len(points)}")
+        raise Refusal(f"{path}: a {kind} needs {needed} points but has {len(points)}")
     if kind == "mask":
         return pasted(entry.get("mask"), points, shape, path)
     image = Image.new("L", shape[::-1])
@@ -154,10 +156,10 @@ def covered(entry: dict, shape, path: Path) -> np.ndarray:
         pen.line(xy, fill=1, width=LINE, joint="curve")
     elif kind in ("polygon", "oriented_rectangle"):
         if len(xy) < 3:
-            raise Refusal(f"{path}: a polygon needs 3 points, came {len(xy)}")
+            raise Refusal(f"{path}: a polygon needs at least 3 points but has {len(xy)}")
         pen.polygon(xy, outline=1, fill=1)
     else:
-        raise Refusal(f"{path}: no shape_type {kind!r}")
+        raise Refusal(f"{path}: unknown shape_type {kind!r}")
     return np.array(image, bool)
 
 
@@ -166,13 +168,13 @@ def disc(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:
 
 
 def pasted(text, points: np.ndarray, shape, path: Path) -> np.ndarray:
-    """A small mask, a PNG in base64, from the first corner on, as far as the second and the image
-    go. Between whole pixels only the first corner counts: labelme rounds each by itself."""
+    """A small mask, a PNG in base64, pasted at the first point and cropped to the second and to the
+    image. With fractional points only the first counts, because labelme rounds each separately."""
     try:
         raw = base64.b64decode(text, validate=True)
         image = Image.open(io.BytesIO(raw), formats=("PNG",))
     except (OSError, ValueError, TypeError, binascii.Error) as error:
-        raise Refusal(f"{path}: a mask is no PNG in base64") from error
+        raise Refusal(f"{path}: a mask is not a PNG in base64") from error
     (x, y), (right, bottom) = points.round().astype(int).tolist()
     high, wide = bottom - y + 1, right - x + 1
     if (points != points.round()).any():
@@ -180,12 +182,12 @@ def pasted(text, points: np.ndarray, shape, path: Path) -> np.ndarray:
     too_large = image.width * image.height > MOST_PIXELS
     if too_large or not (0 < high <= image.height and 0 < wide <= image.width):
         raise Refusal(
-            f"{path}: a mask of {image.height}x{image.width} (HxW) for a box of {high}x{wide}"
+            f"{path}: a mask has {image.height}x{image.width} pixels (HxW), its box {high}x{wide}"
         )
-    small, whole = decoded(path, image) != 0, np.zeros(shape, bool)
+    small, mask = decoded(path, image) != 0, np.zeros(shape, bool)
     if small.ndim != 2:
-        raise Refusal(f"{path}: a mask of mode {image.mode}; needed: one channel")
+        raise Refusal(f"{path}: a mask has mode {image.mode}; needed: one channel")
     top, left = max(0, -y), max(0, -x)
     small = small[top : max(0, min(high, shape[0] - y)), left : max(0, min(wide, shape[1] - x))]
-    whole[y + top :, x + left :][: small.shape[0], : small.shape[1]] = small
-    return whole
+    mask[y + top :, x + left :][: small.shape[0], : small.shape[1]] = small
+    return mask

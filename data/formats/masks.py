@@ -1,4 +1,4 @@
-"""What mask files mean: numbers or colours to classes; lists of names, folders of files."""
+"""Reading of mask files: label maps from values or colours to classes, lists of names, folders."""
 
 import os
 import re
@@ -14,36 +14,35 @@ from data.images import as_stored, decoded, open_image
 from data.layout import IMAGE_ENDINGS, VOID
 
 ENDINGS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")
-MOST_TEXT = 20_000_000  # bytes of a list of names
-BLOCK = 1 << 20  # pixels at a time
+MOST_TEXT = 20_000_000  # bytes of a text file
+BLOCK = 1 << 20  # pixels that are converted at a time
 SPLIT_OF = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
 
 
-class Meaning(NamedTuple):
-    """What the numbers of a mask mean. table: number, or colour as 0xRRGGBB, to the position of its
-    class; -1 is not scored. colours: RGB a class, where the table is one of colours."""
+class LabelMap(NamedTuple):
+    """The classes of the values in a mask. table: from value, or colour as 0xRRGGBB, to the index
+    of its class, or -1 for void. colours: RGB per class, if the table is of colours."""
 
     classes: list[str]
     table: dict[int, int]
     colours: list[list[int]] | None = None
 
 
-def meaning(pairs: Iterable[tuple[int, str]], rgb: bool = False) -> Meaning:
-    """Of (number, class name), several numbers a class at will. A class "void" is not scored.
-
-    Raises Refusal when no class is left.
+def to_label_map(pairs: Iterable[tuple[int, str]], rgb: bool = False) -> LabelMap:
+    """From (value, class name) pairs; several values may have the same class. The class "void" is
+    mapped to -1. Raises Refusal if no other class is named.
     """
     pairs = list(pairs)
     names = list(dict.fromkeys(name for _, name in pairs if name.casefold() != "void"))
     if not names:
-        raise Refusal("no class is named, or void alone")
+        raise Refusal("no class besides void is named")
     place = {name: index for index, name in enumerate(names)}
-    table = {number: place.get(name, -1) for number, name in pairs}
-    first = {name: number for number, name in reversed(pairs)}
-    return Meaning(names, table, [unpacked(first[name]) for name in names] if rgb else None)
+    table = {value: place.get(name, -1) for value, name in pairs}
+    first = {name: value for value, name in reversed(pairs)}
+    return LabelMap(names, table, [unpacked(first[name]) for name in names] if rgb else None)
 
 
 def pack(red: int, green: int, blue: int) -> int:
@@ -54,57 +53,60 @@ def unpacked(colour: int) -> list[int]:
     return [colour >> 16, colour >> 8 & 255, colour & 255]
 
 
-def read_as(path: Path, means: Meaning) -> np.ndarray:
-    """The mask (H, W) of a file, positions in means.classes. Raises Refusal naming the file."""
-    rgb = means.colours is not None
-    return to_classes(read_colours(path) if rgb else read_ids(path), means, path)
+def read_as(path: Path, label_map: LabelMap) -> np.ndarray:
+    """The mask (H, W) of a file, indices of label_map.classes. Raises Refusal naming the file."""
+    rgb = label_map.colours is not None
+    return to_classes(read_colours(path) if rgb else read_ids(path), label_map, path)
 
 
-def to_classes(numbers: np.ndarray, means: Meaning, path: Path) -> np.ndarray:
-    """(H, W) numbers to positions of classes, int32."""
-    known = np.array(sorted(means.table))
-    places = np.array([means.table[number] for number in known.tolist()], np.int32)
-    flat = numbers.reshape(-1)
+def to_classes(values: np.ndarray, label_map: LabelMap, path: Path) -> np.ndarray:
+    """(H, W) values to class indices, int32. Raises Refusal for an unknown value."""
+    known = np.array(sorted(label_map.table))
+    places = np.array([label_map.table[value] for value in known.tolist()], np.int32)
+    flat = values.reshape(-1)
     mask = np.empty(flat.size, np.int32)
     for start in range(0, flat.size, BLOCK):
         part = flat[start : start + BLOCK]
         near = np.searchsorted(known, part).clip(max=len(known) - 1)
         odd = part[known[near] != part]
         if odd.size:
-            raise Refusal(unknown(int(odd[0]), means, path))
+            raise Refusal(unknown(int(odd[0]), label_map, path))
         mask[start : start + BLOCK] = places[near]
-    return mask.reshape(numbers.shape)
+    return mask.reshape(values.shape)
 
 
-def unknown(number: int, means: Meaning, path: Path) -> str:
-    show = str if means.colours is None else lambda colour: str(tuple(unpacked(colour)))
-    some = ", ".join(map(show, sorted(means.table)[:12]))
-    more = ", ..." if len(means.table) > 12 else ""
-    return f"{path} holds {show(number)}, which no class has; known: {some}{more}"
+def unknown(value: int, label_map: LabelMap, path: Path) -> str:
+    """The message for a value that is not in the label map."""
+    show = str if label_map.colours is None else lambda colour: str(tuple(unpacked(colour)))
+    some = ", ".join(map(show, sorted(label_map.table)[:12]))
+    more = ", ..." if len(label_map.table) > 12 else ""
+    return f"{path} contains {show(value)}, which has no class; known: {some}{more}"
 
 
 def read_ids(path: Path) -> np.ndarray:
-    """The numbers of a mask, (H, W): grey or palette of any depth, or RGB that is grey."""
+    """The values of a mask, (H, W): grey or palette of any depth, or RGB with equal channels."""
     raw, image = open_image(path)
     pixels = decoded(path, image)
     if pixels.dtype.kind not in "bui":
-        raise Refusal(f"{path} holds fractions; a mask holds whole numbers")
+        raise Refusal(f"{path} contains fractional values; needed: integers")
     if image.mode in ("RGB", "RGBA"):
         if (pixels[..., :3] != pixels[..., :1]).any():
             raise Refusal(
-                f"{path} is a mask in colours; its classes are named by a table of colours, "
-                "a line each: R G B NAME"
+                f"{path} is a colour mask: its classes must be listed by colour, "
+                "one line R G B NAME each"
             )
         return pixels[..., 0]
     if image.mode in ("LA", "PA"):
         return pixels[..., 0]
     if pixels.ndim != 2:
-        raise Refusal(f"{path} is a mask of mode {image.mode}; needed: grey, palette or RGB")
+        raise Refusal(
+            f"{path} is stored with image mode {image.mode}; needed: grey, palette or RGB"
+        )
     return as_stored(pixels, raw, image)
 
 
 def read_colours(path: Path) -> np.ndarray:
-    """The colours of a mask, (H, W) int32 0xRRGGBB, palettes looked up."""
+    """The colours of a mask, (H, W) int32 0xRRGGBB; palettes are resolved."""
     _, image = open_image(path)
     red, green, blue = np.moveaxis(decoded(path, image, "RGB").astype(np.int32), -1, 0)
     return pack(red, green, blue)
@@ -112,50 +114,50 @@ def read_colours(path: Path) -> np.ndarray:
 
 def read_text(path: Path) -> str:
     if not readable(path):
-        raise Refusal(f"{path} is no file")
+        raise Refusal(f"{path} is not a regular file")
     try:
         if path.stat().st_size > MOST_TEXT:
-            raise Refusal(f"{path} has {path.stat().st_size} bytes; a list of names is shorter")
+            raise Refusal(f"{path} has {path.stat().st_size} bytes; at most {MOST_TEXT} are read")
         return path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Refusal(f"{path} cannot be read: {error}") from error
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines that say something, without comments (#) and outer spaces."""
+    """The lines without comments (#), blank lines and surrounding spaces."""
     lines = (line.strip() for line in read_text(path).splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
 
-COLOUR_LINES = (  # of CamVid, of CVAT's labelmap.txt and of tables with commas
+COLOUR_LINES = (  # CamVid, CVAT's labelmap.txt, comma-separated tables
     r"(?P<r>\d{1,3})[\s,]+(?P<g>\d{1,3})[\s,]+(?P<b>\d{1,3})[\s,:]+(?P<name>\S.*)",
     r"(?P<name>[^:]*\S)\s*:\s*(?P<r>\d{1,3}),(?P<g>\d{1,3}),(?P<b>\d{1,3})(:.*)?",
     r"(?P<name>[^,]*\S)\s*,\s*(?P<r>\d{1,3})\s*,\s*(?P<g>\d{1,3})\s*,\s*(?P<b>\d{1,3})",
 )
 
 
-def read_classes(path: Path) -> Meaning:
-    """What a list of names says: NAME (the number is the line's), N NAME, or R G B NAME a line.
+def read_label_map(path: Path) -> LabelMap:
+    """A list of names: NAME (its value is the line number from 0), N NAME or R G B NAME per line.
 
-    With numbers that are the line's, and with N, 255 is not scored.
+    Without colours, 255 is void.
     """
     lines = read_lines(path)
     if not lines:
-        raise Refusal(f"{path} names no class: write a name a line")
+        raise Refusal(f"{path} names no class: write one name per line")
     colours = colour_lines(lines) or colour_lines(lines[1:])  # the first may be a header
     if colours:
-        return meaning(colours, rgb=True)
+        return to_label_map(colours, rgb=True)
     numbered = [re.fullmatch(r"(\d{1,5})[\s:,;=]+(\S.*)", line) for line in lines]
     if all(numbered):
         pairs = [(int(found[1]), found[2]) for found in numbered]
     else:
         pairs = list(enumerate(lines))
-    means = meaning(pairs)
-    return means._replace(table={VOID: -1} | means.table)
+    label_map = to_label_map(pairs)
+    return label_map._replace(table={VOID: -1} | label_map.table)
 
 
 def colour_lines(lines: list[str]) -> list[tuple[int, str]] | None:
-    """(colour, name) of every line, or None if one is none."""
+    """(colour, name) of every line, or None if a line has another form."""
     for form in COLOUR_LINES:
         found = [re.fullmatch(form, line) for line in lines]
         if found and all(found):
@@ -166,35 +168,36 @@ def colour_lines(lines: list[str]) -> list[tuple[int, str]] | None:
     return None
 
 
-def given_values(words: list[str]) -> Meaning:
-    """Of --values N=CLASS or R,G,B=CLASS. Raises Refusal."""
+def parse_values(words: list[str]) -> LabelMap:
+    """The label map of --values N=CLASS or R,G,B=CLASS. Raises Refusal."""
     pairs = []
     for word in words:
         found = re.fullmatch(r"(\d{1,5}|\d{1,3},\d{1,3},\d{1,3})=(\S.*)", word)
         if not found:
-            raise Refusal(f"--values {word}: write N=CLASS, or R,G,B=CLASS where masks are colours")
+            raise Refusal(f"--values {word}: write N=CLASS, or R,G,B=CLASS for colour masks")
         pairs.append((tuple(map(int, found[1].split(","))), found[2]))
-    if len({len(number) for number, _ in pairs}) > 1:
-        raise Refusal("--values: either numbers or colours, not both")
+    if len({len(value) for value, _ in pairs}) > 1:
+        raise Refusal("--values: give either N=CLASS or R,G,B=CLASS, not both")
     rgb = len(pairs[0][0]) == 3
-    if rgb and max(max(number) for number, _ in pairs) > 255:
-        raise Refusal("--values: R, G and B go from 0 to 255")
-    return meaning([(pack(*n) if rgb else n[0], name) for n, name in pairs], rgb)
+    if rgb and max(max(value) for value, _ in pairs) > 255:
+        raise Refusal("--values: R, G and B must be from 0 to 255")
+    return to_label_map([(pack(*n) if rgb else n[0], name) for n, name in pairs], rgb)
 
 
-def add_meaning(parser) -> None:
-    """--values and --classes, for formats whose masks do not say what they mean."""
+def add_label_map_options(parser) -> None:
+    """--values and --classes, for formats that do not define the classes of the mask values."""
     parser.add_argument(
         "--values", nargs="+", default=(), metavar="N=CLASS",
-        help="what a number in the masks means; void: not scored. R,G,B=CLASS for colour masks",
+        help="class of a value in the masks, or R,G,B=CLASS for colour masks; the class void (the "
+        "ignore index) is neither trained on nor scored",
     )  # fmt: skip
     parser.add_argument(
-        "--classes", metavar="FILE", help="names, a line each: NAME, N NAME or R G B NAME"
+        "--classes", metavar="FILE", help="file with one class per line: NAME, N NAME or R G B NAME"
     )
 
 
 def files_below(folder: Path, depth: int = 99) -> Iterator[Path]:
-    """Files in name order, without hidden ones; linked folders are entered once."""
+    """All files that are not hidden, sorted by name; linked folders are visited once."""
     seen = set()
     for where, folders, files in os.walk(folder, followlinks=True):
         at = os.stat(where)
@@ -203,16 +206,16 @@ def files_below(folder: Path, depth: int = 99) -> Iterator[Path]:
             continue
         seen.add((at.st_dev, at.st_ino))
         deep = len(Path(where).relative_to(folder).parts) + 1 >= depth
-        folders[:] = [] if deep else shown(folders)
-        yield from filter(readable, (Path(where, name) for name in shown(files)))
+        folders[:] = [] if deep else visible(folders)
+        yield from filter(readable, (Path(where, name) for name in visible(files)))
 
 
-def shown(names: list[str]) -> list[str]:
+def visible(names: list[str]) -> list[str]:
     return sorted(name for name in names if not name.startswith("."))
 
 
 def readable(path: Path) -> bool:
-    """False for a pipe or a device, which would block; what is broken is refused when read."""
+    """False for a pipe or a device, which would block; broken links are refused when read."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
@@ -220,7 +223,7 @@ def readable(path: Path) -> bool:
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """Path below the folder without ending, with /, to image file."""
+    """From path relative to the folder, with / and without ending, to image file."""
     return {
         path.relative_to(folder).with_suffix("").as_posix(): path
         for path in files_below(folder)
@@ -229,14 +232,16 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 
 def folder_with(source: Path, names: Iterable[str]) -> Path:
-    """The folder that holds folders of these names: the source, or one at most two below it."""
+    """The folder that contains folders of these names, up to two levels below the source."""
     roots = [source] if holds(source, names) else []
     for pattern in () if roots else ("*", "*/*"):
         roots += [path for path in sorted(source.glob(pattern)) if holds(path, names)]
     if not roots:
-        raise Refusal(f"{source} holds no folder with {' and '.join(names)} in it")
+        raise Refusal(f"{source} has no folder that contains {' and '.join(names)}")
     if len(roots) > 1:
-        raise Refusal(f"{source} holds several: {', '.join(map(str, roots))}. Name one as SOURCE")
+        raise Refusal(
+            f"{source} has several datasets: {', '.join(map(str, roots))}. Name one as SOURCE"
+        )
     return roots[0]
 
 
@@ -245,6 +250,6 @@ def holds(folder: Path, names: Iterable[str]) -> bool:
 
 
 def split_of(path: Path) -> str | None:
-    """The split that a folder in the path names, the last one if several do."""
+    """The split named by a folder in the path; the last one counts."""
     named = [SPLIT_OF.get(part.casefold()) for part in path.parts[:-1]]
     return next((split for split in reversed(named) if split), None)

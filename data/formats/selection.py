@@ -1,4 +1,4 @@
-"""Which classes a dataset gets of those that a source has: renamed, merged, left out."""
+"""Selection of the classes of a source: renamed, merged, left out."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,12 +9,12 @@ from cli import Refusal, one_of
 from data.layout import VOID
 
 BACKGROUND = "background"
-NOT_SCORED = "void"  # a new name that means: do not score these pixels
+NOT_SCORED = "void"  # a new name for classes whose pixels become void
 
 
 class Selection(NamedTuple):
-    """classes: the new names. table: (C + 1,) uint8, new id of an old one; the last, which is also
-    -1, of pixels that are not scored. kept: for each new class the old id whose colour it takes."""
+    """classes: the new names. table: (C + 1,) uint8, from old id to new id; the last element, for
+    index -1, is void. kept: for each new class the old id whose colour it keeps, or None."""
 
     classes: list[str]
     table: np.ndarray
@@ -26,10 +26,11 @@ def select(
     renamed: dict[str, str] | None = None,
     only: Sequence[str] = (),
 ) -> Selection:
-    """renamed: old name to new; several olds with one new are merged, "void" is not scored.
+    """Renames, merges and selects classes.
 
-    only: new names that stay, in this order; all others become background, the first class.
-    Raises Refusal for a name that does not exist or cannot be written, and for more than 255.
+    renamed: from old name to new; old names with the same new name are merged, and "void" makes
+    pixels void (the ignore index). only: new names to keep, in this order; all others become
+    background, the first class. Raises Refusal for unknown or invalid names and over 255 classes.
     """
     for old in renamed or {}:
         one_of(old, classes, "class")
@@ -41,11 +42,13 @@ def select(
         scored = list(dict.fromkeys([BACKGROUND, *only]))
     odd = [name for name in scored if not (name.strip() and name.isprintable())]
     if odd:
-        raise Refusal(f"a class is called {odd[0]!r}: its name must be one line that can be read")
+        raise Refusal(
+            f"the class name {odd[0]!r} is not valid: it must be one line of printable text"
+        )
     if len(scored) > VOID:
         raise Refusal(
-            f"{len(scored)} classes, an 8-bit mask holds at most {VOID}. "
-            "Choose some with --only, or join some with --merge NEW=OLD,OLD"
+            f"{len(scored)} classes are too many: an 8-bit mask holds at most {VOID}. "
+            "Choose some with --only, or merge some with --merge NEW=OLD,OLD"
         )
     place = {name: index for index, name in enumerate(scored)}
     rest = 0 if only else VOID

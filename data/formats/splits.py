@@ -1,4 +1,4 @@
-"""Who trains and who judges: splits by hash, so that new images hardly move an old one."""
+"""Splits by hash, so that adding images hardly ever moves an existing one to another split."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,11 +9,12 @@ def assign(
 ) -> list[str]:
     """A split for each image: "train", "val" or "test".
 
-    groups: what must stay together, a name an image. present: ids of the classes in each. val,
-    test: shares. A group's place on the line from 0 to 1 is a hash of its name and the seed: test
-    has the lowest places, val the next; train and val are never empty where two groups are there. A
-    class that train or val lacks, though two groups have it, is brought there with the group that
-    stands nearest. So new images move no old one, but for such classes of very few images.
+    groups: a name per image; images with the same name stay in one split. present: the class ids in
+    each image. val, test: fractions. A hash of group name and seed gives each group a place in
+    [0, 1): the lowest places are test, the next val, the rest train. With two groups or more, train
+    and val are never empty. If train or val lacks a class that at least two groups have, the group
+    with the nearest place is moved there. New images therefore never move existing ones, except for
+    classes that occur in very few images.
     """
     place = {group: fraction(group, seed) for group in groups}
     classes = {group: set() for group in groups}
@@ -40,5 +41,5 @@ def assign(
 
 
 def fraction(group: str, seed: int) -> float:
-    """From 0 up to 1, the same on every machine."""
+    """A hash in [0, 1), the same on every machine."""
     return int(hashlib.sha256(f"{seed} {group}".encode()).hexdigest()[:13], 16) / 16**13

@@ -11,28 +11,29 @@ from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.masks import (
     SPLIT_OF,
-    Meaning,
-    add_meaning,
+    LabelMap,
+    add_label_map_options,
     folder_with,
-    given_values,
     images_in,
-    meaning,
     pack,
+    parse_values,
     read_as,
-    read_classes,
     read_colours,
     read_ids,
+    read_label_map,
     read_lines,
     to_classes,
+    to_label_map,
     unpacked,
 )
 from data.images import open_image
 from data.layout import VOID
 
-ABOUT = """SOURCE: a folder (or zip) with JPEGImages, SegmentationClass and ImageSets/Segmentation.
+ABOUT = """SOURCE: a folder or zip with JPEGImages, SegmentationClass and ImageSets/Segmentation.
 
-Masks are numbers, most with a palette, or VOC's colours; 255 is not scored. The classes are VOC's
-21, unless --values, --classes or a labels.txt or labelmap.txt in SOURCE names others."""
+Masks are palette or grey images of class ids, or RGB images in VOC's colours; 255 is void (the
+ignore index: neither trained on nor scored). The classes are VOC's 21, unless others are named
+by --values, --classes, or a labels.txt or labelmap.txt in SOURCE."""
 
 # Everingham et al., The PASCAL VOC development kit, 2012, section "segmentation".
 NAMES = (
@@ -41,71 +42,71 @@ NAMES = (
 ).split()
 FOLDERS = ("JPEGImages", "SegmentationClass")
 
-add_arguments = add_meaning
+add_arguments = add_label_map_options
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     root = folder_with(opened(source), FOLDERS)
-    means = meaning_of(root, words)
-    items, broken = listed(root, lambda path: partial(read_voc, path, means))
-    return Found(means.classes, items, broken, colours_of(means))
+    label_map = label_map_of(root, args)
+    items, broken = listed(root, lambda path: partial(read_voc, path, label_map))
+    return Found(label_map.classes, items, broken, colours_of(label_map))
 
 
-def meaning_of(root: Path, words) -> Meaning:
-    means = meaning(enumerate(NAMES))
-    if words.values:
-        means = given_values(words.values)
-    elif words.classes:
-        means = read_classes(Path(words.classes))
+def label_map_of(root: Path, args) -> LabelMap:
+    label_map = to_label_map(enumerate(NAMES))
+    if args.values:
+        label_map = parse_values(args.values)
+    elif args.classes:
+        label_map = read_label_map(Path(args.classes))
     else:
         for name in ("labels.txt", "labelmap.txt"):
             if (root / name).exists():
-                means = read_classes(root / name)
+                label_map = read_label_map(root / name)
                 break
-    if means.colours is not None:
-        return means
-    return means._replace(table={VOID: -1} | means.table)
+    if label_map.colours is not None:
+        return label_map
+    return label_map._replace(table={VOID: -1} | label_map.table)
 
 
-def read_voc(path: Path, means: Meaning) -> np.ndarray:
+def read_voc(path: Path, label_map: LabelMap) -> np.ndarray:
     _, image = open_image(path)
-    if means.colours is not None:
-        return read_as(path, means)
+    if label_map.colours is not None:
+        return read_as(path, label_map)
     if image.mode not in ("RGB", "RGBA"):
-        return to_classes(read_ids(path), means, path)
-    table = {colour_of(id_): place for id_, place in means.table.items() if id_ <= VOID}
-    return to_classes(read_colours(path), Meaning(means.classes, table, []), path)
+        return to_classes(read_ids(path), label_map, path)
+    table = {colour_of(id_): place for id_, place in label_map.table.items() if id_ <= VOID}
+    return to_classes(read_colours(path), LabelMap(label_map.classes, table, []), path)
 
 
 def colour_of(id_: int) -> int:
-    """VOC's colour of a number: its bits, from the lowest, dealt to R, G, B from their highest."""
+    """VOC's colour of an id: its bits, lowest first, go to R, G, B in turn, highest bit first."""
     bits = [[id_ >> (3 * turn + channel) & 1 for turn in range(8)] for channel in range(3)]
     return pack(*(sum(bit << 7 - turn for turn, bit in enumerate(row)) for row in bits))
 
 
-def colours_of(means: Meaning) -> list[list[int]]:
-    if means.colours is not None:
-        return means.colours
-    ids = {place: id_ for id_, place in sorted(means.table.items(), reverse=True)}
-    return [unpacked(colour_of(ids[place])) for place in range(len(means.classes))]
+def colours_of(label_map: LabelMap) -> list[list[int]]:
+    if label_map.colours is not None:
+        return label_map.colours
+    ids = {place: id_ for id_, place in sorted(label_map.table.items(), reverse=True)}
+    return [unpacked(colour_of(ids[place])) for place in range(len(label_map.classes))]
 
 
 def listed(root: Path, reader: Callable[[Path], Callable]) -> tuple[list[Item], list[str]]:
-    """Items of the lists in ImageSets/Segmentation, or of all masks where there are no lists."""
+    """Items of the lists in ImageSets/Segmentation, or of all masks if there are no lists."""
     images, masks = (images_in(root / name) for name in FOLDERS)
     splits, broken = splits_in(root / "ImageSets" / "Segmentation")
     items = []
     for stem, split in (splits or dict.fromkeys(masks)).items():
         if stem not in masks or stem not in images:
-            lacking = root / FOLDERS[stem in images]
-            broken.append(f"{stem!r} is listed, but {lacking} has no such file")
+            folder = root / FOLDERS[stem in images]
+            broken.append(f"{stem!r} is listed, but {folder} has no such file")
             continue
         items.append(Item(stem, images[stem], reader(masks[stem]), split))
     return items, broken
 
 
 def splits_in(folder: Path) -> tuple[dict[str, str | None], list[str]]:
-    """Stem to split; lists of other names than train, val and test give none. The first counts."""
+    """From stem to split, None for lists not named train, val or test; the first list counts."""
     splits, broken = {}, []
     lists = sorted(folder.glob("*.txt"), key=lambda path: path.stem.casefold() not in SPLIT_OF)
     for path in lists:

@@ -1,4 +1,4 @@
-"""YOLO's segmentation labels: a class and a polygon a line, as shares of width and height."""
+"""YOLO segmentation labels: a class and a polygon per line, relative to width and height."""
 
 from functools import partial
 from itertools import chain, dropwhile
@@ -10,16 +10,17 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.masks import ENDINGS, SPLIT_OF, files_below, read_lines, read_text, split_of
-from data.formats.polygons import corners, outlined, painted
+from data.formats.polygons import paint, polygons_to_rle, vertices
 from data.formats.selection import BACKGROUND
 from data.images import open_image, orientation_of
 
-ABOUT = """SOURCE: a folder (or zip) with images below images, labels below labels, and names in
-data.yaml (or another .yaml) or classes.txt. Its train, val and test, or folders called so, give
-the split. What no polygon covers is background; of two the smaller lies on top."""
+ABOUT = """SOURCE: a folder or zip with images below images/, labels below labels/, and class names
+in data.yaml (or another .yaml) or classes.txt. The split comes from train, val and test in
+data.yaml, or from folders with these names. Pixels without a polygon are background; where polygons
+overlap, the smaller is on top."""
 
 
-def read(source: Path, words) -> Found:
+def read(source: Path, args) -> Found:
     source = opened(source)
     tree = settings(source)
     classes, splits = names(tree, source), split_places(tree, source)
@@ -29,16 +30,16 @@ def read(source: Path, words) -> Found:
         if labels is None:
             continue
         mask = partial(draw, path, labels, len(classes))
-        said = [splits[place] for place in (path, *path.parents) if place in splits]
-        split = said[0] if said else split_of(path.relative_to(source))
+        stated = [splits[place] for place in (path, *path.parents) if place in splits]
+        split = stated[0] if stated else split_of(path.relative_to(source))
         items.append(Item(path.stem, path, mask, split))
     if not items:
-        raise Refusal(f"{source} holds no images below a folder images with labels beside it")
+        raise Refusal(f"{source} has no images below a folder images/ next to a folder labels/")
     return Found([BACKGROUND, *classes], items, [])
 
 
 def settings(source: Path) -> dict:
-    """What data.yaml says, or the first other .yaml with names; {} where there is none."""
+    """The content of data.yaml, or of the first other .yaml with names; {} if there is none."""
     import yaml
 
     files = sorted([*source.glob("*.yaml"), *source.glob("*.yml")])
@@ -47,7 +48,7 @@ def settings(source: Path) -> dict:
             tree = yaml.safe_load(read_text(path))
         except Refusal:
             raise
-        except Exception as error:  # PyYAML meets a wrong tag with whatever it stumbles over
+        except Exception as error:  # PyYAML raises arbitrary exceptions for wrong tags
             raise Refusal(f"{path} cannot be read: {' '.join(str(error).split())}") from error
         if isinstance(tree, dict) and "names" in tree:
             return tree
@@ -55,7 +56,7 @@ def settings(source: Path) -> dict:
 
 
 def names(tree: dict, source: Path) -> list[str]:
-    """Of "names", a list or numbers to names, or of classes.txt. Raises Refusal."""
+    """The class names: "names", a list or a dict from id, or classes.txt. Raises Refusal."""
     found = tree.get("names")
     if found is None and (source / "classes.txt").is_file():
         found = read_lines(source / "classes.txt")
@@ -63,13 +64,13 @@ def names(tree: dict, source: Path) -> list[str]:
         found = [found[index] for index in range(len(found))]
     if not isinstance(found, list) or not found or not all(isinstance(n, str) for n in found):
         raise Refusal(f"{source / 'data.yaml'} has no names: write names: [cat, dog] in it")
-    return unlike_background(found)
+    return distinct(found)
 
 
 def split_places(tree: dict, source: Path) -> dict[Path, str]:
-    """Folder or image to its split, of what stands under train, val and test.
+    """From folder or image to its split, from the entries train, val and test.
 
-    What lies outside the source, as paths of another machine do, is left out.
+    Paths outside the source, such as absolute paths of another machine, are ignored.
     """
     bases, found = [*below(tree.get("path", "."), source), source], {}
     for key, split in SPLIT_OF.items():
@@ -83,7 +84,7 @@ def split_places(tree: dict, source: Path) -> dict[Path, str]:
 
 
 def below(word, base: Path) -> list[Path]:
-    """[base / word] where that exists; ../ at its start, which some tools write, is left out."""
+    """[base / word] if that exists; a leading ../, which some tools write, is ignored."""
     if not isinstance(word, str) or PurePosixPath(word).is_absolute():
         return []
     parts = PurePosixPath(word.replace("\\", "/")).parts
@@ -95,14 +96,14 @@ def below(word, base: Path) -> list[Path]:
         return []
 
 
-def unlike_background(found: list[str]) -> list[str]:
+def distinct(found: list[str]) -> list[str]:
     if BACKGROUND in found or len(set(found)) < len(found):
-        raise Refusal(f"names must differ, from each other and from {BACKGROUND}; came: {found}")
+        raise Refusal(f"names must be distinct and not {BACKGROUND!r}; found: {found}")
     return found
 
 
 def labels_of(image: Path, source: Path) -> Path | None:
-    """The label file: the same path with the last images replaced by labels; None elsewhere."""
+    """The label file: the path with the last images/ replaced by labels/; None without images/."""
     parts = list(image.relative_to(source).with_suffix(".txt").parts)
     folders = [index for index, part in enumerate(parts[:-1]) if part == "images"]
     if not folders:
@@ -112,32 +113,32 @@ def labels_of(image: Path, source: Path) -> Path | None:
 
 
 def draw(image: Path, labels: Path, count: int) -> np.ndarray:
-    """The mask (H, W) of the image as EXIF turns it, which is how YOLO reads images.
+    """The mask (H, W) of the image with its EXIF orientation applied, as YOLO reads images.
 
-    From the largest polygon to the smallest; no file is all background.
+    Polygons are drawn from the largest to the smallest. Without a label file all is background.
     """
     _, header = open_image(image)
-    lies = orientation_of(header) >= 5  # EXIF: from 5 on width and height change places
-    shape = (header.width, header.height) if lies else (header.height, header.width)
+    swapped = orientation_of(header) >= 5  # EXIF: from 5 on width and height are swapped
+    shape = (header.width, header.height) if swapped else (header.height, header.width)
     if not labels.exists():
         return np.zeros(shape, np.int32)
     layers = []
     for line in read_lines(labels):
         id_, points = parsed(line, shape, count, labels)
-        layers.append((id_ + 1, outlined([points], shape)))
-    return painted(layers, shape)
+        layers.append((id_ + 1, polygons_to_rle([points], shape)))
+    return paint(layers, shape)
 
 
 def parsed(line: str, shape, count: int, labels: Path) -> tuple[int, np.ndarray]:
     words = line.split()
     if not words[0].isascii() or not words[0].isdigit() or int(words[0][:9]) >= count:
-        raise Refusal(f"{labels}: class {words[0]!r} of {count} (0 to {count - 1})")
+        raise Refusal(f"{labels}: the class {words[0]!r} is not valid; needed: 0 to {count - 1}")
     if len(words) < 7 or len(words) % 2 == 0:
         raise Refusal(
-            f"{labels}: {len(words) - 1} numbers after the class, a polygon has 6 or more, in pairs"
+            f"{labels}: {len(words) - 1} numbers after the class; needed: at least 3 pairs"
         )
     try:
         numbers = [float(word) * shape[at % 2 == 0] for at, word in enumerate(words[1:])]
     except ValueError as error:
         raise Refusal(f"{labels}: {error}") from None
-    return int(words[0]), corners(numbers, shape, labels)
+    return int(words[0]), vertices(numbers, shape, labels)

@@ -1,1 +1,1 @@
-"""A network for a latency budget."""
+"""The choice of a network for a latency budget."""

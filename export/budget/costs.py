@@ -1,9 +1,9 @@
-"""What operators cost on a machine: latencies of probe files in, a table of coefficients out.
+"""Cost tables: coefficients of operators on a machine, fitted to the latencies of probe files.
 
-The milliseconds of a file are the sum over its operators of coefficients times FEATURES, a set of
-coefficients for each recipe and kind of operator. They are never negative and fitted by least
-squares of the relative errors. A probe is a network of random weights, cut behind every few of its
-operators: each beginning is a file of its own, so that a few networks give hundreds of sums.
+The predicted latency of a file is the sum over its operators of coefficients times FEATURES. Each
+recipe and kind of operator has its own coefficients, which are non-negative and fitted by least
+squares of the relative errors. A probe is a network with random weights, cut after every few
+operators: each beginning is a file that is timed, so that a few networks give many samples.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ SCHEMA = 1
 RECIPES = ("float32", "int8")
 ROUNDS = 30
 EVERY = 10  # operators between two cuts; with 4 the table predicts no better
-FEWEST = 40  # files, to fit a table to
+FEWEST = 40  # files needed to fit a table
 
-# Of an operator. Runtimes work on 8, 16 or 32 channels at a time: the multiply-accumulates are also
-# counted as if the output had full vectors of them.
+# Of an operator. Runtimes compute 8, 16 or 32 channels at a time. So multiply-accumulates are also
+# counted with the output's channels rounded up to multiples of 16 and of 32.
 FEATURES = {
     "Mmac": lambda w: w.taps * w.writes / 1e6,
     "Mmac, channels in 16s": lambda w: w.taps * w.writes / w.channels * full(w.channels, 16) / 1e6,
@@ -52,7 +52,7 @@ def features(work: Work) -> np.ndarray:
 
 
 def fit(samples: list[tuple[list[Work], float]]) -> dict[str, dict[str, float]]:
-    """Coefficients in ms by kind of operator, those of nothing left out; samples: (works, ms)."""
+    """Non-zero coefficients in ms by kind of operator. samples: (works, ms) of each file."""
     from scipy.optimize import nnls
 
     kinds = sorted({work.kind for works, _ in samples for work in works})
@@ -69,12 +69,12 @@ def fit(samples: list[tuple[list[Work], float]]) -> dict[str, dict[str, float]]:
 
 
 def predict(coefficients: dict, works: list[Work]) -> list[float]:
-    """Milliseconds of each operator. Raises Refusal for a kind that the table does not know."""
+    """Milliseconds of each operator. Raises Refusal for a kind that the table does not have."""
     for work in works:
         if work.kind not in coefficients:
             raise Refusal(
-                f"the costs know no {work.kind}, which is {work.name}; "
-                f"they know {', '.join(coefficients)}"
+                f"the cost table has no coefficients for {work.kind}, the operator of {work.name}; "
+                f"it has them for {', '.join(coefficients)}"
             )
     return [
         sum(ms * FEATURES[name](work) for name, ms in coefficients[work.kind].items())
@@ -86,8 +86,8 @@ def predict(coefficients: dict, works: list[Work]) -> list[float]:
 
 
 class Probe(NamedTuple):
-    """decoder: channels of its stages but the last. kernel: of all its deconvolutions but the
-    first, in front of kernel 4 at the end. join: with "sum" the refinement has CReLU."""
+    """decoder: channels of all stages but the last. kernel: of all deconvolutions but the first,
+    which has kernel 2, and the last, which has 4. join: with "sum" the refinement has CReLU."""
 
     encoder: tuple
     decoder: tuple[int, ...]
@@ -116,7 +116,6 @@ PROBES = (
 
 
 def network(probe: Probe) -> Preset:
-    """The last deconvolution of every probe has kernel 4."""
     last, stride = {}, 1
     for row in probe.encoder:
         stride *= row.stride
@@ -130,11 +129,11 @@ def network(probe: Probe) -> Preset:
         rows.append(Up(f"deconv{number}", out, kernel, last[stride], project, out, crelu, "bn",
                        probe.join))  # fmt: skip
     rows.append(Up(f"deconv{len(rows) + 1}", CLASSES, 4, None, 0, 0, False, "bias"))
-    return Preset(probe.encoder, tuple(rows), "probe of operators' costs", None)
+    return Preset(probe.encoder, tuple(rows), "probe of operator costs", None)
 
 
 def beginnings_of(probe: Probe) -> Iterator[tuple[str, int, bytes]]:
-    """(recipe, how many operators, file) of a probe's beginnings in each recipe."""
+    """(recipe, number of operators, file) of a probe's beginnings in each recipe."""
     from export.budget.work import running
     from export.graph.convert import to_tflite
     from export.graph.deploy import deploy
@@ -155,7 +154,7 @@ def beginnings_of(probe: Probe) -> Iterator[tuple[str, int, bytes]]:
 
 
 def probe_files() -> Iterator[tuple[tuple[str, int, int], bytes]]:
-    """((recipe, number of the probe, how many operators), file) of all probes."""
+    """((recipe, number of the probe, number of operators), file) of all probes."""
     for number, probe in enumerate(PROBES, 1):
         cli.say(f"probe {number} of {len(PROBES)} ...")
         for recipe, count, content in beginnings_of(probe):
@@ -163,7 +162,7 @@ def probe_files() -> Iterator[tuple[tuple[str, int, int], bytes]]:
 
 
 def samples_of(files: dict, times: dict) -> dict[str, list[tuple[list[Work], float]]]:
-    """Recipe to (works, ms) of files of probe_files(); times: of latency_ms()."""
+    """Recipe to (works, ms) of the files of probe_files(). times: as latency_ms() returns."""
     from export.budget.work import of_file
 
     found = {recipe: [] for recipe in RECIPES}
@@ -175,7 +174,7 @@ def samples_of(files: dict, times: dict) -> dict[str, list[tuple[list[Work], flo
 def measured() -> dict[str, list[tuple[list[Work], float]]]:
     """samples_of() the probes on this machine, on one thread.
 
-    All are timed in one interleaved run: a busy while falls on each, not on one of them.
+    All files are timed in interleaved rounds, so that load of other programs affects all of them.
     """
     from export.tflite.runtime import Runtime, latency_ms
 
@@ -184,7 +183,7 @@ def measured() -> dict[str, list[tuple[list[Work], float]]]:
 
 
 def write_probes(folder: Path) -> int:
-    """Writes RECIPE-PROBE-COUNT.tflite for a phone; how many."""
+    """Writes the probes as RECIPE-PROBE-COUNT.tflite for a phone; returns their number."""
     written = 0
     for (recipe, number, count), content in probe_files():
         with beside(Path(folder) / f"{recipe}-{number:02}-{count:03}.tflite") as part:
@@ -195,7 +194,7 @@ def write_probes(folder: Path) -> int:
 
 # A phone's log
 
-# What benchmark_model (tensorflow/lite/tools/benchmark) prints of a graph and, last, of its runs.
+# Lines of benchmark_model (tensorflow/lite/tools/benchmark): the file, and at the end its latency.
 GRAPH = re.compile(r"Graph: \[(.*?)\]")
 MEAN_US = re.compile(r"Inference timings in us: .*Inference \(avg\): ([\d.e+]+)")
 
@@ -217,8 +216,8 @@ def read_log(log: Path, probes: Path) -> dict[str, list[tuple[list[Work], float]
     fewest = min(map(len, samples.values()), default=0)
     if fewest < FEWEST:
         raise Refusal(
-            f"{log} has times of {fewest} files of {probes} in a recipe; needed: {FEWEST} or more. "
-            "Run benchmark_model over all of them and keep all that it prints"
+            f"{log} has the times of only {fewest} files of {probes} for one recipe; needed: "
+            f"{FEWEST} or more. Run benchmark_model on all files and keep everything it prints"
         )
     return samples
 
@@ -227,7 +226,7 @@ def read_log(log: Path, probes: Path) -> dict[str, list[tuple[list[Work], float]
 
 
 def table(machine: str, samples: dict) -> dict:
-    """errors: how far the fit is from its own samples, median and worst, as shares."""
+    """The cost table. errors: median and worst relative error of the fit on its own samples."""
     recipes = {recipe: fit(found) for recipe, found in samples.items()}
     errors = {}
     for recipe, found in samples.items():
@@ -237,7 +236,7 @@ def table(machine: str, samples: dict) -> dict:
 
 
 def of_this_machine() -> dict:
-    """The table of this machine: measured the first time, then as kept in the person's cache."""
+    """The cost table of this machine: measured the first time, then read from the user's cache."""
     from importlib.metadata import version
 
     from export.budget.work import of_rows
@@ -252,8 +251,8 @@ def of_this_machine() -> dict:
 
 
 def read_table(path: Path) -> dict:
-    """Raises Refusal for what `python -m export costs` did not write."""
+    """A cost table. Raises Refusal if `python -m export costs` did not write it."""
     found = read_json(path)
     if not isinstance(found, dict) or found.get("schema") != SCHEMA or "recipes" not in found:
-        raise Refusal(f"{path} is no table of costs. python -m export costs --out {path} makes one")
+        raise Refusal(f"{path} is not a cost table. python -m export costs --out {path} makes one")
     return found

@@ -1,11 +1,11 @@
-"""A latency budget in; preset, encoder width and input size out, with the bill of each stage.
+"""Proposes a preset, an encoder width and an input size for a latency budget.
 
-Which of the networks within the budget is best is not measured: that needs a training of each. They
-are ordered by balance. The side of the input and the width of the network should grow together
-(Tan and Le 2019, "EfficientNet", section 3: either alone soon stops paying; best by factors of 1.15
-and 1.1). So of each the share of the most is taken: of the side, of the images' own; of the
-width, as the root of multiply-accumulates a pixel, of the largest network. The first is the one
-whose smaller share is largest; of equals, the one with more of both.
+Which network within the budget is the most accurate is unknown without training them all. So they
+are ranked by balance: input side and network width should be scaled together (Tan and Le 2019,
+"EfficientNet", section 3: scaling one alone soon gains little; best are factors of 1.15 and 1.1).
+Both are expressed as ratios to their maximum: the side to the largest input size, the width (the
+root of multiply-accumulates per pixel) to that of the widest network. The network whose smaller
+ratio is largest comes first; among equals, the one with the larger product of both.
 """
 
 import math
@@ -18,14 +18,14 @@ from export.budget.work import Work, of_rows
 from segnet.presets import FAMILIES, FAMILY, preset
 from segnet.rows import Preset
 
-STEP = 32  # pixels; the stride of the deepest encoders
-SIDES = range(2 * STEP, 513, STEP)  # of the shorter side; more only by --size
-LOOKED_AT = 25  # images, for their shape
+STEP = 32  # pixels: the stride of the deepest encoders
+SIDES = range(2 * STEP, 513, STEP)  # pixels of the shorter side; larger ones only by --size
+LOOKED_AT = 25  # images whose shape is read
 SHOWN = 3  # proposals
 
 
 class Candidate(NamedTuple):
-    """width: of the encoder, 0 for the preset's own. costs: ms of each work."""
+    """width: of the encoder; 0 for the preset's own. costs: ms of each of `works`."""
 
     preset: str
     width: float
@@ -43,12 +43,12 @@ class Candidate(NamedTuple):
 
     @property
     def flags(self) -> str:
-        """For train.py."""
+        """The flags for train.py."""
         width = f" --width {self.width:g}" if self.width else ""
         return f"--preset {self.preset}{width} --size {self.size[0]} {self.size[1]}"
 
     def stages(self) -> dict[str, float]:
-        """ms of each row; in int8 also of the input's and the output's conversion."""
+        """Name to ms of each row; in int8 also of the conversions of the input and the output."""
         found = preset(self.preset, self.width)
         names = [row.name for row in (*found.encoder, *found.decoder)]
         stages = {}
@@ -60,7 +60,7 @@ class Candidate(NamedTuple):
 
 
 def networks() -> dict[tuple[str, float], Preset]:
-    """(preset, width) to network: ours, at all widths that have published weights."""
+    """(preset, width) to network: our presets at all widths that have published weights."""
     found = {}
     for name, own in FAMILY.items():
         found[name, 0.0] = own
@@ -71,12 +71,12 @@ def networks() -> dict[tuple[str, float], Preset]:
                 if other != width:
                     found[name, other] = preset(name, other)
             except Refusal:
-                break  # rows of its own stand in its encoder
+                break  # its encoder has rows that no MobileNet has
     return found
 
 
 def sizes(shape: tuple[int, int]) -> list[tuple[int, int]]:
-    """(H, W) in pixels near the shape's ratio, up to the least that the shape fits into."""
+    """(H, W) in pixels near the aspect ratio of `shape`, up to the first that covers it."""
     short, long = sorted(shape)
     found = []
     for side in SIDES:
@@ -90,7 +90,7 @@ def sizes(shape: tuple[int, int]) -> list[tuple[int, int]]:
 def candidates(
     sizes: Iterable, classes: int, recipe: str, coefficients: dict
 ) -> tuple[list[Candidate], dict[str, str]]:
-    """(every network at every size; why a preset is left out, by name)."""
+    """(every network at every size, preset to the reason why it is left out)."""
     found, left_out = [], {}
     for (name, width), rows in networks().items():
         for size in sizes:
@@ -105,21 +105,21 @@ def candidates(
 
 
 def ranked(found: list[Candidate], budget_ms: float) -> list[Candidate]:
-    """Those within the budget, the best first, each network at its best size. Raises Verdict."""
+    """The networks within the budget, each at its best size, best first. Raises Verdict."""
     within = [each for each in found if each.ms <= budget_ms]
     if not within:
         least = min(found, key=lambda each: each.ms)
         raise Verdict(
             f"no network takes {budget_ms:g} ms or less: the fastest is {least.flags} with "
-            f"{least.ms:.2f} ms. Allow more, or a smaller --size"
+            f"{least.ms:.2f} ms. Type a larger --latency-ms or a smaller --size"
         )
     side = math.sqrt(max(math.prod(each.size) for each in found))
     width = math.sqrt(max(each.macs / math.prod(each.size) for each in found))
 
     def balance(each):
         area = math.prod(each.size)
-        shares = math.sqrt(area) / side, math.sqrt(each.macs / area) / width
-        return min(shares), math.prod(shares)
+        ratios = math.sqrt(area) / side, math.sqrt(each.macs / area) / width
+        return min(ratios), math.prod(ratios)
 
     best = {}
     for each in sorted(within, key=balance, reverse=True):
@@ -128,7 +128,7 @@ def ranked(found: list[Candidate], budget_ms: float) -> list[Candidate]:
 
 
 def shape_of(dataset) -> tuple[int, int]:
-    """Median height and width in pixels of some of the training images, evenly taken."""
+    """Median height and width in pixels of some training images, evenly spaced."""
     import numpy as np
 
     from data.images import read_pair
@@ -140,18 +140,18 @@ def shape_of(dataset) -> tuple[int, int]:
 
 
 def propose(dataset, budget_ms: float, recipe: str, table: dict, size=None):
-    """(the SHOWN best, why presets are left out, by name). size: the only one, if given."""
+    """(the SHOWN best candidates, preset to the reason why it is left out). size: if fixed."""
     from export.graph.lowering import STANDS_FOR
     from export.recipes import BY_NAME
 
-    stands = STANDS_FOR[BY_NAME[recipe].kernels]
-    if stands not in table["recipes"]:
+    timed = STANDS_FOR[BY_NAME[recipe].kernels]
+    if timed not in table["recipes"]:
         raise Refusal(
-            f"the costs know nothing of {stands}, which {recipe} is as fast as; "
-            f"they know {', '.join(table['recipes'])}"
+            f"the latency of {recipe} cannot be predicted: the cost table has no {timed}, only "
+            f"{', '.join(table['recipes'])}. Type another --recipe, or --costs with another table"
         )
     tried = [tuple(size)] if size else sizes(shape_of(dataset))
-    found, left_out = candidates(tried, len(dataset.classes), stands, table["recipes"][stands])
+    found, left_out = candidates(tried, len(dataset.classes), timed, table["recipes"][timed])
     if not found:
         raise Refusal("; ".join(dict.fromkeys(left_out.values())))
     return ranked(found, budget_ms)[:SHOWN], left_out
@@ -159,18 +159,19 @@ def propose(dataset, budget_ms: float, recipe: str, table: dict, size=None):
 
 def plain(each: Candidate) -> dict:
     """For JSON."""
-    words = {"preset": each.preset, "width": each.width or None, "size": each.size}
-    return {**words, "ms": each.ms, "macs": each.macs, "stages": each.stages(),
+    network = {"preset": each.preset, "width": each.width or None, "size": each.size}
+    return {**network, "ms": each.ms, "macs": each.macs, "stages": each.stages(),
             "flags": each.flags}  # fmt: skip
 
 
 def shown(best: list[Candidate], data: str, recipe: str, machine: str) -> str:
+    """The proposals for people: all, then the stages of the first, then its commands."""
     first = best[0]
-    bill = [f"{ms:8.3f} ms  {ms / first.ms:4.0%}  {name}" for name, ms in first.stages().items()]
+    stages = [f"{ms:8.3f} ms  {ms / first.ms:4.0%}  {name}" for name, ms in first.stages().items()]
     lines = [f"{each.ms:8.2f} ms  {each.macs / 1e6:7.1f} MMAC  {each.flags}" for each in best]
     return "\n".join((
         f"{recipe} on {machine}, one thread, the network alone", *lines,
-        "", "the first, stage by stage", *bill,
+        "", "the first, stage by stage", *stages,
         "", f"python train.py --data {data} --run runs/NAME {first.flags}",
         f"python -m export runs/NAME --recipe {recipe}",
     ))  # fmt: skip

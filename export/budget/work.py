@@ -1,7 +1,7 @@
-"""What a network does, operator by operator: read from a .tflite, or told by its rows alone.
+"""The work of each operator of a network, from its .tflite or from the rows of its preset.
 
-Rows are spelt in one vocabulary more, which builds nothing and notes the operators of the deploy
-graph in its default lowering, so that a thousand networks are weighed in a second.
+For rows, `WorkOps` takes the place of the functions that make layers: it builds nothing and records
+the operators of the deploy graph in its default lowering. A thousand networks take a second.
 """
 
 import math
@@ -14,15 +14,15 @@ from segnet.rows import Preset
 
 IMAGE = 3  # channels
 CONVOLUTIONS = ("CONV_2D", "TRANSPOSE_CONV")
-INT8_BORDERS = ("QUANTIZE", "DEQUANTIZE")  # the image's bytes, and the logits as floats
+INT8_BORDERS = ("QUANTIZE", "DEQUANTIZE")  # of the uint8 image, and to float logits
 
 
 class Work(NamedTuple):
     """One operator. kind: "stem" (a convolution of three channels), "pointwise", "convolution",
-    "depthwise", or the schema's name, CONCATENATION.
+    "depthwise", or the name in the schema, as CONCATENATION.
 
-    reads, writes: numbers in and out, weights left out. channels: of the output. taps: weights that
-    make one number of the output, 0 where there are none.
+    reads, writes: number of input and output values, without weights. channels: of the output.
+    taps: kernel weights that contribute to one output value, 0 without a kernel.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Work(NamedTuple):
 
 
 def of_file(content: bytes) -> list[Work]:
-    """In the order in which they run; what only unpacks weights is left out. Raises Refusal."""
+    """In execution order, without operators that only unpack weights. Raises Refusal."""
     steps = operators(content)
     return [of_operator(steps[i]) for i in running(content)]
 
 
 def running(content: bytes) -> list[int]:
-    """Places of the operators that run; the others unpack weights when the file is loaded."""
+    """Indices of the operators that run; the others unpack weights when the file is loaded."""
     steps = operators(content)
     return [i for i, step in enumerate(steps) if step.outputs[0].role != "constant"]
 
@@ -60,14 +60,14 @@ def of_operator(step: Operator) -> Work:
 
 
 def convolution_kind(cin: int, area: int) -> str:
-    """cin: channels of the input, of all groups."""
+    """cin: channels of the input, over all groups. area: of the kernel."""
     return "stem" if cin == IMAGE else "pointwise" if area == 1 else "convolution"
 
 
 def of_rows(preset: Preset, size: tuple[int, int], classes: int, recipe: str) -> list[Work]:
-    """The same of a preset's deploy graph in a recipe's types, each named after its layer.
+    """The works of a preset's deploy graph in a recipe's types, each named after its layer.
 
-    Raises Refusal for a size or a number of classes that cannot be.
+    Raises Refusal for an invalid size or number of classes.
     """
     ops = WorkOps()
     build(ops, preset, size, classes, ops)
@@ -80,14 +80,14 @@ def of_rows(preset: Preset, size: tuple[int, int], classes: int, recipe: str) ->
 
 
 class Shape(NamedTuple):
-    """What stands for a tensor. shape: (H, W, C)."""
+    """Takes the place of a tensor. shape: (H, W, C)."""
 
     shape: tuple[int, int, int]
 
 
 @dataclass
 class WorkOps:
-    """The vocabulary of `segnet.blocks`, and the two words of Keras that `build` says."""
+    """Takes the place of `segnet.blocks`, and of Keras' Input and Model; records the works."""
 
     works: list[Work] = field(default_factory=list)
 
@@ -118,7 +118,7 @@ class WorkOps:
         shape = (-(-height // stride), -(-width // stride), channels)
         return self.note(name, "depthwise", [x], shape, kernel**2)
 
-    asymmetric = depthwise  # the three kernels are one
+    asymmetric = depthwise  # its three kernels are merged
 
     def crelu_conv(self, k, x, name, out, norm):
         if norm == "after":
@@ -148,7 +148,7 @@ class WorkOps:
         return self.note(name, "CONCATENATION", tensors, (*tensors[0].shape[:2], channels))
 
     def add(self, k, tensors, name, relu=False):
-        """Of two at a time, as the converter writes it."""
+        """Two tensors at a time, as the converter writes it."""
         first, *rest = tensors
         for other in rest:
             first = self.note(name, "ADD", [first, other], first.shape)

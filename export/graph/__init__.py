@@ -1,1 +1,1 @@
-"""The deploy graph: folded, lowered, equalised, calibrated, converted."""
+"""The deploy graph: folding, lowering, equalisation, calibration, conversion."""

@@ -1,4 +1,4 @@
-"""The images that int8 ranges are measured on, and whether they are like the training set's."""
+"""The images that int8 ranges are calibrated on, and how similar they are to the training set."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ from data.dataset import Dataset
 from data.images import read_image, read_mask
 
 IMAGES = 128
-LOOKED_AT = 1024  # training images at most whose masks are read, so that any set takes seconds
-BINS = 32  # of the histograms of bytes, a channel
+LOOKED_AT = 1024  # most masks to read, so that any dataset takes seconds
+BINS = 32  # of the histogram of each channel
 
 
 def sample(dataset: Dataset, seed: int = 0) -> list:
-    """Up to IMAGES training pairs, every class in turn as far as it is there; seeded."""
+    """Up to IMAGES training pairs, taken from the images of each class in turn; seeded."""
     pairs = dataset.pairs("train")
     order = np.random.default_rng(seed).permutation(len(pairs))[:LOOKED_AT]
     holders = [[] for _ in dataset.classes]
@@ -24,7 +24,7 @@ def sample(dataset: Dataset, seed: int = 0) -> list:
     queues = [iter(holder) for holder in holders]
     while queues and len(chosen) < IMAGES:
         for queue in list(queues):
-            # The next image of this class that no other class has taken.
+            # The next image of this class that has not been chosen yet.
             index = next((i for i in queue if i not in chosen), None)
             if index is None:
                 queues.remove(queue)
@@ -34,29 +34,29 @@ def sample(dataset: Dataset, seed: int = 0) -> list:
 
 
 def inputs(pairs: list, size: tuple[int, int]) -> np.ndarray:
-    """The images of `pairs` through the evaluation pipeline, (N, H, W, 3) float32 in [-1, 1].
+    """The images of `pairs` as the evaluation pipeline prepares them, (N, H, W, 3) in [-1, 1].
 
-    Two corner pixels of the first are black and white: they fix the input's range to [-1, 1], so
-    that the file's input tensor is the image's bytes whatever the images hold.
+    Two pixels in a corner of the first are set to black and white. They fix the input's range to
+    [-1, 1], so that the file's uint8 input is the image's bytes whatever the images contain.
     """
     batch = np.stack([to_input(read_image(image), size) for image, _ in pairs])
     batch[0, 0, 0], batch[0, 0, 1] = -1.0, 1.0
     return batch
 
 
-def any_inputs(dataset: Dataset, size: tuple[int, int], seed: int = 1) -> np.ndarray:
-    """As `inputs`, of training images drawn without a look at their masks."""
+def random_inputs(dataset: Dataset, size: tuple[int, int], seed: int = 1) -> np.ndarray:
+    """Training images as in `inputs`, but drawn at random, without regard to classes."""
     pairs = dataset.pairs("train")
     drawn = np.random.default_rng(seed).permutation(len(pairs))[: 2 * IMAGES]
     return np.stack([to_input(read_image(pairs[index][0]), size) for index in drawn])
 
 
 def histogram(batch: np.ndarray) -> np.ndarray:
-    """Shares of byte values, (3, BINS): rows sum to 1."""
+    """Histogram of each channel, (3, BINS); each row sums to 1."""
     counts = [np.histogram(batch[..., c], BINS, (-1, 1))[0] for c in range(3)]
     return np.stack(counts) / (batch.size / 3)
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Half the sum of differences of two histograms, mean over channels: 0 equal, 1 disjoint."""
+    """Total variation distance of two histograms, mean over channels: 0 equal, 1 disjoint."""
     return float(np.abs(one - other).sum(-1).mean() / 2)

@@ -1,4 +1,4 @@
-"""A deploy graph to a flatbuffer of builtin operators, as a recipe says."""
+"""Converts a deploy graph to a .tflite of builtin operators, with the types of a recipe."""
 
 import contextlib
 import io
@@ -14,10 +14,10 @@ from files import quiet
 
 
 def to_tflite(graph, recipe: Recipe = BY_NAME["float32"], calibration=None, keep_float=()) -> bytes:
-    """A Keras or tf_keras model with static shapes to the bytes of a .tflite.
+    """The .tflite of a Keras or tf_keras model with static shapes, as bytes.
 
-    calibration: inputs (N, H, W, 3) for a recipe that is calibrated. keep_float: names of layers
-    that an int8 recipe leaves in float.
+    calibration: inputs (N, H, W, 3), for a recipe that is calibrated. keep_float: names of layers
+    that an int8 recipe keeps in float.
     """
     import tensorflow as tf
 
@@ -34,11 +34,11 @@ def to_tflite(graph, recipe: Recipe = BY_NAME["float32"], calibration=None, keep
 
 
 def converter_of(tf, graph):
-    """A converter of a graph whose variables are constants already.
+    """A converter of the graph with its variables frozen to constants.
 
-    from_keras_model gives the same file; but it keeps the variables in the SavedModel that any
-    converter writes first, which takes three times as long. The freezing function has no public
-    name in TensorFlow 2.
+    from_keras_model gives the same file, but takes three times as long, because it keeps the
+    variables in the SavedModel that every converter writes first. The freezing function has no
+    public name in TensorFlow 2.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -51,20 +51,20 @@ def converter_of(tf, graph):
 
 @contextlib.contextmanager
 def silence():
-    """A converter lists every variable, its C++ the types; warnings are of what we do not use."""
+    """Suppresses the converter's lists of variables and types, and warnings that do not apply."""
     with contextlib.redirect_stdout(io.StringIO()), quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
 
 
 def nodes_of(graph, layers) -> list[str]:
-    """The converter's names of the outputs of Keras layers. Raises Refusal for an unknown one."""
+    """The converter's names of the outputs of Keras layers. Raises Refusal for an unknown layer."""
     if not layers:
         return []
     for name in layers:
         one_of(name, [layer.name for layer in graph.layers[1:]], "layer")
-    # What stands behind the last layer with weights loses its own name in the file.
-    wanted = {word for name in layers for word in (name, f"behind {name}")}
+    # In the file, operators after the last layer with weights lose their own names.
+    wanted = {label for name in layers for label in (name, f"after {name}")}
     steps = operators(to_tflite(graph))
     return [step.outputs[0].name for step in steps if step.layer in wanted]
 
@@ -82,7 +82,10 @@ def partly_float(tf, converter, nodes: list[str]) -> bytes:
     )
     content = util.modify_model_io_type(debugger.get_nondebug_quantized_model(), *types)
     if input_type(content) != "uint8":
-        raise Refusal("the first layer cannot stay in float: it takes the bytes. Keep another one")
+        raise Refusal(
+            "the first layer cannot stay in float, because its input is the image's bytes. "
+            "Name another layer"
+        )
     return content
 
 
@@ -91,7 +94,7 @@ def input_type(content: bytes) -> str:
 
 
 def optimise(tf, converter, recipe, calibration) -> None:
-    """Sets what the converter must know of a recipe."""
+    """Sets the converter's options for a recipe."""
     kinds = set()
     if recipe.weights == "float16":
         kinds.add(tf.lite.Optimize.DEFAULT)
@@ -110,9 +113,10 @@ def optimise(tf, converter, recipe, calibration) -> None:
 
 
 def float_depthwise(tree) -> None:
-    """Depthwise weights back in float: XNNPACK does not take int8 ones with float activations.
+    """Converts int8 depthwise weights back to float, in place.
 
-    They are a hundredth of a network's weights; as int8 each of them would cut the graph in two.
+    XNNPACK does not support them with float activations: each would split the delegate partition
+    in two. They are about a hundredth of a network's weights.
     """
     from ai_edge_litert import schema_py_generated as schema
 

@@ -1,8 +1,8 @@
-"""The deploy graph: the same function as the trained model, in what phone runtimes run whole.
+"""The deploy graph: the same function as the trained model, in operators that phones support.
 
-Batch norm is folded into the convolution before it, CReLU and deconvolutions are lowered, the batch
-is fixed to 1. The rows are spelt once more in another vocabulary (`DeployOps`), and every weight is
-computed from the trained layer of the same name.
+Batch norm is folded into the convolution before it, CReLU and deconvolutions are lowered, and the
+batch size is fixed to 1. The graph is built from the rows of the preset with another set of layer
+functions (`DeployOps`), and its weights are computed from the trained layers of the same names.
 """
 
 from dataclasses import dataclass, field
@@ -16,20 +16,20 @@ from segnet import blocks
 from segnet.build import build
 from segnet.rows import Preset, Sep, Up
 
-# Forms of the same function; which is faster differs by width, type and runtime (docs/results.md).
+# Equivalent forms; which one is fastest depends on width, types and runtime (docs/results.md).
 CRELU = ("signs", "mirrored", "depthwise")
 DECONV = ("depth_to_space", "transpose_conv", "late_bias")
 
 
 class Lowering(NamedTuple):
-    """How CReLU and a deconvolution are written.
+    """How CReLU and the deconvolutions are written in TFLite operators.
 
     crelu: "signs", relu(concat(x, x) * signs); "mirrored", one convolution with the filters and
     their negatives; "depthwise", the signs as a depthwise 1x1 convolution.
-    deconv: "depth_to_space", a convolution to 4C and DEPTH_TO_SPACE, for kernel 4 with a
-    border of padding that is cut off again; "transpose_conv"; "late_bias",
-    the same with bias and ReLU in one ADD behind the concatenation. TRANSPOSE_CONV with a ReLU in
-    it is version 4, which GPU delegates do not take, with a bias 3, which Core ML does not.
+    deconv: "depth_to_space", a convolution to 4C channels and DEPTH_TO_SPACE, with padding that is
+    cropped afterwards if the kernel is 4; "transpose_conv", TRANSPOSE_CONV; "late_bias", the same
+    with bias and ReLU in one ADD after the next concatenation. TRANSPOSE_CONV with a fused ReLU is
+    version 4, which GPU accelerators do not support; with a bias 3, which Core ML does not.
     """
 
     crelu: str = CRELU[0]
@@ -41,7 +41,7 @@ class Lowering(NamedTuple):
 
 
 def lowering(name: str) -> Lowering:
-    """The lowering of such a name. Raises Refusal."""
+    """The lowering of this name, as "signs+depth_to_space". Raises Refusal."""
     known = {Lowering(c, d).name: Lowering(c, d) for c in CRELU for d in DECONV}
     return known[one_of(name, known, "lowering")]
 
@@ -50,7 +50,7 @@ DEFAULT = Lowering()
 
 
 def has_crelu(preset: Preset) -> bool:
-    """Whether the three forms of CReLU differ: behind the concat its norms demand "mirrored"."""
+    """Whether the forms of CReLU differ: a norm after the concatenation requires "mirrored"."""
     encoder = [row for row in preset.encoder if isinstance(row, Sep)]
     decoder = [row for row in preset.decoder if isinstance(row, Up)]
     return any(r.crelu and r.norm == "before" for r in encoder) or any(r.crelu for r in decoder)
@@ -59,7 +59,7 @@ def has_crelu(preset: Preset) -> bool:
 def deploy(model, preset, size, classes, lowering=DEFAULT, k=None, batch=1):
     """The deploy graph of a trained Keras 3 model: (1, H, W, 3) to logits (1, H, W, classes).
 
-    k: keras, or tf_keras for the tools that know no Keras 3; batch: None for any.
+    k: keras, or tf_keras for tools that do not support Keras 3. batch: None leaves it open.
     """
     if k is None:
         import keras as k
@@ -72,16 +72,16 @@ def deploy(model, preset, size, classes, lowering=DEFAULT, k=None, batch=1):
 
 @dataclass
 class DeployOps:
-    """The vocabulary of `segnet.blocks`, spelt for deployment; collects the folded weights."""
+    """The layer functions of `segnet.blocks` for deployment; collects the folded weights."""
 
     model: object
     lowering: Lowering
     weights: dict = field(default_factory=dict)
-    positive: dict = field(default_factory=dict)  # id -> tensor that is >= 0
-    pending: dict = field(default_factory=dict)  # id -> (tensor, bias): bias and ReLU still to come
+    positive: dict = field(default_factory=dict)  # id -> tensor known to be >= 0
+    pending: dict = field(default_factory=dict)  # id -> (tensor, bias) without bias and ReLU yet
 
     def norm(self, name, channels):
-        """Scale and offset of the batch norm behind layer `name`; 1 and its bias without one."""
+        """Scale and offset of the batch norm after layer `name`; without one, 1 and its bias."""
         names = {layer.name for layer in self.model.layers}
         if f"{name}_bn" in names:
             layer = self.model.get_layer(f"{name}_bn")
@@ -114,12 +114,14 @@ class DeployOps:
         return self.apply(layer, x, relu)
 
     def apply(self, layer, x, relu):
-        """layer(x), noted as >= 0 if `relu`."""
+        """layer(x), recorded as >= 0 if `relu`."""
         if id(x) in self.pending:
-            raise misfit(f"{layer.name} takes a deconvolution without a concatenation")
+            raise unfit(
+                f"no concatenation comes between {layer.name} and the deconvolution before it"
+            )
         y = layer(x)
         if relu:
-            self.positive[id(y)] = y  # kept, so that no other tensor gets its id
+            self.positive[id(y)] = y  # keeps the tensor alive, so that its id stays unique
         return y
 
     def depthwise(self, k, x, name, stride=1, dilation=1, kernel=3, relu=True):
@@ -131,20 +133,21 @@ class DeployOps:
         return self.apply(layer, x, relu)
 
     def asymmetric(self, k, x, name, stride=1, dilation=1):
-        """The sum of the three kernels, each laid where its own padding has it (ACNet, 2019)."""
+        """The sum of the three kernels as one, aligned as padding aligns them (ACNet, 2019)."""
         y = self.depthwise(k, x, name, stride, dilation)
         kernel, bias = self.weights[name]
-        middle = 1 if stride == 1 else 0  # with stride 2 "same" pads even sides behind only
+        # With stride 2, "same" pads even sides only at their end.
+        centre = 1 if stride == 1 else 0
         for end, (height, width) in blocks.ASYMMETRIC.items():
             scale, offset = self.norm(name + end, x.shape[-1])
-            top, left = (0 if side == 3 else middle for side in (height, width))
+            top, left = (0 if side == 3 else centre for side in (height, width))
             part = self.kernel(name + end) * scale[:, None]
             kernel[top : top + height, left : left + width] += np.float32(part)
             bias += np.float32(offset)
         return y
 
     def crelu_conv(self, k, x, name, out, norm):
-        if norm == "after":  # each half has a norm of its own
+        if norm == "after":  # each half has its own norm
             scale, offset = self.norm(f"{name}_crelu", out)
             return self.mirrored(k, x, name, out, scale, offset, [-1, 1])
         if self.lowering.crelu == "mirrored":
@@ -178,15 +181,15 @@ class DeployOps:
         return self.apply(layer, x, relu)
 
     def windows(self, k, x, name, out, side, relu):
-        """A convolution of that side to 4 * out channels, depth to space, and the border cut off.
+        """A side x side convolution to 4 * out channels, depth to space, and a crop.
 
-        The convolution sees each window of the image with `side - 1` pixels of border once; a
-        window makes four pixels (`subpixel`).
+        The convolution visits each window of x padded by `side - 1` once and computes four output
+        pixels (`subpixel`).
         """
         border, positive = side - 1, id(x) in self.positive
         if border:
             x = self.apply(k.layers.ZeroPadding2D(border, name=f"{name}_pad"), x, positive)
-        # ReLU commutes with depth to space and fuses into the convolution.
+        # ReLU commutes with depth to space, so that it can be fused into the convolution.
         layer = k.layers.Conv2D(4 * out, side, activation=act(relu), name=name)
         x = self.apply(layer, x, relu)
         x = self.apply(tiny_layers(k)["DepthToSpace"](name=f"{name}_space"), x, relu)
@@ -195,9 +198,9 @@ class DeployOps:
         return x
 
     def late(self, k, x, name, weights, offset, norm, relu):
-        """A deconvolution without bias and ReLU; they come behind the next concatenation.
+        """A deconvolution without bias and ReLU, which follow after the next concatenation.
 
-        The last one has none behind it: a channel of ones in front carries its bias.
+        No concatenation follows the last one: its bias is the weight of an input channel of ones.
         """
         kernel, _, out, _ = weights.shape
         if norm == "bias":
@@ -210,11 +213,11 @@ class DeployOps:
         return x
 
     def ones(self, k, x, name, weights, offset):
-        """(weights that take one channel more, x with that channel, which is 1 everywhere)."""
+        """(weights with one more input channel, x with that channel, which is 1 everywhere)."""
         channels = x.shape[-1]
         self.store(f"{name}_ones", np.zeros((1, 1, channels, 1)), np.ones(1))
         one = self.apply(k.layers.Conv2D(1, 1, activation="relu", name=f"{name}_ones"), x, True)
-        # Each output pixel sees one tap of kernel 2, and one of the inner four of kernel 4.
+        # Each output pixel depends on one tap of kernel 2, or one of the inner four of kernel 4.
         taps = np.zeros((*weights.shape[:3], 1))
         side = weights.shape[0]
         inner = slice(side // 2 - 1, side // 2 + 1)
@@ -231,7 +234,7 @@ class DeployOps:
         biases = []
         for tensor in tensors:  # relu(concat(a, b)) is concat(relu(a), b) only where b >= 0
             if id(tensor) not in self.pending and id(tensor) not in self.positive:
-                raise misfit(f"what {name} joins may be negative")
+                raise unfit(f"an input of {name} may be negative")
             _, bias = self.pending.get(id(tensor), (None, np.zeros(tensor.shape[-1])))
             biases.append(bias)
         self.weights[f"{name}_relu"] = [np.float32(np.concatenate(biases))]
@@ -239,7 +242,7 @@ class DeployOps:
 
     def add(self, k, tensors, name, relu=False):
         if any(id(tensor) in self.pending for tensor in tensors):
-            raise misfit(f"{name} adds")
+            raise unfit(f"{name} adds instead of concatenating")
         x = k.layers.Add(name=name)(tensors)
         return self.apply(k.layers.ReLU(name=f"{name}_relu"), x, True) if relu else x
 
@@ -248,8 +251,8 @@ class DeployOps:
         return self.apply(layer, x, id(x) in self.positive)
 
 
-def misfit(why: str) -> Refusal:
-    return Refusal(f"late_bias does not fit this network: {why}. Type another --lower")
+def unfit(why: str) -> Refusal:
+    return Refusal(f"late_bias cannot lower this network: {why}. Choose another --lower")
 
 
 def act(relu: bool) -> str | None:
@@ -257,12 +260,12 @@ def act(relu: bool) -> str | None:
 
 
 def subpixel(weights):
-    """A stride-2 deconvolution's weights as those of a convolution before depth to space.
+    """The weights of a stride-2 deconvolution for a convolution followed by depth to space.
 
-    (2n, 2n, out, in) gives (n, n, in, 4 * out). Rows y to y + n - 1 of the padded input make output
-    rows 2y and 2y + 1 of what is cut to size afterwards: row 2y + d by tap d + 2 (n - 1 - i) of
-    input row y + i. So each tap is used once, where a convolution of the unpadded image to the
-    four pixels over one of its own needs 2n - 1 rows, with zeros among them.
+    (2n, 2n, out, in) to (n, n, in, 4 * out). Rows y to y + n - 1 of the padded input give rows 2y
+    and 2y + 1 of the output before it is cropped: input row y + i adds to row 2y + d by tap
+    d + 2 (n - 1 - i). Each tap is used once. A convolution of the unpadded input, to the four
+    output pixels of each input pixel, would need 2n - 1 rows, some of them zeros.
     """
     side, _, out, cin = weights.shape
     half = side // 2

@@ -1,22 +1,24 @@
-"""Equal ranges for the channels of every tensor of a deploy graph, for int8.
+"""Cross-layer equalisation: gives the channels of each tensor of a deploy graph equal ranges.
 
-An int8 tensor has one scale; a channel with a tenth of the widest one's range keeps a tenth of the
-256 levels. ReLU, concatenation and depth to space commute with a positive factor for each channel,
-so the factor can move from a layer's outgoing weights into the next layer's incoming ones, and the
-function stays what it was (Nagel et al. 2019, "Data-free quantization", section 4.1; there the
-ranges are of weights, here they are measured activations).
+An int8 tensor has a single scale: a channel with a tenth of the widest one's range uses a tenth of
+the 256 levels. ReLU, concatenation and depth to space commute with a positive factor per channel.
+So a factor can move from the weights of one layer to those of the next without changing the
+network's function (Nagel et al. 2019, "Data-free quantization", section 4.1; they equalise the
+ranges of weights, we equalise measured ranges of activations).
 """
 
 import numpy as np
 
-UNSCALED = {"Add", "output"}  # take true values only
-LEAST = 1 / 8  # of the widest channel: narrower ones are not widened further, lest weights vanish
+UNSCALED = {"Add", "output"}  # need the original values
+# Least range of a channel, relative to the widest. A narrower channel is widened by at most
+# 1 / LEAST, because larger factors would make the next layer's weights vanish.
+LEAST = 1 / 8
 
 
 def ranges(graph, batch: np.ndarray) -> dict[str, np.ndarray]:
-    """Largest magnitude of every channel of every layer's output over inputs (N, H, W, 3).
+    """Layer to largest magnitude of each output channel, over inputs (N, H, W, 3).
 
-    graph: a deploy graph of any batch size.
+    graph: a deploy graph with an open batch size.
     """
     layers = graph.layers[1:]
     probe = type(graph)(graph.input, [layer.output for layer in layers])
@@ -30,10 +32,10 @@ def ranges(graph, batch: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def equalise(graph, found: dict[str, np.ndarray]) -> None:
-    """Moves factors between the layers of `graph`, whose channels have the ranges `found`."""
-    scales = {graph.layers[0].name: np.ones(3)}  # tensor of layer -> true value / value here
+    """Equalises `graph` in place. found: the ranges of its channels, as `ranges` returns."""
+    scales = {graph.layers[0].name: np.ones(3)}  # layer -> original value / scaled value
     for layer in graph.layers[1:]:
-        sources = [scales[node.name] for node in before(layer)]
+        sources = [scales[node.name] for node in layers_before(layer)]
         kind = type(layer).__name__
         if kind == "LateBias":
             layer.set_weights([layer.get_weights()[0] / np.float32(sources[0])])
@@ -42,24 +44,24 @@ def equalise(graph, found: dict[str, np.ndarray]) -> None:
             scales[layer.name] = move(layer, sources[0], wanted(layer, found[layer.name]))
         elif kind == "Concatenate":
             scales[layer.name] = np.concatenate(sources)
-        elif kind == "DepthToSpace":  # `wanted` made its four phases equal
+        elif kind == "DepthToSpace":  # `wanted` gave its four phases equal factors
             scales[layer.name] = sources[0][: len(sources[0]) // 4]
         else:
             scales[layer.name] = sources[0]
 
 
-def before(layer) -> list:
-    """The layers whose outputs go into `layer`, in order."""
+def layers_before(layer) -> list:
+    """The layers whose outputs are the inputs of `layer`, in order."""
     (node,) = layer._inbound_nodes
     return [tensor._keras_history.operation for tensor in node.input_tensors]
 
 
-def behind(layer) -> list:
+def layers_after(layer) -> list:
     return [node.operation for node in layer._outbound_nodes]
 
 
 def wanted(layer, found: np.ndarray) -> np.ndarray:
-    """The factors of a layer's output channels: its range there, 1 for the widest."""
+    """The factor of each output channel of a layer: its range, relative to the widest."""
     kinds = followers(layer)
     if kinds & UNSCALED or found.max() == 0:
         return np.ones(len(found))
@@ -69,9 +71,9 @@ def wanted(layer, found: np.ndarray) -> np.ndarray:
 
 
 def followers(layer) -> set[str]:
-    """Kinds of the layers that see this layer's channels as they are."""
-    kinds = set() if behind(layer) else {"output"}
-    for other in behind(layer):
+    """Types of the layers that receive this layer's channels, directly or through other layers."""
+    kinds = set() if layers_after(layer) else {"output"}
+    for other in layers_after(layer):
         kind = type(other).__name__
         kinds.add(kind)
         if kind == "LateBias" or (not other.weights and kind not in UNSCALED):

@@ -1,19 +1,20 @@
-"""Which few layers of an int8 file to leave in float, so that it loses less: greedy, by mIoU."""
+"""Greedy search for the few layers of an int8 file to keep in float, so that mIoU drops less."""
 
 from collections.abc import Callable
 
-from export.graph.equalise import before
+from export.graph.equalise import layers_before
 
-MOST = 20  # evaluations; each converts the file anew
-TRIED = 5  # layers a round, of those that add most error
+MOST = 20  # evaluations; each converts the network again
+TRIED = 5  # candidates per round, those that add most error first
 
 
 def search(
     measure: Callable[[tuple], float], groups: list[tuple], enough: float, say: Callable
 ) -> tuple:
-    """Names of the layers to keep in float: as few as reach `enough`, or the best that was found.
+    """Names of the layers to keep in float, added group by group until mIoU reaches `enough`.
 
-    measure(layers): mIoU with these in float. groups: of layers, the likeliest first.
+    The search ends earlier if no group helps or after MOST evaluations. measure(layers): mIoU with
+    these layers in float. groups: tuples of layers that belong together, most promising first.
     """
     kept, best, left = (), measure(()), MOST - 1
     while best < enough:
@@ -30,20 +31,20 @@ def search(
 
 
 def candidates(graph, errors: list[dict]) -> list[tuple]:
-    """Layers with weights behind those that feed them, by the error that the former add.
+    """Groups of a layer with weights and the layers that feed it, most added error first.
 
-    Both, because a tensor between two layers is in float only if both are; and a channel that is
-    far wider than the others shows no error in its own tensor, only behind it. The first layer is
-    left out, it takes bytes.
+    A group has both, because the tensor between two layers is in float only if both layers are,
+    and because a channel with a far wider range than the others causes no error in its own tensor,
+    only in the next. The first layer is left out: its input is the image's bytes.
     """
-    weighty = {layer.name: layer for layer in graph.layers[2:] if layer.weights}
-    names = [row["layer"] for row in errors if row["layer"] in weighty]
-    return [(*(n for n in givers(weighty[name]) if n in weighty), name) for name in names]
+    weighted = {layer.name: layer for layer in graph.layers[2:] if layer.weights}
+    names = [row["layer"] for row in errors if row["layer"] in weighted]
+    return [(*(n for n in feeders(weighted[name]) if n in weighted), name) for name in names]
 
 
-def givers(layer) -> list[str]:
-    """Names of the layers with weights whose outputs come into `layer`, each once."""
+def feeders(layer) -> list[str]:
+    """Names of the nearest layers with weights before `layer`, each once."""
     found = {}
-    for other in before(layer):
-        found |= dict.fromkeys([other.name] if other.weights else givers(other))
+    for other in layers_before(layer):
+        found |= dict.fromkeys([other.name] if other.weights else feeders(other))
     return list(found)

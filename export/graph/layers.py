@@ -1,11 +1,11 @@
-"""The layers of a deploy graph that Keras lacks."""
+"""Layers of the deploy graph that Keras does not have."""
 
 from functools import cache
 
 
 @cache
 def tiny_layers(k):
-    """The layers of the deploy graph that Keras lacks, as classes of `k`."""
+    """Name to class of these layers. k: keras or tf_keras."""
     import tensorflow as tf
 
     class Signs(k.layers.Layer):
@@ -24,7 +24,7 @@ def tiny_layers(k):
             return (batch, height * 2, width * 2, channels // 4)
 
     class LateBias(k.layers.Layer):
-        """y = relu(x + bias): bias and ReLU of what was concatenated without them, in one ADD."""
+        """y = relu(x + bias): bias and ReLU after a concatenation, in one ADD."""
 
         def build(self, shape):
             self.bias = self.add_weight(name="bias", shape=(shape[-1],), initializer="zeros")

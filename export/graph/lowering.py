@@ -1,4 +1,4 @@
-"""Which lowering: the candidates that the targets take, timed here, the fastest kept."""
+"""Chooses a lowering: times the candidates that the targets support and keeps the fastest."""
 
 import cli
 from cli import Refusal
@@ -9,18 +9,17 @@ from export.targets import xnnpack
 from export.targets.audit import audit
 from export.tflite.runtime import latency_ms
 
-# Any weights take the same time; the recipe stands for its kernels.
+# Kernels to a recipe that represents them. Time does not depend on the weights.
 STANDS_FOR = {"float": "float32", "dynamic": "dynamic8", "int8": "int8"}
 
-SAME = 1.03  # times the fastest counts as fast as it: noise decides nothing
+SAME = 1.03  # times the fastest counts as equally fast, so that noise does not decide
 
 
 def choose(trained, kernels: str, targets, asked: str) -> tuple[Lowering | None, dict]:
-    """The lowering for `kernels`, None when the targets take no candidate, and what each cost: ms,
-    or why the targets refuse it.
+    """(the lowering for `kernels` or None, name to ms or reason of refusal of each candidate).
 
-    asked: a name, or "auto". The forms of a deconvolution are compared first, then, with the
-    fastest of them, those of CReLU: the two do not touch each other.
+    asked: a name, or "auto". The forms of the deconvolution are compared first; then those of
+    CReLU, with the fastest deconvolution, since the two are independent.
     """
     if asked != "auto":
         return lowering(asked), {}
@@ -33,11 +32,11 @@ def choose(trained, kernels: str, targets, asked: str) -> tuple[Lowering | None,
 
 
 def compare(trained, kernels, targets, candidates, costs) -> Lowering | None:
-    """The fastest of the candidates that the targets take, the first of those that are as fast.
+    """The fastest candidate that the targets support, or the first of equally fast ones.
 
-    Their costs are added to `costs`.
+    The results of all candidates are added to `costs`.
     """
-    sound = {}
+    supported = {}
     for candidate in candidates:
         try:
             content = draft(trained, kernels, candidate)
@@ -52,16 +51,16 @@ def compare(trained, kernels, targets, candidates, costs) -> Lowering | None:
         if refused:
             costs[candidate.name] = refused[0]
         else:
-            sound[candidate.name] = runtime
-    for name, found in latency_ms(sound).items():
+            supported[candidate.name] = runtime
+    for name, found in latency_ms(supported).items():
         costs[name] = found["median"]
         cli.say(f"{kernels}, {name}: {found['median']:.2f} ms")
-    near = SAME * min((costs[name] for name in sound), default=0.0)
-    return next((c for c in candidates if c.name in sound and costs[c.name] <= near), None)
+    near = SAME * min((costs[name] for name in supported), default=0.0)
+    return next((c for c in candidates if c.name in supported and costs[c.name] <= near), None)
 
 
 def draft(trained, kernels: str, candidate: Lowering) -> bytes:
-    """A file of this lowering whose time is right; an int8 one's ranges are of two images."""
+    """A file with this lowering for timing only: int8 ranges are calibrated on two images."""
     recipe, size = BY_NAME[STANDS_FOR[kernels]], trained.plan.size
     graph = deploy(trained.model, trained.network, size, len(trained.dataset.classes), candidate)
     return to_tflite(graph, recipe, trained.calibration[:2] if recipe.calibrated else None)

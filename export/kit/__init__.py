@@ -1,1 +1,1 @@
-"""The kit's folder and the code in it."""
+"""The kit: the folder that an app developer receives, and the code in it."""

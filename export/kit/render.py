@@ -1,4 +1,4 @@
-"""The phone kit's code: every file of templates/ filled in with one model's contract."""
+"""Renders the kit's code and README: every file of templates/, filled in for one model."""
 
 from pathlib import Path
 
@@ -7,30 +7,31 @@ ENDING = ".j2"
 
 
 def render(folder: Path, contract: dict) -> list[Path]:
-    """Renders every template into the kit `folder`, at its own place; the paths of what it wrote.
+    """Renders every template to the same relative path in the kit `folder`; returns the paths.
 
-    contract: of schema 3. A number that a template asks for and the contract lacks is an error.
+    contract: the content of contract.json (schema 3), the values that a program needs to run the
+    model. Raises jinja2's UndefinedError for a key that a template uses and the contract lacks.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    # Programs, not pages: nothing is escaped unless a filter says how.
+    # The templates are source code, not HTML: text is escaped only where a filter asks for it.
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     templates.filters |= {"kotlin": kotlin, "swift": swift, "quoted": quoted, "markdown": markdown}
-    words, written = vocabulary(contract), []
+    values, written = variables(contract), []
     for name in templates.list_templates(filter_func=lambda name: name.endswith(ENDING)):
         path = Path(folder, name.removesuffix(ENDING))
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = templates.get_template(name).render(words)
+        text = templates.get_template(name).render(values)
         path.write_text(text, encoding="utf-8", newline="\n")
         written.append(path)
     return written
 
 
-def vocabulary(contract: dict) -> dict:
-    """What templates may say: the contract's keys, and the sizes under names of their own."""
+def variables(contract: dict) -> dict:
+    """The variables of the templates: the contract's keys, and values derived from them."""
     _, height, width, _ = contract["input"]["shape"]
     bytes_in = contract["input"]["dtype"] == "uint8"
     return {
@@ -38,12 +39,16 @@ def vocabulary(contract: dict) -> dict:
         "height": height,
         "width": width,
         "classes": contract["output"]["shape"][-1],
-        "level": 1.0 if bytes_in else 1 / contract["std"],  # of a byte, in the input tensor
+        # What a difference of 1 between two bytes becomes in the input tensor.
+        "level": 1.0 if bytes_in else 1 / contract["std"],
     }
 
 
 def literal(text: str, special: str, control: str) -> str:
-    """A string in double quotes. control: how the language spells a control character."""
+    """`text` as a string literal in double quotes.
+
+    special: characters that need a backslash. control: how the language writes a control character.
+    """
     table = {code: control.format(code) for code in (*range(32), 127)}
     return f'"{text.translate(table | escapes(special))}"'
 
@@ -61,7 +66,7 @@ def swift(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """As Python and JavaScript read it."""
+    """A string literal of Python and of JavaScript."""
     return literal(text, '"\\', "\\u{:04x}")
 
 

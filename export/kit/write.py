@@ -1,4 +1,8 @@
-"""The kit's folder: file, contract, golden pair, report and the code for every platform."""
+"""Writes the kit's folder: model, contract, golden pair, report and code for every platform.
+
+The contract holds what a program needs to run the model; the golden pair is a stored input with
+the output that every runtime must give for it.
+"""
 
 import os
 import shutil
@@ -16,9 +20,10 @@ from segnet.metrics import to_mask
 
 
 def write_kit(out: Path, content: bytes, contract: dict, report: dict, photo, dataset) -> None:
-    """Writes the kit beside its place and renames it; an earlier kit stays until then.
+    """Writes the kit to a temporary folder next to `out` and renames it to `out` at the end.
 
-    What a kill left beside it is removed.
+    Until then an earlier kit stays in place. Temporary folders that a killed process left there are
+    removed. content: the bytes of the .tflite file. photo: (H, W, 3) uint8 RGB, the golden photo.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +55,10 @@ def write_files(part: Path, content: bytes, contract: dict, report: dict, photo,
 
 
 def replace(out: Path, part: Path) -> None:
-    """`part` takes the place of `out`. Two renames: a kill between them leaves no kit, not half."""
+    """Renames `part` to `out`; an earlier `out` is moved away first and then deleted.
+
+    If the process is killed between the two renames, there is no kit, but never half of one.
+    """
     if not out.exists():
         os.replace(part, out)
         return
@@ -66,5 +74,5 @@ def replace(out: Path, part: Path) -> None:
 
 
 def folder_beside(out: Path) -> Path:
-    """A new folder, hidden, whose name ends with that of the kit."""
+    """A new hidden folder next to `out` whose name ends with that of `out`."""
     return Path(tempfile.mkdtemp(prefix=".part-", suffix=f".{out.name}", dir=out.parent))

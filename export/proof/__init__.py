@@ -1,1 +1,1 @@
-"""What is measured of a file, and the gate that judges it."""
+"""The measurements of a file, the gate that checks them, the contract and the golden pair."""

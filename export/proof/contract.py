@@ -1,7 +1,7 @@
-"""The contract of a file: all that a program needs to feed it and to read its answer.
+"""The contract of a file: all that a program needs to feed it and to read its output.
 
-`answer` is such a program: it knows the contract and the file, and nothing of how we train. What
-it says must be what the pipeline says, on images on which every mistake would show.
+`predict` is such a program: it uses only the contract and the file. Its predictions must be those
+of our pipeline, on a photo on which every common mistake would change them.
 """
 
 import hashlib
@@ -16,14 +16,15 @@ from cli import Refusal
 from data.batches import MEAN, STD
 from export.tflite.metadata import read_metadata
 from export.tflite.runtime import Runtime
+from segnet import __version__
 from segnet.metrics import to_mask
 
 SCHEMA = 3
 RESIZE = "area-bilinear"
 RESIZE_TEXT = (
-    "area-bilinear: the whole image to the input's size, each side for itself: one that shrinks "
-    "by area, one that grows bilinearly; the logits back to the image's size bilinearly, then "
-    "argmax"
+    "area-bilinear: the whole image is resized to the input's size, width and height "
+    "independently, by area averaging where it is downscaled and bilinearly where it is upscaled; "
+    "the logits are resized to the image's size bilinearly, then argmax gives the class"
 )
 PACKAGES = (
     "tensorflow", "keras", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy",
@@ -32,7 +33,7 @@ PACKAGES = (
 
 
 def make_contract(content: bytes, recipe: str, lowering: str, targets, trained) -> dict:
-    """The contract of a .tflite made of `trained`; "golden" comes to it with the golden pair."""
+    """The contract of a .tflite made from `trained`, without the golden pair's entry "golden"."""
     runtime = Runtime(content)
     return {
         "schema": SCHEMA,
@@ -51,7 +52,11 @@ def make_contract(content: bytes, recipe: str, lowering: str, targets, trained) 
         "weights": trained.weights,
         "lowering": lowering,
         "targets": list(targets),
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        "versions": {
+            "segnet": __version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in PACKAGES},
+        },
     }
 
 
@@ -67,11 +72,11 @@ def tensor(detail: dict) -> dict:
 
 
 def input_tensor(contract: dict, image: np.ndarray) -> np.ndarray:
-    """The input tensor (1, H, W, 3) of an image (H, W, 3) uint8 RGB, as the contract says."""
+    """The input tensor (1, H, W, 3) of an image (H, W, 3) uint8 RGB, by the contract."""
     _, height, width, _ = contract["input"]["shape"]
     if contract["resize"].startswith(RESIZE):
-        shrunk = (min(width, image.shape[1]), min(height, image.shape[0]))
-        small = cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA)
+        downscaled = (min(width, image.shape[1]), min(height, image.shape[0]))
+        small = cv2.resize(image, downscaled, interpolation=cv2.INTER_AREA)
         small = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     else:
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -82,13 +87,13 @@ def input_tensor(contract: dict, image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(small[None].astype(contract["input"]["dtype"]))
 
 
-def answer(contract: dict, runtime: Runtime, image: np.ndarray) -> np.ndarray:
+def predict(contract: dict, runtime: Runtime, image: np.ndarray) -> np.ndarray:
     """Class names (H, W) of an image (H, W, 3) uint8 RGB, by the contract."""
     logits = runtime.decode(runtime.run(input_tensor(contract, image)))[0]
     return np.array(contract["labels"])[to_mask(logits, image.shape[:2])]
 
 
-# What goes wrong in apps, as the change of the contract that would tell them to do it.
+# Common mistakes of apps, each as the change of the contract that would prescribe it.
 MISTAKES: dict[str, Callable[[dict], dict]] = {
     "channel order": lambda contract: {"colour_order": "BGR"},
     "range": lambda contract: {"mean": 0.0, "std": 255.0},
@@ -98,25 +103,25 @@ MISTAKES: dict[str, Callable[[dict], dict]] = {
 
 
 def mistakes(contract: dict, runtime: Runtime, image: np.ndarray) -> dict[str, float]:
-    """The share of pixels whose class each mistake would change on this image."""
-    right = answer(contract, runtime, image)
+    """The fraction of the image's pixels whose class each mistake would change."""
+    right = predict(contract, runtime, image)
     return {
-        name: float((answer({**contract, **change(contract)}, runtime, image) != right).mean())
+        name: float((predict({**contract, **change(contract)}, runtime, image) != right).mean())
         for name, change in MISTAKES.items()
-        # Bytes have no range to be mistaken.
+        # A uint8 input is not normalised.
         if not (name == "range" and contract["input"]["dtype"] == "uint8")
     }
 
 
 def metadata_faults(contract: dict, content: bytes) -> list[str]:
-    """Where the file's metadata says something else than the contract."""
+    """A line for each value that differs between the file's metadata and the contract."""
     try:
         found = read_metadata(content)
     except Refusal as error:
         return [str(error)]
     keys = ("labels", "mean", "std", "colour_order")
     return [
-        f"metadata says {key} {found[key]}, the contract {contract[key]}"
+        f"{key} is {found[key]} in the metadata and {contract[key]} in the contract"
         for key in keys
         if found[key] != contract[key]
     ]

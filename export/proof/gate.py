@@ -1,4 +1,4 @@
-"""The limits that a file must keep to leave, and the verdict. It measures nothing, it judges."""
+"""The gate: the limits that a file's figures must keep before its kit is written."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ FP16_LARGEST = 65504.0
 
 
 class Limit(NamedTuple):
-    """A figure of report.json and what it may be.
+    """A figure of report.json and its bounds.
 
-    most, least: a number, or the name of the report's figure that holds it. of: the recipes whose
-    kernels, or whose name, it is about; all when empty.
+    most, least: a number, or the name of the figure in the report that holds it. of: names or
+    kernels of the recipes that the limit applies to; empty for all.
     """
 
     name: str
@@ -24,27 +24,33 @@ class Limit(NamedTuple):
 # fmt: off
 LIMITS = (
     Limit("pixel_agreement", None, "pixel_agreement_floor",
-          "fraction of pixels for which the file predicts the class that Keras predicts"),
-    Limit("miou_drop", "max_drop", None, "mIoU lost against Keras, a fraction; --max-drop sets it"),
-    Limit("max_abs_error", 1e-4, None, "largest logit error as a share of the largest logit",
-          ("float32",)),
-    Limit("target_faults", 0, None, "operators that a target does not run (`targets` names them)"),
-    Limit("open_shapes", 0, None, "tensors whose shape the file leaves open"),
-    Limit("custom_operators", 0, None, "operators that no runtime has by itself, Flex among them"),
+          "pixel agreement with Keras, the fraction of pixels to which both give the same class"),
+    Limit("miou_drop", "max_drop", None,
+          "mIoU lost against Keras, a fraction; --max-drop sets the limit"),
+    Limit("max_abs_error", 1e-4, None,
+          "largest error of a logit, relative to the largest logit", ("float32",)),
+    Limit("target_faults", 0, None,
+          "operators that a target does not support, listed under `targets`"),
+    Limit("open_shapes", 0, None, "tensors without a fixed shape"),
+    Limit("custom_operators", 0, None,
+          "custom operators, including Flex, which no runtime has by itself"),
     Limit("dead_layers", 0, None,
-          "layers that gave next to nothing on the calibration images: XNNPACK cannot load them",
-          ("int8",)),
-    Limit("metadata_faults", 0, None, "where the file's metadata and the contract differ"),
+          "layers that XNNPACK cannot load, because their output was almost zero on the "
+          "calibration images", ("int8",)),
+    Limit("metadata_faults", 0, None,
+          "values in which the file's metadata and the contract differ"),
     Limit("contract_agreement", None, 1.0,
-          "share of the golden photo's pixels to which a reader of the contract gives the class "
-          "that the pipeline gives"),
-    Limit("float_operators", 0, None, "operators that compute in float in an int8 file", ("int8",)),
-    Limit("clipped", 0.02, None, "largest share of a layer's values beyond its int8 range",
-          ("int8",)),
+          "fraction of the golden photo's pixels to which a program that follows the contract "
+          "gives the same class as the pipeline"),
+    Limit("float_operators", 0, None,
+          "operators of an int8 file that compute in float", ("int8",)),
+    Limit("clipped", 0.02, None,
+          "largest fraction of a layer's values outside its int8 range", ("int8",)),
     Limit("calibration_distance", 0.15, None,
-          "between the calibration images' histogram and the training set's, 0 to 1", ("int8",)),
-    Limit("largest_activation", FP16_LARGEST, None, "float16 holds no more",
-          ("float16", "sparse16")),
+          "distance between the histograms of the calibration images and the training set, 0 to 1",
+          ("int8",)),
+    Limit("largest_activation", FP16_LARGEST, None,
+          "largest activation, which float16 must be able to hold", ("float16", "sparse16")),
 )
 # fmt: on
 
@@ -54,9 +60,9 @@ def applies(limit: Limit, recipe: Recipe) -> bool:
 
 
 def failures(report: dict) -> list[str]:
-    """What the figures of a report break, in words; empty when they break nothing.
+    """A line for each limit that the figures of a report break.
 
-    A figure that is missing or None was not measured, and the limit is left out.
+    A figure that is missing or None was not measured; its limit is skipped.
     """
     lines = []
     for limit in LIMITS:
@@ -65,9 +71,9 @@ def failures(report: dict) -> list[str]:
             continue
         value = len(value) if isinstance(value, list) else value
         most, least = (report[b] if isinstance(b, str) else b for b in (limit.most, limit.least))
-        # "not <=" and not ">": NaN must fail.
+        # "not <=" instead of ">", so that NaN fails.
         if most is not None and not value <= most:
-            lines.append(f"{limit.name} is {value:g}, at most {most:g}: {limit.why}")
+            lines.append(f"{limit.name} is {value:g}, but must be at most {most:g}: {limit.why}")
         if least is not None and not value >= least:
-            lines.append(f"{limit.name} is {value:g}, at least {least:g}: {limit.why}")
+            lines.append(f"{limit.name} is {value:g}, but must be at least {least:g}: {limit.why}")
     return lines

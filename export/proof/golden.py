@@ -1,4 +1,4 @@
-"""The golden pair of a kit: images, their tensors and the answers that any runtime must give."""
+"""The golden pair of a kit: images, their input tensors and the outputs that are expected."""
 
 import hashlib
 from itertools import islice
@@ -13,16 +13,16 @@ from export.proof.contract import input_tensor, mistakes
 from export.tflite.runtime import Runtime
 from segnet.metrics import to_mask
 
-LOOKED_AT = 16  # validation images from which the most telling is taken
-MOST_SIDE = 640  # pixels, of the golden photo: larger ones are shrunk, kits are downloads
-SHRINK = 1.25
+LOOKED_AT = 16  # validation images among which the golden photo is chosen
+MOST_SIDE = 640  # pixels, of the golden photo: keeps kits small
+DOWNSCALE = 1.25  # ratio of the photo's side to the model's where its own would not do
 TOLERANCE = 1e-3  # of the largest logit, in float: other kernels add in another order
 
 
 def pick_photo(contract: dict, runtime: Runtime, dataset) -> tuple[np.ndarray, dict[str, float]]:
-    """The validation image (H, W, 3) on which the least visible mistake shows most.
+    """The golden photo (H, W, 3), and the fraction of its pixels that each mistake changes.
 
-    With it the share of pixels that each mistake changes there.
+    It is the validation image on which the least visible mistake changes the most pixels.
     """
     best = None
     for path, _ in islice(dataset.pairs("val"), LOOKED_AT):
@@ -34,21 +34,21 @@ def pick_photo(contract: dict, runtime: Runtime, dataset) -> tuple[np.ndarray, d
 
 
 def limited(photo: np.ndarray, size) -> np.ndarray:
-    """At most MOST_SIDE a side, and of a size on which every wrong resize rule shows.
+    """The photo resized to at most MOST_SIDE and so that any wrong resize rule changes its input.
 
-    A side that does not shrink, or by half, where bilinear gives what area gives, is made SHRINK
-    times the model's.
+    A side that the model would not downscale, or would halve, where bilinear and area averaging
+    give the same, is made DOWNSCALE times the model's.
     """
     ratio = min(1.0, MOST_SIDE / max(photo.shape[:2]))
     sides = []
     for edge, wanted in zip(photo.shape[:2], size, strict=True):
         side = round(edge * ratio)
-        sides.append(side if side > wanted and side != 2 * wanted else round(SHRINK * wanted))
+        sides.append(side if side > wanted and side != 2 * wanted else round(DOWNSCALE * wanted))
     return cv2.resize(photo, tuple(sides[::-1]), interpolation=cv2.INTER_AREA)
 
 
 def write(folder: Path, contract: dict, runtime: Runtime, photo: np.ndarray) -> dict:
-    """Writes golden/ and gives what the contract says of it."""
+    """Writes the golden pair to `folder` and returns the contract's entry "golden"."""
     image = resize(photo, contract["input"]["shape"][1:3])
     inputs, photo_inputs = (input_tensor(contract, p) for p in (image, photo))
     outputs = runtime.run(inputs)
@@ -61,7 +61,7 @@ def write(folder: Path, contract: dict, runtime: Runtime, photo: np.ndarray) -> 
     write_image(folder / "photo_mask.png", to_mask(photo_logits, photo.shape[:2]))
     for name, tensor in (("input", inputs), ("output", outputs), ("photo_input", photo_inputs)):
         (folder / f"{name}.bin").write_bytes(tensor.tobytes())
-    exact = contract["input"]["dtype"] == "uint8"  # int8 kernels: the same bits everywhere
+    exact = contract["input"]["dtype"] == "uint8"  # int8 kernels are bit-exact everywhere
     return {
         "tolerance": 0.0 if exact else float(TOLERANCE * np.abs(logits).max()),
         "output_sha256": hashlib.sha256(outputs.tobytes()).hexdigest() if exact else None,

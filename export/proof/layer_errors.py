@@ -1,4 +1,4 @@
-"""Which layers of an int8 file lose accuracy, which clip: its tensors beside the float graph's."""
+"""Quantisation error and clipping of each layer of an int8 file, against the float graph."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ from files import quiet
 
 
 def layer_errors(content: bytes, graph, inputs: np.ndarray) -> list[dict]:
-    """For every layer of the file: error, added and clipped, the most added first.
+    """layer, error, added and clipped of every layer of the file, most added error first.
 
-    error: root mean square of the difference to the float graph's output over that output's own;
-    added: what the layer itself adds to the worst of its inputs' errors; clipped: share of the
-    float graph's values beyond the range of the file's tensor. graph: the deploy graph that the
-    file was made of; inputs: (N, H, W, 3) float32 in [-1, 1].
+    error: root mean square of the difference to the float graph's output, relative to that of the
+    output; added: error less the largest error of the layer's inputs; clipped: fraction of the
+    float graph's values outside the range of the file's tensor. graph: the deploy graph that the
+    file was made from; inputs: (N, H, W, 3) float32 in [-1, 1].
     """
     layers = list(graph.layers[1:])
     probe = type(graph)(graph.input, [layer.output for layer in layers])
@@ -56,7 +56,7 @@ def rows(steps, sums, images) -> list[dict]:
 
 
 def reference_interpreter(content: bytes):
-    """An interpreter that keeps every tensor, which the delegate would not."""
+    """An interpreter without the delegate, which would not keep all tensors."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     with quiet():
@@ -69,13 +69,13 @@ def reference_interpreter(content: bytes):
 
 
 def tensors_of(interpreter, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Every tensor of a file by name, after it ran on `inputs`."""
+    """Name to value of every tensor of a file, after it has run on `inputs`."""
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
     interpreter.invoke()
     found = {}
     for detail in interpreter.get_tensor_details():
         try:
             found[detail["name"]] = interpreter.get_tensor(detail["index"])
-        except ValueError:  # a tensor that the run did not need
+        except ValueError:  # a tensor that is not used
             continue
     return found

@@ -1,4 +1,4 @@
-"""Everything that is measured of a file before the gate judges it. It judges nothing."""
+"""All measurements of a file that go into its report and that the gate checks."""
 
 import gzip
 import os
@@ -18,11 +18,12 @@ from export.tflite import inspect, profile
 from export.tflite.runtime import Runtime, latency_ms, machine
 from segnet.metrics import confusion, scores, to_mask
 
-LOOKED_AT = 8  # images whose activations are compared layer by layer
+LOOKED_AT = 8  # images on which the layers are compared
+CHECKED = "checked against the operator list"
 
 
 def accuracy(trained, runtime: Runtime) -> dict:
-    """The whole validation set through Keras and through the file, both with the one metric."""
+    """mIoU, IoU and logits of the file against Keras on the whole validation set."""
     from tqdm import tqdm
 
     dataset = trained.dataset
@@ -35,11 +36,11 @@ def accuracy(trained, runtime: Runtime) -> dict:
         found = runtime(inputs)[0]
         equal += int((found.argmax(-1) == wanted.argmax(-1)).sum())
         pixels += wanted.shape[0] * wanted.shape[1]
-        error = np.maximum(error, np.abs(found - wanted).max())  # keeps a NaN, as max() does not
+        error = np.maximum(error, np.abs(found - wanted).max())  # unlike max(), keeps a NaN
         largest = max(largest, float(np.abs(wanted).max()))
         for index, logits in enumerate((wanted, found)):
-            guess = to_mask(logits, truth.shape)
-            matrices[index] = matrices[index] + confusion(truth, guess, classes)
+            predicted = to_mask(logits, truth.shape)
+            matrices[index] = matrices[index] + confusion(truth, predicted, classes)
     before, after = (scores(matrix, dataset.classes) for matrix in matrices)
     return {
         "miou_keras": before["miou"],
@@ -54,7 +55,7 @@ def accuracy(trained, runtime: Runtime) -> dict:
 
 
 def speed(content: bytes, float32: bytes) -> dict:
-    """Latency on one thread and on all cores, interleaved with the run's float32 file."""
+    """Latency on one thread and on all cores, interleaved with the float32 file of the run."""
     found = {}
     for threads in sorted({1, os.cpu_count()}):
         pair = {"file": Runtime(content, threads), "float32": Runtime(float32, threads)}
@@ -68,12 +69,12 @@ def speed(content: bytes, float32: bytes) -> dict:
         "machine": machine(),
         "latency_ms": found["one thread"]["median"],
         "latency": found,
-        "time_by_operator": profile.bill(content),
+        "time_by_operator": profile.profile(content),
     }
 
 
 def structure(content: bytes, keep_float) -> dict:
-    """What the file is made of; nothing runs. keep_float: layers that may compute in float."""
+    """What can be read from the file without running it. keep_float: layers that may be float."""
     floats = [o for o in inspect.float_operators(content) if not kept(o, keep_float)]
     return {
         "size_bytes": len(content),
@@ -89,31 +90,31 @@ def structure(content: bytes, keep_float) -> dict:
 
 
 def kept(operator, layers) -> bool:
-    """Whether an operator is one of the layers that stay in float, or a step into or out of one."""
-    if operator.layer.removeprefix("behind ") in layers:
+    """Whether an operator belongs to a layer that is kept in float or converts to or from one."""
+    if operator.layer.removeprefix("after ") in layers:
         return True
     return bool(layers) and operator.name in ("QUANTIZE", "DEQUANTIZE")
 
 
-def whole(content: bytes, targets, image: np.ndarray) -> dict:
-    """How XNNPACK parts the file, and which operators each target leaves out.
+def delegation(content: bytes, targets, image: np.ndarray) -> dict:
+    """The delegate partitions of XNNPACK, and the operators that each target does not support.
 
-    A target that was asked for and is to be had on this machine runs it, with an image
-    (1, H, W, 3) in [-1, 1]; of the others the published list is asked alone.
+    XNNPACK always runs the file; the GPU does if it is among `targets` and this machine has one,
+    with an image (1, H, W, 3) in [-1, 1]. For other targets, only the operator list is checked.
     """
     runtime = Runtime(content)
-    parts = runtime.partitioning()
+    partitioning = runtime.partitioning()
     verdicts = {name: audit(content, name) for name in TARGETS}
-    verdicts["xnnpack"] += xnnpack.run_faults(content, parts)
+    verdicts["xnnpack"] += xnnpack.run_faults(content, partitioning)
     ran = {"xnnpack"}
     if "gpu" in targets and run_gpu.available(one_convolution()):
         verdicts["gpu"] += run_gpu.faults(content, runtime, image)
         ran.add("gpu")
     return {
-        **parts,
+        **partitioning,
         "targets": {
             name: {
-                "how": "run here and published list" if name in ran else "published list",
+                "how": f"run here and {CHECKED}" if name in ran else CHECKED,
                 "asked": name in targets,
                 "refused": found,
             }
@@ -125,7 +126,7 @@ def whole(content: bytes, targets, image: np.ndarray) -> dict:
 
 @cache
 def one_convolution() -> bytes:
-    """A file that any GPU takes, (1, 8, 8, 3) float32 in."""
+    """A file that any GPU supports, with a (1, 8, 8, 3) float32 input."""
     import keras
 
     image = keras.Input((8, 8, 3), batch_size=1)
@@ -133,9 +134,9 @@ def one_convolution() -> bytes:
 
 
 def activations(graph, content: bytes, recipe: Recipe, inputs: np.ndarray) -> dict:
-    """Largest activation of the float graph; for int8 the layers that lose and clip most.
+    """Largest activation of the float graph; for int8, clipping and the layers with most error.
 
-    graph: the deploy graph of the file, or None when there is none in float.
+    graph: the float deploy graph of the file, or None if there is none.
     """
     found = {"largest_activation": None, "fp16_safe": None, "clipped": None, "layer_errors": []}
     if graph is None:
@@ -151,11 +152,11 @@ def activations(graph, content: bytes, recipe: Recipe, inputs: np.ndarray) -> di
     return found
 
 
-def promises(made: dict, content: bytes, classes: list[str], photo: np.ndarray) -> dict:
-    """Whether who follows the contract gets the pipeline's answer on the golden photo."""
+def contract_figures(made: dict, content: bytes, classes: list[str], photo: np.ndarray) -> dict:
+    """Agreement of contract and pipeline on the golden photo, and of contract and metadata."""
     runtime = Runtime(content)
     _, height, width, _ = made["input"]["shape"]
-    by_contract = contract.answer(made, runtime, photo)
+    by_contract = contract.predict(made, runtime, photo)
     inputs = to_input(photo, (height, width))[None]
     by_pipeline = np.array(classes)[to_mask(runtime(inputs)[0], photo.shape[:2])]
     return {

@@ -1,1 +1,1 @@
-"""The page over all recipes of a run."""
+"""The page that compares all recipes of a run."""

@@ -1,4 +1,4 @@
-"""What the gate judged, and numbers, in the words and units of a person."""
+"""The gate's checks and the report's values, in the words and units that people read."""
 
 from typing import NamedTuple
 
@@ -8,13 +8,16 @@ from export.recipes import Recipe
 SOME = 3  # of many, where a sentence names examples
 
 
-class Figure(NamedTuple):
-    """How a figure of the gate is called and written: `scale` times its value, with the unit."""
+class Measure(NamedTuple):
+    """How the page names a value of the gate and writes it: `scale` times the value, then `unit`.
 
-    words: str
+    places: digits after the decimal point; None for three significant digits.
+    """
+
+    name: str
     scale: float = 1.0
     unit: str = ""
-    places: int | None = None  # behind the point; None: three digits that count
+    places: int | None = None
 
     def write(self, value) -> str:
         if value is None:
@@ -28,71 +31,80 @@ class Figure(NamedTuple):
 
 
 PERCENT, POINTS = "\u00a0%", "\u00a0points"
-# Those whose words or unit in the gate are not a person's; the others are called by their `why`.
-FIGURES = {
-    "pixel_agreement": Figure("agreement, pixels with the class that Keras gives", 100, PERCENT, 3),
-    "miou_drop": Figure("points of mIoU lost against Keras", 100, "", 2),
-    "target_faults": Figure("operators that the targets asked for do not run"),
-    "contract_agreement": Figure("pixels to which a reader of the contract gives the right class",
-                                 100, PERCENT, 2),
-    "float_operators": Figure("operators that compute in float"),
-    "clipped": Figure("values of a layer beyond its int8 range, in the worst layer",
-                      100, PERCENT, 2),
-    "calibration_distance": Figure("distance of the calibration images' histogram from the "
-                                   "training set's, 0 to 1"),
-    "largest_activation": Figure("largest activation"),
+# By name of the limit. The others are named by the gate's own text, their `why`.
+MEASURES = {
+    "pixel_agreement": Measure("pixel agreement with Keras", 100, PERCENT, 3),
+    "miou_drop": Measure("drop of mIoU against Keras, in points", 100, "", 2),
+    "target_faults": Measure("operators that a requested target does not support"),
+    "contract_agreement": Measure("pixels of the golden photo to which a program that follows the "
+                                  "contract gives the same class as this project's code",
+                                  100, PERCENT, 2),
+    "float_operators": Measure("operators that compute in float"),
+    "clipped": Measure("values outside the int8 range of their layer, in the worst layer",
+                       100, PERCENT, 2),
 }  # fmt: skip
+# By name in the report's `mistakes`: what an app that makes the mistake has.
+MISTAKES = {
+    "channel order": "channels in the order BGR instead of RGB",
+    "range": "input in the range 0 to 1 instead of the contract's",
+    "label order": "labels shifted by one",
+    "resize rule": "image resized bilinearly instead of by the contract's rule",
+}
 
 
-class Judged(NamedTuple):
-    """A figure beside its limit. bound is "" where the limit is not about the recipe."""
+class Check(NamedTuple):
+    """A value with its limit, as text. bound is "" where the limit does not apply to the recipe."""
 
     value: str
     bound: str
-    broken: bool
+    failed: bool
 
 
-def form(limit) -> Figure:
-    return FIGURES.get(limit.name, Figure(limit.why))
+def mistake(name: str) -> str:
+    return MISTAKES.get(name, f"wrong {name}")
 
 
-def judged(limit, report: dict, recipe: Recipe) -> Judged:
-    """What the gate looked at and what it said, in a person's units."""
-    figure, about = form(limit), gate.applies(limit, recipe)
+def measure_of(limit) -> Measure:
+    return MEASURES.get(limit.name, Measure(limit.why))
+
+
+def check(limit, report: dict, recipe: Recipe) -> Check:
+    """The value that a limit of the gate is about, its bound and whether the gate refused it."""
+    measure, applies = measure_of(limit), gate.applies(limit, recipe)
     most, least = (report.get(b) if isinstance(b, str) else b for b in (limit.most, limit.least))
     bounds = [
-        f"{words} {figure.write_bound(bound)}"
+        f"{words} {measure.write_bound(bound)}"
         for words, bound in (("at most", most), ("at least", least))
-        if bound is not None and about
+        if bound is not None and applies
     ]
-    broken = any(breaks(limit, reason) for reason in report["reasons"])
-    return Judged(figure.write(report.get(limit.name)), ", ".join(bounds), broken)
+    failed = any(is_about(reason, limit) for reason in report["reasons"])
+    return Check(measure.write(report.get(limit.name)), ", ".join(bounds), failed)
 
 
-def breaks(limit, reason: str) -> bool:
+def is_about(reason: str, limit) -> bool:
     return reason.startswith(f"{limit.name} is ")
 
 
-def plain(report: dict, recipe: Recipe) -> list[str]:
-    """The reasons of a refusal in plain words; one of no limit stays as the gate said it."""
+def plain_reasons(report: dict, recipe: Recipe) -> list[str]:
+    """The reasons of a refusal in plain words; one that is not about a limit is left as it is."""
     lines = []
     for reason in report["reasons"]:
-        limit = next((limit for limit in gate.LIMITS if breaks(limit, reason)), None)
+        limit = next((limit for limit in gate.LIMITS if is_about(reason, limit)), None)
         if limit:
-            value, bound, _ = judged(limit, report, recipe)
-            reason = f"{form(limit).words}: {value}, {bound}{some(report[limit.name])}"
+            value, bound, _ = check(limit, report, recipe)
+            reason = f"{measure_of(limit).name}: {value}, {bound}{some(report[limit.name])}"
         lines.append(reason)
     return lines
 
 
 def some(value) -> str:
-    """The first of a list's lines, in brackets; "" for a number."""
+    """The first elements of a list, in brackets; "" for a number."""
     if not isinstance(value, list):
         return ""
     return f" ({', '.join(value[:SOME])}{', ...' if len(value) > SOME else ''})"
 
 
-# Numbers as a person reads them
+# Numbers for people
 
 
 def number(value: float, places: int) -> str:
@@ -104,7 +116,7 @@ def percent(value: float, places: int = 2) -> str:
 
 
 def points(value: float, unit: str = POINTS) -> str:
-    """A difference of two fractions in points, hundredths of the whole."""
+    """A difference of two fractions in percentage points."""
     return f"{number(100 * value, 2)}{unit}"
 
 

@@ -1,1 +1,1 @@
-"""Images whose masks are likely wrong."""
+"""Finds images whose masks are probably wrong."""

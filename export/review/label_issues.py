@@ -1,14 +1,15 @@
-"""Images whose masks the model disagrees with most: likely mislabelled.
+"""Finds the images of a split whose masks a trained model disagrees with most: label issues.
 
-A pixel counts by the model's margin: the share that it gives to its own class less that of the
-mask's class, 0 to 1. Where the two part in a strip thinner than EDGE, an edge is drawn otherwise,
-which says nothing against the mask: such strips are left out (a morphological opening). What counts
-is summed by class and divided by the class's area in mask or model, so that a small object wholly
-wrong weighs as much as a large one; and multiplied with the class's IoU over all images, because
-the model's word is worth what it knows of that class. The worst class is the image's score.
+A pixel on which the model predicts another class than the mask counts by its margin: the
+probability of the predicted class minus that of the mask's class, 0 to 1. Disagreement in strips
+thinner than EDGE is left out (by a morphological opening), because it only means that an edge was
+drawn differently. The margins are summed by class and divided by the area of the class in mask or
+prediction, so that a small object that is entirely wrong counts as much as a large one. The result
+is multiplied by the IoU of the class over the whole split, because the model is trusted only on
+classes that it predicts well. The score of an image is that of its worst class.
 
-A model may know by heart the mistakes that it was trained on. So every image is judged by the
-first run that did not train on it; contents are compared, not names.
+A model may have memorised wrong masks that it was trained on. Each image is therefore checked by
+the first reviewing run that was not trained on it; files are compared by content, not by name.
 """
 
 import hashlib
@@ -32,13 +33,17 @@ from files import beside
 from segnet.metrics import to_mask
 from segnet.plan import Plan
 
-EDGE = 0.03  # of the model's shorter side: 5 pixels of 160
-LEAST = 0.005  # of the image: a class smaller than that counts as if it were as large
-THIN = (150, 150, 150)  # RGB, of a difference that does not count
+EDGE = 0.03  # of the model input's shorter side: 5 pixels of 160
+LEAST = 0.005  # of the image: smaller classes are divided by this area
+THIN = (150, 150, 150)  # RGB of a difference that does not count
 
 
-class Judge(NamedTuple):
-    """function: from (1, H, W, 3) to logits (1, H, W, C). seen: what it trained on, by digest."""
+class Reviewer(NamedTuple):
+    """A run that checks masks.
+
+    function: from (1, H, W, 3) to logits (1, H, W, C); size: (H, W); seen: SHA-256 digests of the
+    images that it was trained on.
+    """
 
     name: str
     function: Callable
@@ -47,159 +52,172 @@ class Judge(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a judge says of an image, before it is known how far to believe it.
+    """How mask and prediction of one image differ, in pixels of the model's output.
 
-    known: it trained on the image. claims: (mask's class, model's class) to the margins there,
-    summed. common, union: (C,) pixels that mask and model, or one of them, give to a class. All in
-    pixels of the model.
+    trained_on_it: the reviewer was trained on the image; margins: (mask's class, predicted class)
+    -> sum of margins; intersection, union: (C,) pixels of each class in both and in either.
     """
 
     pair: tuple[Path, Path]
-    judge: Judge
-    known: bool
-    claims: dict[tuple[int, int], float]
-    common: np.ndarray
+    reviewer: Reviewer
+    trained_on_it: bool
+    margins: dict[tuple[int, int], float]
+    intersection: np.ndarray
     union: np.ndarray
 
 
-class Suspect(NamedTuple):
-    score: float  # 0 to 1
-    pair: tuple[Path, Path]
-    judge: Judge
-    known: bool  # the judge trained on it: the score is too low
-    in_mask: str
-    in_model: str  # the largest of its claims on the worst class
-    share: float  # of the image that this claim is about, each pixel by its margin
+class LabelIssue(NamedTuple):
+    """An image whose mask is possibly wrong.
 
-    def said(self) -> str:
-        known = f"; {self.judge.name} was trained on it" if self.known else ""
-        return f"{self.in_mask}, or {self.in_model}? {self.share:.1%} of the image{known}"
+    score: 0 to 1, too low if the reviewer was trained on the image; in_mask, in_model: the pair of
+    classes with the largest margins of those that involve the worst class; share: its margins as a
+    fraction of the image.
+    """
+
+    score: float
+    pair: tuple[Path, Path]
+    reviewer: Reviewer
+    trained_on_it: bool
+    in_mask: str
+    in_model: str
+    share: float
+
+    def text(self) -> str:
+        note = f"; {self.reviewer.name} was trained on it" if self.trained_on_it else ""
+        classes = f"{self.in_mask} in the mask, predicted as {self.in_model}"
+        return f"{classes}: {self.share:.1%} of the image{note}"
 
     def plain(self) -> dict:
         """For JSON."""
         image, mask = map(str, self.pair)
         return {
             "score": self.score, "image": image, "mask": mask, "in_mask": self.in_mask,
-            "in_model": self.in_model, "share": self.share, "judge": self.judge.name,
-            "trained_on_it": self.known,
+            "in_model": self.in_model, "share": self.share, "reviewer": self.reviewer.name,
+            "trained_on_it": self.trained_on_it,
         }  # fmt: skip
 
 
-def suspects(dataset: Dataset, split: str, judges: list[Judge]) -> list[Suspect]:
-    """Every image of a split that is suspect at all, the most suspect first."""
+def label_issues(dataset: Dataset, split: str, reviewers: list[Reviewer]) -> list[LabelIssue]:
+    """The images of a split with any disagreement that counts, the highest score first."""
     from tqdm import tqdm
 
     pairs = dataset.pairs(split)
-    # A pair of a shard keeps what was read of it; the findings get one that was not read.
+    # A pair from a shard caches its bytes once read, so findings keep a fresh, unread one.
     findings = [
-        find(pair, dataset, judges)._replace(pair=pairs[place])
-        for place, pair in enumerate(tqdm(pairs, unit="image", dynamic_ncols=True))
+        compare(pair, dataset, reviewers)._replace(pair=pairs[place])
+        for place, pair in enumerate(tqdm(pairs, unit="image", dynamic_ncols=True, disable=None))
     ]
-    common, union = (sum(getattr(f, name) for f in findings) for name in ("common", "union"))
-    trust = common / np.maximum(union, 1)
-    found = [suspect(finding, trust, dataset.classes) for finding in findings if finding.claims]
-    return sorted(found, key=lambda one: -one.score)
+    intersection = sum(finding.intersection for finding in findings)
+    union = sum(finding.union for finding in findings)
+    iou = intersection / np.maximum(union, 1)
+    found = [label_issue(each, iou, dataset.classes) for each in findings if each.margins]
+    return sorted(found, key=lambda issue: -issue.score)
 
 
-def reviewer_of(own: str, judges: list[Judge]) -> Judge:
-    """The first that did not train on the image of this digest, else the first."""
-    return next((judge for judge in judges if own not in judge.seen), judges[0])
+def reviewer_of(image_digest: str, reviewers: list[Reviewer]) -> Reviewer:
+    """The first reviewer that was not trained on the image, else the first of all."""
+    return next((each for each in reviewers if image_digest not in each.seen), reviewers[0])
 
 
 def digest(image: Path) -> str:
     return hashlib.sha256(read_bytes(image)).hexdigest()
 
 
-def find(pair: tuple[Path, Path], dataset: Dataset, judges: list[Judge]) -> Finding:
-    own = digest(pair[0])
-    judge = reviewer_of(own, judges)
-    truth, logits = looked_at(*read_pair(pair, dataset), judge)
-    guess, margins = to_mask(logits), weigh(logits, truth)
-    y, x = np.nonzero(margins)
-    claims = {}
-    for claim in zip(truth[y, x].tolist(), guess[y, x].tolist(), margins[y, x], strict=True):
-        claims[claim[:2]] = claims.get(claim[:2], 0.0) + float(claim[2])
-    classes, scored = len(dataset.classes), truth != VOID
-    counts = [np.bincount(m[scored], minlength=classes) for m in (truth, guess)]
-    common = np.bincount(truth[scored & (truth == guess)], minlength=classes)
-    union = counts[0] + counts[1] - common
-    return Finding(pair, judge, own in judge.seen, claims, common, union)
+def compare(pair: tuple[Path, Path], dataset: Dataset, reviewers: list[Reviewer]) -> Finding:
+    image_digest = digest(pair[0])
+    reviewer = reviewer_of(image_digest, reviewers)
+    truth, logits = mask_and_logits(*read_pair(pair, dataset), reviewer)
+    predicted, weights = to_mask(logits), pixel_margins(logits, truth)
+    y, x = np.nonzero(weights)
+    margins = {}
+    values = (array[y, x].tolist() for array in (truth, predicted, weights))
+    for own, other, margin in zip(*values, strict=True):
+        margins[own, other] = margins.get((own, other), 0.0) + margin
+    count, scored = len(dataset.classes), truth != VOID
+    areas = [np.bincount(mask[scored], minlength=count) for mask in (truth, predicted)]
+    intersection = np.bincount(truth[scored & (truth == predicted)], minlength=count)
+    union = areas[0] + areas[1] - intersection
+    return Finding(pair, reviewer, image_digest in reviewer.seen, margins, intersection, union)
 
 
-def looked_at(image, mask, judge: Judge) -> tuple[np.ndarray, np.ndarray]:
-    """(mask at the model's size, logits)."""
-    logits = judge.function(to_input(image, judge.size)[None])[0]
-    return nearest(mask, judge.size), logits
+def mask_and_logits(image, mask, reviewer: Reviewer) -> tuple[np.ndarray, np.ndarray]:
+    """(the mask at the size of the model's output, the logits)."""
+    logits = reviewer.function(to_input(image, reviewer.size)[None])[0]
+    return nearest(mask, reviewer.size), logits
 
 
 def nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
-def weigh(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """What each pixel counts against the mask, (H, W) from 0 to 1."""
-    shares = np.exp(logits - logits.max(-1, keepdims=True))
-    shares /= shares.sum(-1, keepdims=True)
+def pixel_margins(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """How strongly each pixel speaks against the mask, (H, W) from 0 to 1."""
+    probabilities = np.exp(logits - logits.max(-1, keepdims=True))
+    probabilities /= probabilities.sum(-1, keepdims=True)
     scored = truth != VOID
-    own = np.take_along_axis(shares, np.where(scored, truth, 0)[..., None].astype(int), -1)[..., 0]
-    differs = scored & (shares.argmax(-1) != truth)
+    classes = np.where(scored, truth, 0)[..., None].astype(int)
+    of_mask = np.take_along_axis(probabilities, classes, -1)[..., 0]
+    differs = scored & (probabilities.argmax(-1) != truth)
     side = 2 * round(EDGE * min(truth.shape) / 2) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return (shares.max(-1) - own) * cv2.morphologyEx(np.uint8(differs), cv2.MORPH_OPEN, disc)
+    thick = cv2.morphologyEx(np.uint8(differs), cv2.MORPH_OPEN, disc)
+    return (probabilities.max(-1) - of_mask) * thick
 
 
-def suspect(finding: Finding, trust: np.ndarray, classes: list[str]) -> Suspect:
-    """trust: (C,), how far the judge is believed on each class, 0 to 1."""
+def label_issue(finding: Finding, iou: np.ndarray, classes: list[str]) -> LabelIssue:
+    """iou: (C,), the IoU of each class over the split."""
     wrong = np.zeros(len(classes))
-    for claim, amount in finding.claims.items():
-        wrong[list(claim)] += amount
-    pixels = np.prod(finding.judge.size)
-    scores = trust * wrong / np.maximum(finding.union, LEAST * pixels)
+    for pair, margin in finding.margins.items():
+        wrong[list(pair)] += margin
+    pixels = np.prod(finding.reviewer.size)
+    scores = iou * wrong / np.maximum(finding.union, LEAST * pixels)
     worst = scores.argmax()
-    about = {claim: amount for claim, amount in finding.claims.items() if worst in claim}
-    claim = max(about, key=about.get)
-    names = [classes[index] for index in claim]
-    share = float(about[claim] / pixels)
-    return Suspect(float(scores[worst]), finding.pair, finding.judge, finding.known, *names, share)
+    involved = {pair: margin for pair, margin in finding.margins.items() if worst in pair}
+    largest = max(involved, key=involved.get)
+    names = [classes[index] for index in largest]
+    share = float(involved[largest] / pixels)
+    return LabelIssue(
+        float(scores[worst]), finding.pair, finding.reviewer, finding.trained_on_it, *names, share
+    )
 
 
-def read_judge(folder: Path, dataset: Dataset) -> Judge:
-    """A run as a judge of `dataset`. Raises Refusal for other classes."""
+def read_reviewer(run: Path, dataset: Dataset) -> Reviewer:
+    """A run as a reviewer of `dataset`. Raises Refusal for other classes."""
     from segnet.run import load_run
 
-    model, plan, manifest = load_run(folder)
+    model, plan, manifest = load_run(run)
     if manifest["dataset"]["classes"] != dataset.classes:
         raise Refusal(
-            f"{folder} knows the classes {manifest['dataset']['classes']}, {dataset.folder} has "
-            f"{dataset.classes}. Name the --data that it was trained on"
+            f"{run} was trained on the classes {manifest['dataset']['classes']}, but "
+            f"{dataset.folder} has {dataset.classes}. Pass the --data that it was trained on"
         )
-    own = trained_on(folder, plan, manifest["dataset"]["fingerprint"], dataset)
+    own = training_dataset(run, plan, manifest["dataset"]["fingerprint"], dataset)
     seen = frozenset(digest(image) for image, _ in own.pairs("train"))
-    return Judge(str(folder), keras_function(model), plan.size, seen)
+    return Reviewer(str(run), keras_function(model), plan.size, seen)
 
 
-def trained_on(folder, plan: Plan, fingerprint: str, dataset: Dataset) -> Dataset:
-    """The dataset that a run was trained on; what had to be assumed is said."""
+def training_dataset(run, plan: Plan, fingerprint: str, dataset: Dataset) -> Dataset:
+    """The dataset that a run was trained on; prints a note if it had to be assumed."""
     if dataset.fingerprint() == fingerprint:
         return dataset
     try:
         own = read_dataset(plan.data, plan.damaged)
         changed = own.fingerprint() != fingerprint
     except Refusal:
-        say(f"note: {plan.data}, on which {folder} was trained, is not there; "
-            f"{dataset.folder}/train is taken for it")  # fmt: skip
+        say(f"note: {plan.data}, on which {run} was trained, cannot be read; "
+            f"assuming that it was trained on {dataset.folder}/train")  # fmt: skip
         return dataset
     if changed:
-        say(f"note: {plan.data} was changed or copied since {folder} was trained; "
-            "what is in its train/ today is taken for what it saw")  # fmt: skip
+        say(f"note: {plan.data} was changed or copied since {run} was trained; "
+            "assuming that it was trained on the images that are in its train/ now")  # fmt: skip
     return own
 
 
 # The page
 
 
-def write_page(out: Path, dataset: Dataset, split: str, looked_at: int, found: list) -> None:
-    """One self-contained page with the images of `found`."""
+def write_page(page: Path, dataset: Dataset, split: str, count: int, found: list) -> None:
+    """One self-contained page about the issues `found` among the `count` images of a split."""
     from jinja2 import Environment, FileSystemLoader
 
     pages = Environment(
@@ -207,31 +225,31 @@ def write_page(out: Path, dataset: Dataset, split: str, looked_at: int, found: l
         lstrip_blocks=True,
     )  # fmt: skip
     pages.filters["percent"] = percent
-    page = pages.get_template("label_issues.html.j2").render(
-        dataset=dataset, split=split, looked_at=looked_at, different=DIFFERENT, thin=THIN,
-        judges=list(dict.fromkeys(one.judge.name for one in found)),
-        rows=[(one, panels(one, dataset)) for one in found],
+    text = pages.get_template("label_issues.html.j2").render(
+        dataset=dataset, split=split, count=count, different=DIFFERENT, thin=THIN,
+        reviewers=list(dict.fromkeys(issue.reviewer.name for issue in found)),
+        rows=[(issue, panels(issue, dataset)) for issue in found],
     )  # fmt: skip
-    with beside(out) as part:
-        part.write_text(page, encoding="utf-8")
+    with beside(page) as part:
+        part.write_text(text, encoding="utf-8")
 
 
-def panels(one: Suspect, dataset: Dataset) -> list[tuple[str, str]]:
-    """(caption, data URI): the image, its mask, the model's and where they part."""
-    image, mask = read_pair(one.pair, dataset)
-    small, logits = looked_at(image, mask, one.judge)
-    larger = max(1.0, SIDE / max(mask.shape))  # JPEG blurs what is drawn in a few pixels
-    size = tuple(round(larger * side) for side in mask.shape)
-    counts = np.uint8(weigh(logits, small) > 0)
+def panels(issue: LabelIssue, dataset: Dataset) -> list[tuple[str, str]]:
+    """(caption, data URI) of the image, its mask, the model's prediction and their difference."""
+    image, mask = read_pair(issue.pair, dataset)
+    small, logits = mask_and_logits(image, mask, issue.reviewer)
+    scale = max(1.0, SIDE / max(mask.shape))  # JPEG blurs small drawings
+    size = tuple(round(scale * side) for side in mask.shape)
+    counts = np.uint8(pixel_margins(logits, small) > 0)
     image, mask, counts = resize(image, size), nearest(mask, size), nearest(counts, size) > 0
-    guess = to_mask(logits, size)
-    differs = (guess != mask) & (mask != VOID)
+    predicted = to_mask(logits, size)
+    differs = (predicted != mask) & (mask != VOID)
     drawn = np.repeat(image.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
     drawn[differs], drawn[differs & counts] = THIN, DIFFERENT
     shown = {
         "image": image,
         "mask": overlay(image, mask, dataset.colours),
-        "model": overlay(image, guess, dataset.colours),
+        "prediction": overlay(image, predicted, dataset.colours),
         "difference": drawn,
     }
     return [(caption, uri(pixels, SIDE)) for caption, pixels in shown.items()]

@@ -1,1 +1,1 @@
-"""A table of operators a target, its rules, and how it is proven."""
+"""The operators that each target supports, the rules for them, and how a file is checked."""

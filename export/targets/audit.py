@@ -1,4 +1,4 @@
-"""The targets by name, and the audit of a file against their tables."""
+"""The targets by name, and the audit of a file: a check against the table of a target."""
 
 from cli import one_of
 from export.targets import coreml, gpu, npu, xnnpack
@@ -13,5 +13,5 @@ TARGETS = {
 
 
 def audit(content: bytes, name: str) -> list[str]:
-    """A line for each operator of a .tflite that the target does not take. Raises Refusal."""
+    """A line for each operator of a .tflite that the target does not support. Raises Refusal."""
     return faults(content, TARGETS[one_of(name, TARGETS, "target")])

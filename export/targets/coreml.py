@@ -1,4 +1,4 @@
-"""TensorFlow Lite's Core ML delegate."""
+"""The operators of TensorFlow Lite's Core ML delegate."""
 
 from export.targets.rules import (
     beta_one,
@@ -10,7 +10,7 @@ from export.targets.rules import (
     height_and_width,
     image_padding,
     inputs,
-    kept_sides,
+    kept_dimensions,
     of_weights,
 )
 from export.targets.target import Row, Target
@@ -19,8 +19,8 @@ WEIGHTS = constant(1, 2)
 F = "float32"
 
 # fmt: off
-# What makes a version too high here: groups 6 in CONV_2D, a bias 3 and a fused ReLU 4 in
-# TRANSPOSE_CONV, half-pixel centres 3 in RESIZE_BILINEAR, quantised weights 2 and more.
+# Higher versions come from: groups (CONV_2D 6), a bias (TRANSPOSE_CONV 3), a fused ReLU
+# (TRANSPOSE_CONV 4), half-pixel centres (RESIZE_BILINEAR 3), quantised weights (2 or more).
 ROWS = (
     #   operator         version types source                                   rules
     Row("CONV_2D",           1,    F, "IsConvolutionOpSupported",              (WEIGHTS,)),
@@ -39,19 +39,19 @@ ROWS = (
     Row("DEQUANTIZE",        None, F, "FP16GraphPartitionHelper::IsNodeSupported", (of_weights,)),
     Row("MAX_POOL_2D",       1,    F, "IsNodeSupportedByDelegate",             (fused(),)),
     Row("AVERAGE_POOL_2D",   1,    F, "IsNodeSupportedByDelegate",             (fused(),)),
-    # README.md has no MEAN.
+    # Not in README.md.
     Row("MEAN",              1,    F, "IsMeanOpSupported",
-                                               (constant(1), kept_sides, height_and_width)),
+                                               (constant(1), kept_dimensions, height_and_width)),
     Row("RESIZE_BILINEAR",   1,    F, "IsResizeBilinearOpSupported",           (constant(1),)),
     Row("SOFTMAX",           1,    F, "IsNodeSupportedByDelegate",             (beta_one,)),
     Row("PAD",               1,    F, "IsPadOpSupported",         (constant(1), image_padding)),
-    # RESHAPE is taken by Core ML 2 alone, iOS 12.
+    # RESHAPE is supported by Core ML 2 (iOS 12) only.
 )
 # fmt: on
 
 TARGET = Target(
-    "Apple's Neural Engine: TensorFlow Lite's Core ML delegate, from iOS 13 on",
+    "Apple's Neural Engine: TensorFlow Lite's Core ML delegate, iOS 13 or later",
     "tflite/delegates/coreml/coreml_delegate.mm, builders/, README.md; tflite/delegates/utils.cc",
-    "float only; an audit, never run here",
+    "float only; checked against the operator list, never run here",
     ROWS,
 )

@@ -1,4 +1,4 @@
-"""LiteRT's own GPU accelerator."""
+"""The operators of LiteRT's GPU accelerator."""
 
 from export.targets.rules import beta_one, constant, fused, pads_3_or_4, plain_slice, rank
 from export.targets.target import Row, Target
@@ -7,8 +7,8 @@ SMOOTH = fused("RELU", "RELU_N1_TO_1", "RELU6", "TANH")
 ANY = "float32 float16 int8 uint8"
 
 # fmt: off
-# source: the class of this name and "OperationParser". Groups are taken, in CONV_2D's version 6.
-# DENSIFY has no parser any more: weights that are stored sparse are refused.
+# source: the class of this name followed by "OperationParser". Grouped convolutions are supported,
+# as CONV_2D version 6. There is no parser for DENSIFY: weights that are stored sparse are refused.
 ROWS = (
     #   operator         version types source                       rules
     Row("CONV_2D",           6,    ANY, "Conv2D",                  (SMOOTH,)),
@@ -43,10 +43,10 @@ ROWS = (
 # fmt: on
 
 TARGET = Target(
-    "GPUs: LiteRT's own accelerator (ML Drift: Android, WebGPU, Vulkan), not the older "
+    "GPUs: LiteRT's GPU accelerator (ML Drift: Android, WebGPU, Vulkan), not the older GPU "
     "delegate, whose published list has no DEPTH_TO_SPACE",
     "ml_drift_delegate/tflite/model_builder.cc, tflite/tools/versioning/gpu_compatibility.cc",
-    "a driver may still refuse; int8 is computed in float",
+    "a GPU driver may still refuse an operator; int8 is computed in float",
     ROWS,
     (rank(4),),
 )

@@ -1,4 +1,4 @@
-"""Snapdragon's NPU, by Qualcomm's list."""
+"""The operators of Snapdragon NPUs, by Qualcomm's list."""
 
 from export.targets.rules import fused
 from export.targets.target import Row, Target
@@ -7,7 +7,7 @@ SMOOTH = fused("RELU", "RELU_N1_TO_1", "RELU6", "TANH")
 ANY = "float32 float16 int8 uint8"
 
 # fmt: off
-# source: the operator of Qualcomm's SDK that the list gives. Groups go to QNN_OP_CONV_2D as such.
+# source: the operator of Qualcomm's SDK in the list. QNN_OP_CONV_2D takes grouped convolutions.
 ROWS = (
     #   operator         version types source                       rules
     Row("CONV_2D",           None, ANY, "QNN_OP_CONV_2D",              (SMOOTH,)),
@@ -42,9 +42,9 @@ ROWS = (
 # fmt: on
 
 TARGET = Target(
-    "Snapdragon's NPU: Qualcomm AI Engine Direct through LiteRT's compiler plugin",
+    "Snapdragon NPUs: Qualcomm AI Engine Direct through LiteRT's compiler plugin",
     "litert/vendors/qualcomm/compiler/Qualcomm_QNN_Compiler.md and qnn_compose_graph.cc",
-    "no versions and no mixing of types in the list; the SDK asks each operator once more; an "
-    "audit, never run here",
+    "the list names neither versions nor combinations of types, and the SDK may still refuse an "
+    "operator; checked against the operator list, never run here",
     ROWS,
 )

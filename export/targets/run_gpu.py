@@ -1,7 +1,8 @@
-"""LiteRT's GPU accelerator over one file, really run: python -m export.gpu MODEL INPUT OUTPUT.
+"""Runs a file on LiteRT's GPU accelerator: python -m export.targets.run_gpu MODEL INPUT OUTPUT.
 
-In float32, and alone: with the processor beside it `is_fully_accelerated` was seen true while half
-of the operators ran there. In a process of its own: some operators end the process.
+It computes in float32 and without the CPU accelerator: with it, `is_fully_accelerated` was observed
+to be true while half of the operators ran on the CPU. It runs in a separate process, because some
+operators crash the process.
 """
 
 import json
@@ -18,20 +19,20 @@ from pathlib import Path
 import numpy as np
 
 RUNTIME = f"LiteRT {version('ai-edge-litert')} GPU alone, fp32"
-EQUAL = 0.99  # share of pixels of equal class; a GPU rounds nothing to integers between layers
+EQUAL = 0.99  # least pixel agreement with the CPU; a GPU does not round to int8 between layers
 
 
 @cache
 def available(probe: bytes) -> bool:
-    """Whether this machine has a GPU, or a Vulkan in software, that runs `probe`.
+    """Whether this machine has a GPU, or a software Vulkan, that runs `probe`.
 
-    probe: a .tflite that any GPU takes, from (1, 8, 8, 3) float32.
+    probe: a .tflite that any GPU supports, with a (1, 8, 8, 3) float32 input.
     """
     return not run(probe, np.zeros((1, 8, 8, 3), np.float32))[1]
 
 
 def faults(content: bytes, runtime, image: np.ndarray) -> list[str]:
-    """What the GPU does not run of a file, or that it answers otherwise than `runtime`.
+    """What the GPU does not run of a file, or that its output differs from that of `runtime`.
 
     image: (1, H, W, 3) float32 RGB in [-1, 1].
     """
@@ -42,28 +43,28 @@ def faults(content: bytes, runtime, image: np.ndarray) -> list[str]:
     wanted = runtime.run(inputs)
     found = np.frombuffer(output, wanted.dtype).reshape(wanted.shape)
     equal = float((found.argmax(-1) == wanted.argmax(-1)).mean())
-    return [] if equal >= EQUAL else [f"{equal:.2%} of pixels as on the processor"]
+    return [] if equal >= EQUAL else [f"{equal:.2%} pixel agreement with the CPU"]
 
 
 def run(content: bytes, inputs: np.ndarray) -> tuple[bytes, list[str]]:
-    """(bytes of the output tensor; what is refused, in words), in a process of its own."""
+    """(bytes of the output tensor, refusals), from a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         model, source, target = (Path(folder) / name for name in ("model.tflite", "in", "out"))
         model.write_bytes(content)
         source.write_bytes(inputs.tobytes())
-        words = [sys.executable, "-m", "export.targets.run_gpu", model, source, target]
+        command = [sys.executable, "-m", "export.targets.run_gpu", model, source, target]
         root = Path(__file__).parents[2]
-        end = subprocess.run(words, cwd=root, capture_output=True, text=True)
+        end = subprocess.run(command, cwd=root, capture_output=True, text=True)
         if end.returncode == 0:
             return target.read_bytes(), []
         lines = [line for line in end.stdout.splitlines() if line.startswith("{")]
         refused = json.loads(lines[-1])["refused"] if lines else end.stderr.splitlines()[-1:]
-        return b"", refused or ["the process ended"]
+        return b"", refused or ["the process crashed"]
 
 
 @contextmanager
 def kept_messages():
-    """The file into which goes what the runtime itself says on stderr."""
+    """A file that receives what the runtime writes to stderr."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile("w+") as messages:
@@ -82,7 +83,7 @@ def refused_operators(messages: str) -> list[str]:
 
 
 def main(model: str, source: str, target: str) -> int:
-    """Exit code other than 0 = refused."""
+    """Returns the exit code; other than 0: refused."""
     from ai_edge_litert.compiled_model import (
         CompiledModel,
         GpuOptions,
@@ -102,7 +103,7 @@ def main(model: str, source: str, target: str) -> int:
             print(json.dumps({"version": RUNTIME, "whole": False, "refused": refused}))
             return 1
     if not compiled.is_fully_accelerated():
-        refused = ["a part of it runs on the processor"]
+        refused = ["some operators run on the CPU"]
         print(json.dumps({"version": RUNTIME, "whole": False, "refused": refused}))
         return 1
     key = compiled.get_signature_by_index(0)["key"]

@@ -1,9 +1,8 @@
-"""What a target is: a table of operators with version, types and rules.
+"""A target: a table of the operators that a delegate or accelerator supports.
 
-Read in google-ai-edge/LiteRT at commit f674577 of 2026-08-21, the code of the runtimes
-themselves: a target names the files, a row the function, class or entry in them. Only the
-operators that our graphs are made of, and their neighbours, have a row: whatever has none is
-refused, which errs on the safe side.
+The tables are taken from the source code of the runtimes in google-ai-edge/LiteRT, commit f674577
+of 2026-08-21: `Target.source` names the files, `Row.source` the function, class or entry. Only the
+operators of our graphs and similar ones have a row. All others are refused, to be on the safe side.
 """
 
 from typing import NamedTuple
@@ -13,9 +12,9 @@ from export.tflite.inspect import Operator, operators
 
 
 class Row(NamedTuple):
-    """version: the highest that is taken; None where the target does not look at it.
+    """version: the highest supported, or None if the target ignores versions.
 
-    types: of what flows at run time; weights have rules of their own.
+    types: of the inputs and outputs at run time, separated by spaces; rules check the weights.
     """
 
     operator: str
@@ -26,28 +25,29 @@ class Row(NamedTuple):
 
 
 class Target(NamedTuple):
-    means: str
+    means: str  # the hardware and its runtime, for people
     source: str  # paths in the repository
-    limits: str  # what the table cannot say
+    limits: str  # what the table does not cover
     rows: tuple[Row, ...]
-    rules: tuple[Rule, ...] = ()  # of every operator
+    rules: tuple[Rule, ...] = ()  # for every operator
 
 
 def faults(content: bytes, target: Target) -> list[str]:
-    """A line for each operator of a .tflite that the target does not take. Raises Refusal."""
+    """A line for each operator of a .tflite that the target does not support. Raises Refusal."""
     found = ((operator, refused(operator, target)) for operator in operators(content))
     return [f"{operator.name} ({operator.layer}): {why}" for operator, why in found if why]
 
 
 def refused(operator: Operator, target: Target) -> str | None:
-    """Why a target does not take an operator, in words; None where it does."""
+    """Why a target does not support an operator; None if it does."""
     row = {row.operator: row for row in target.rows}.get(operator.name)
     if row is None:
-        return "a custom operator" if operator.custom else "not taken"
+        return "custom operators are not supported" if operator.custom else "not supported"
     if row.version is not None and operator.version > row.version:
-        return f"version {operator.version}, at most {row.version}"
-    strange = sorted({t.dtype for t in operator.activations} - set(row.types.split()))
-    if strange:
-        return f"{' and '.join(strange)}, only {' or '.join(row.types.split())}"
+        return f"version {operator.version}; supported: at most {row.version}"
+    supported = row.types.split()
+    others = sorted({t.dtype for t in operator.activations} - set(supported))
+    if others:
+        return f"type {' and '.join(others)}; supported: {', '.join(supported)}"
     broken = (rule(operator) for rule in target.rules + row.rules)
     return next((why for why in broken if why), None)

@@ -1,4 +1,4 @@
-"""XNNPACK, as LiteRT's interpreter applies it to a CPU."""
+"""The operators of XNNPACK, the CPU delegate that LiteRT's interpreter applies by default."""
 
 from pathlib import Path
 
@@ -30,8 +30,8 @@ WEIGHTS = constant(1, 2)
 F, Q = "float32", "float32 int8"
 
 # fmt: off
-# int8 weights on a float input (dynamic range) are taken where filter_as_input is not asked.
-# uint8 hangs on a flag of the build, so that it is left out but for the conversion at the border.
+# int8 weights with a float input (dynamic range) are supported where filter_as_input is no rule.
+# uint8 depends on a build flag; so it is listed only for the conversion of the network's input.
 ROWS = (
     #   operator         version types source                       rules
     Row("CONV_2D",           None, Q, "VisitConv2DNode",
@@ -43,7 +43,7 @@ ROWS = (
     Row("FULLY_CONNECTED",   None, Q, "VisitFullyConnectedNode",   (WEIGHTS, RELUS, rescaling)),
     Row("DEPTH_TO_SPACE",    None, Q, "VisitDepthToSpaceNode"),
     Row("SPACE_TO_DEPTH",    None, Q, "VisitSpaceToDepthNode"),
-    # README.md says 4; the code takes 5.
+    # README.md says 4 inputs; the code accepts 5.
     Row("CONCATENATION",     None, Q, "VisitConcatenationNode",    (inputs(2, 5),)),
     Row("SPLIT",             None, Q, "VisitSplitNode",            (constant(0), outputs(2, 4))),
     Row("ADD",               None, Q, "VisitBinaryNode",           (RELUS, scales(2**-10, 256))),
@@ -61,7 +61,7 @@ ROWS = (
     Row("DENSIFY",           None, F, "Delegate::PrepareOpsToDelegate"),
     Row("MAX_POOL_2D",       None, Q, "VisitMaxPool2DNode",        (pooling, RELUS)),
     Row("AVERAGE_POOL_2D",   None, F, "VisitAveragePool2DNode",    (pooling, RELUS)),
-    # README.md wants height and width or width; the code takes any axes.
+    # README.md requires height and width, or width; the code accepts any axes.
     Row("MEAN",              None, Q, "VisitReduceNode",           (constant(1),)),
     Row("RESIZE_BILINEAR",   None, Q, "VisitResizeBilinearNode",   (constant(1),)),
     Row("SOFTMAX",           None, F, "VisitSoftmaxNode",          (beta_one,)),
@@ -73,43 +73,46 @@ ROWS = (
 # fmt: on
 
 TARGET = Target(
-    "CPUs: XNNPACK as LiteRT's interpreter applies it, int8 included",
+    "CPUs: the XNNPACK delegate of LiteRT's interpreter, in float and int8",
     "tflite/delegates/xnnpack/xnnpack_delegate.cc and README.md",
-    "it looks at no versions; open shapes stay outside",
+    "it ignores operator versions; operators with open shapes are not delegated",
     ROWS,
 )
 
 
 def dead_layers(content: bytes) -> list[str]:
-    """Layers whose output's scale is so small that XNNPACK fails on the file. Raises Refusal."""
+    """Layers with an output scale so small that XNNPACK cannot load the file. Raises Refusal."""
     weighted = {row.operator for row in ROWS if rescaling in row.rules}
     return [o.layer for o in operators(content) if o.name in weighted and rescaling(o)]
 
 
-def run_faults(content: bytes, parts: dict) -> list[str]:
-    """What XNNPACK left to others when the file ran, but for the conversion of a uint8 border."""
+def run_faults(content: bytes, partitioning: dict) -> list[str]:
+    """What XNNPACK did not run, except conversions at the input and output of a uint8 file.
+
+    partitioning: as `Runtime.partitioning` returns it.
+    """
     border = sum(
         count for kind, count in conversions(content).items()
         if kind in ("uint8->int8 input", "int8->uint8 output", "int8->float32 output")
     )  # fmt: skip
-    outside = dict(parts["outside"])
+    outside = dict(partitioning["outside"])
     for name in ("QUANTIZE", "DEQUANTIZE"):
         taken = min(border, outside.get(name, 0))
         outside[name], border = outside.get(name, 0) - taken, border - taken
     lines = [f"{count} {name} outside the delegate" for name, count in outside.items() if count]
-    if parts["partitions"] != 1:
-        lines.append(f"{parts['partitions']} parts instead of one")
+    if partitioning["partitions"] != 1:
+        lines.append(f"{partitioning['partitions']} delegate partitions instead of one")
     return lines
 
 
 def load(model: Path | bytes) -> Runtime:
-    """A runtime over a .tflite, whose refusal names the layers that stop it: LiteRT's does not."""
+    """A runtime of a .tflite. A refusal names the layers at fault, which LiteRT does not do."""
     try:
         return Runtime(model)
     except Refusal as refusal:
         content = model if isinstance(model, bytes) else read_model(model)
         try:
             lines = faults(content, TARGET)
-        except Refusal:  # no .tflite
+        except Refusal:  # not a .tflite
             lines = []
         raise Refusal("; ".join((str(refusal), *lines[:3]))) from refusal

@@ -1,1 +1,1 @@
-"""Bytes and runtime of a .tflite; no Keras, no dataset."""
+"""Reading, writing and running .tflite files, without Keras or a dataset."""

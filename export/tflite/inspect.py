@@ -1,4 +1,4 @@
-"""What a .tflite is made of, read from the file itself; nothing runs."""
+"""Reads tensors and operators from a .tflite without running it."""
 
 import math
 import struct
@@ -11,15 +11,15 @@ import numpy as np
 from cli import Refusal
 
 FLOATS = ("float32", "float16")
-# They only unpack weights where their input is a constant.
+# With a constant as input they only unpack weights.
 UNPACKING = ("DEQUANTIZE", "DENSIFY")
 
 
 class Tensor(NamedTuple):
-    """shape has -1 where the file leaves a side open; scales is empty where nothing is quantised.
+    """shape has -1 for a side that the file leaves open; scales is empty if not quantised.
 
-    role: "input" and "output" of the network, "constant" (stored, or unpacked from what is
-    stored) or "inside". data: the values of a stored constant, flat where it is stored sparse.
+    role: "input" or "output" of the network, "constant" (stored, or unpacked from a stored
+    tensor) or "inside". data: the values of a stored constant, flat if it is stored sparse.
     """
 
     name: str
@@ -32,11 +32,11 @@ class Tensor(NamedTuple):
 
 
 class Operator(NamedTuple):
-    """name: as the schema's, CONV_2D; of a custom operator its own, FlexLgamma.
+    """name: as in the schema (CONV_2D), or a custom operator's own name (FlexLgamma).
 
-    inputs has None where an optional one is left out. options: as the schema spells them, strideW.
-    layer: the Keras layer it comes from, "behind" another where only that can be told, or "input",
-    "output" of the network, or a tensor's name.
+    inputs has None for an optional input that is left out. options: named as in the schema
+    (strideW). layer: the name of the Keras layer it comes from; "after NAME" if only the layer
+    before it is known; else "input" or "output" of the network, or the name of its output tensor.
     """
 
     name: str
@@ -51,20 +51,20 @@ class Operator(NamedTuple):
 
     @property
     def activations(self) -> list[Tensor]:
-        """What comes in and goes out at run time: no weights, shapes or axes."""
+        """Inputs and outputs at run time: no weights, shapes or axes."""
         return [t for t in self.inputs + self.outputs if t is not None and t.role != "constant"]
 
 
-# What reading of damaged bytes raises, from flatbuffers, numpy and our own look-ups.
+# What reading a damaged file raises, from flatbuffers, numpy and our own look-ups.
 DAMAGE = (struct.error, LookupError, ValueError, TypeError, AttributeError, OverflowError)
 
 
 def operators(content: bytes) -> list[Operator]:
-    """The operators of a .tflite in the order in which they run. Raises Refusal."""
+    """The operators of a .tflite in execution order. Raises Refusal."""
     model = parse(content)
     names = constants_by_value("BuiltinOperator")
     found = []
-    with whole():
+    with damage_refused():
         for graph in model.subgraphs:
             tensors = read_tensors(model, graph, names)
             found += [read_operator(model, node, tensors, names) for node in graph.operators]
@@ -75,23 +75,23 @@ def parse(content: bytes):
     """A .tflite as the schema's own objects (ModelT). Raises Refusal."""
     from ai_edge_litert import schema_py_generated as schema
 
-    with whole():
+    with damage_refused():
         if content[4:8] != b"TFL3":
-            raise ValueError("it does not say TFL3")
+            raise ValueError("the identifier TFL3 is missing")
         return schema.ModelT.InitFromPackedBuf(content, 0)
 
 
 @contextmanager
-def whole():
-    """Turns what damaged bytes raise into a Refusal."""
+def damage_refused():
+    """Turns the errors that a damaged file causes into a Refusal."""
     try:
         yield
     except DAMAGE as error:
-        raise Refusal(f"no .tflite, or a damaged one: {error}. Export it again") from error
+        raise Refusal(f"not a .tflite, or damaged: {error}. Export it again") from error
 
 
 def constants_by_value(kind: str) -> dict[int, str]:
-    """The names of an enumeration of the schema."""
+    """Value to name of an enumeration of the schema."""
     from ai_edge_litert import schema_py_generated as schema
 
     members = vars(getattr(schema, kind)).items()
@@ -148,7 +148,7 @@ def read_operator(model, node, tensors, names) -> Operator:
 
 
 def builtin(code) -> int:
-    """Old files keep the code in a byte of its own; the larger of the two is the true one."""
+    """The operator code. Old files have it in a second, one-byte field; the larger one counts."""
     return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
@@ -157,11 +157,11 @@ def ints(values) -> tuple[int, ...]:
 
 
 def layer_of(inputs, outputs) -> str:
-    """The Keras layer that names an output or a weight, or the one that the operator is behind."""
+    """The Keras layer that an output or a weight is named after, or "after" the layer before."""
     given = [tensor for tensor in inputs if tensor is not None]
     weights = [tensor for tensor in given if tensor.role == "constant"]
     rest = [tensor for tensor in given if tensor.role != "constant"]
-    for prefix, tensors in (("", (*outputs, *weights)), ("behind ", rest)):
+    for prefix, tensors in (("", (*outputs, *weights)), ("after ", rest)):
         for tensor in tensors:
             parts = tensor.name.split(";")[0].split("/")
             if len(parts) > 2:
@@ -171,16 +171,16 @@ def layer_of(inputs, outputs) -> str:
 
 
 def keras_name(root: str, layer: str) -> str:
-    """Keras 3 exports its second trace, where every scope, the model's too, ends in _1."""
+    """Without the _1 of Keras 3: it exports a second trace, in which every scope ends in _1."""
     if root.endswith("_1"):
         layer = layer.removesuffix("_1")
-    return layer.removeprefix("quant_")  # the wrapper that tfmot puts round a layer
+    return layer.removeprefix("quant_")  # tfmot's wrapper of a layer
 
 
 def conversions(content: bytes) -> dict[str, int]:
-    """How often QUANTIZE and DEQUANTIZE stand where, as {"uint8->int8 input": 1}.
+    """Counts of QUANTIZE and DEQUANTIZE by types and place, as {"uint8->int8 input": 1}.
 
-    Places: input and output of the network, inside, and weights (unpacked when it is loaded).
+    Places: input or output of the network, inside, weights (unpacked when the file is loaded).
     """
     kinds = Counter()
     for operator in operators(content):
@@ -191,7 +191,7 @@ def conversions(content: bytes) -> dict[str, int]:
 
 
 def place(operator: Operator) -> str:
-    """Where a conversion stands: input, output, inside, or on weights."""
+    """The place of a conversion: "input", "output", "inside" or "weights"."""
     source, target = operator.inputs[0], operator.outputs[0]
     if source.role == "constant":
         return "weights"
@@ -201,9 +201,9 @@ def place(operator: Operator) -> str:
 
 
 def float_operators(content: bytes) -> list[Operator]:
-    """Operators that compute in float, the border's QUANTIZE and DEQUANTIZE left out.
+    """Operators that compute in float, except QUANTIZE at the input and DEQUANTIZE at the output.
 
-    An int8 file should have none; in a float file they are all of them.
+    An int8 file should have none; in a float file it is all of them.
     """
     return [
         operator
@@ -215,13 +215,13 @@ def float_operators(content: bytes) -> list[Operator]:
 
 
 def open_shapes(content: bytes) -> list[str]:
-    """Names of the tensors whose shape the file leaves open; phones want none."""
+    """Names of the tensors with an open side; phone runtimes need fixed shapes."""
     tensors = (t for o in operators(content) for t in (*o.inputs, *o.outputs) if t is not None)
     return list(dict.fromkeys(t.name for t in tensors if any(side < 1 for side in t.shape)))
 
 
 def custom_operators(content: bytes) -> list[str]:
-    """Names of the operators that no runtime has without the app's help, Flex among them."""
+    """Names of the custom operators, Flex included, which an app would have to provide."""
     return list(dict.fromkeys(o.name for o in operators(content) if o.custom))
 
 
@@ -235,14 +235,14 @@ def macs(content: bytes) -> int:
 
 
 def operator_macs(operator: Operator) -> int:
-    """inputs[1] holds the weights of all that count, of a convolution (out, h, w, in / groups)."""
+    """inputs[1] of each counted operator is its weights; convolution: (out, h, w, in / groups)."""
     if operator.name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         swept = operator.outputs[0]
     elif operator.name == "TRANSPOSE_CONV":  # inputs: its output's shape, weights, image
         swept = operator.inputs[2]
-    elif operator.name == "Convolution2DTransposeBias":  # MediaPipe's: image, weights, bias
+    elif operator.name == "Convolution2DTransposeBias":  # MediaPipe's; inputs: image, weights, bias
         swept = operator.inputs[0]
-    elif operator.name == "FULLY_CONNECTED":  # weights (out, in), each input value with every out
+    elif operator.name == "FULLY_CONNECTED":  # weights (out, in)
         return size(operator.inputs[0]) * operator.inputs[1].shape[0]
     else:
         return 0
@@ -250,12 +250,12 @@ def operator_macs(operator: Operator) -> int:
 
 
 def size(tensor: Tensor) -> int:
-    """How many numbers, one image where the file leaves the batch open."""
+    """Number of elements; an open side, such as the batch, counts as 1."""
     return math.prod(max(side, 1) for side in tensor.shape)
 
 
 def largest_weight(content: bytes) -> float:
-    """The largest magnitude of a stored float constant; float16 holds up to 65,504."""
+    """The largest magnitude of a stored float constant; the largest finite float16 is 65,504."""
     data = (t.data for o in operators(content) for t in o.inputs if t is not None)
     found = [np.abs(v).max() for v in data if v is not None and v.dtype.kind == "f" and v.size]
     return float(max(found, default=0.0))

@@ -1,7 +1,7 @@
-"""TFLite metadata, written with flatbuffers: what MediaPipe and Android's model binding read.
+"""Writes and reads TFLite metadata, which MediaPipe and Android's model binding use.
 
-The tables are those of metadata_schema.fbs and image_segmenter_metadata_schema.fbs; a table is
-given here as {field number: value}. labels.txt is a stored zip entry behind the flatbuffer.
+The tables are those of metadata_schema.fbs and image_segmenter_metadata_schema.fbs; here a table
+is {field number: value}. labels.txt is an uncompressed zip entry after the flatbuffer.
 """
 
 import io
@@ -24,7 +24,7 @@ ACTIVATION_SOFTMAX = 2
 
 
 def add_metadata(model: bytes, labels: list[str]) -> bytes:
-    """A .tflite with metadata and labels. Input float32 in [-1, 1] or uint8 bytes, RGB."""
+    """The .tflite with metadata and labels added. Its input is RGB, float32 in [-1, 1] or uint8."""
     from ai_edge_litert import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromPackedBuf(model)
@@ -37,13 +37,13 @@ def add_metadata(model: bytes, labels: list[str]) -> bytes:
     tree.description = "segnet"
     packed = io.BytesIO(pack(tree))
     with zipfile.ZipFile(packed, "a", zipfile.ZIP_STORED) as archive:
-        # A fixed date, so that the same model gives the same bytes.
+        # ZipInfo's fixed date makes the bytes reproducible.
         archive.writestr(zipfile.ZipInfo("labels.txt"), "".join(f"{name}\n" for name in labels))
     return packed.getvalue()
 
 
 def name_tensors(tree) -> None:
-    """Names input and output "image" and "logits", in the graph and in its signature."""
+    """Names input and output "image" and "logits", in the graph and in the signature."""
     (graph,), (signature,) = tree.subgraphs, tree.signatureDefs
     for tensors, entries, name in (
         (graph.inputs, signature.inputs, "image"),
@@ -54,9 +54,9 @@ def name_tensors(tree) -> None:
 
 
 def read_metadata(model: bytes) -> dict:
-    """labels, mean, std and colour_order as a reader of the metadata finds them.
+    """labels, mean, std and colour_order, as in the metadata of a .tflite.
 
-    Raises Refusal when the file has none or a part of it is missing.
+    Raises Refusal if the metadata or a part of it is missing.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -65,7 +65,7 @@ def read_metadata(model: bytes) -> dict:
         (entry,) = [e for e in tree.metadata or [] if e.name == b"TFLITE_METADATA"]
         raw = bytes(tree.buffers[entry.buffer].data)
         if raw[4:8] != b"M001":
-            raise ValueError("it does not say M001")
+            raise ValueError("the identifier M001 is missing")
         root = Table(raw, flatbuffers.encode.Get(flatbuffers.packer.uoffset, raw, 0))
         (subgraph,) = tables(root, 3)
         (image,), (logits,) = tables(subgraph, 2), tables(subgraph, 3)
@@ -84,7 +84,7 @@ def read_metadata(model: bytes) -> dict:
 
 
 def place(table: Table, slot: int) -> int:
-    """Where field `slot` stands. Raises KeyError when the table has none."""
+    """Position of field `slot`. Raises KeyError if the table has none."""
     offset = table.Offset(4 + 2 * slot)
     if not offset:
         raise KeyError(f"field {slot}")

@@ -1,16 +1,16 @@
-"""The tree of a flatbuffer back to bytes, with equal vectors written once."""
+"""Serialises the object tree of a .tflite and writes equal vectors only once."""
 
 import flatbuffers
 import numpy as np
 
-ALIGNED = 16  # bytes, of a tensor's data, as the schema demands; the generated code does not
+ALIGNED = 16  # bytes: the schema's alignment of tensor data, which the generated code ignores
 
 
 class Sharing(flatbuffers.Builder):
-    """Readers follow offsets and do not mind that two of them meet.
+    """A builder whose equal vectors share one offset, which readers follow as any other.
 
-    Most of what is shared are zero points: 8 bytes for each channel of weights and of biases, all
-    of them 0, which are a tenth of a small int8 file.
+    Most shared vectors are zero points: 8 bytes, all 0, for each channel of weights and biases,
+    a tenth of a small int8 file.
     """
 
     def __init__(self, size: int):
@@ -27,7 +27,7 @@ class Sharing(flatbuffers.Builder):
 
 
 def pack(tree) -> bytes:
-    """tree: a `ModelT` of the .tflite schema."""
+    """The bytes of `tree`, a `ModelT` of the .tflite schema."""
     builder = Sharing(1 << 20)
     builder.Finish(tree.Pack(builder), b"TFL3")
     return bytes(builder.Output())

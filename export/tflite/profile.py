@@ -1,7 +1,7 @@
-"""Where a file's time goes, operator by operator.
+"""The time of each operator of a file.
 
-No profiler is to be had in LiteRT's Python wheel, so the file is cut behind each operator and the
-beginnings are timed: the difference of two is the operator between them, as the delegate runs it.
+LiteRT's Python wheel has no profiler. So the file is cut after each operator and the beginnings
+are timed: the difference of two is the time of the operator between them, as the delegate runs it.
 """
 
 from collections.abc import Iterator
@@ -16,27 +16,27 @@ ROUNDS = 10
 TOP = 10
 
 
-def bill(content: bytes) -> list[dict]:
-    """The TOP costliest operators: layer (Keras' name), operator, ms, share of the whole."""
+def profile(content: bytes) -> list[dict]:
+    """The TOP slowest operators: layer (as in Keras), operator, ms, share of the total time."""
     steps = operators(content)
-    # What only unpacks weights is done once, when the file is loaded.
+    # Operators that only unpack weights run once, when the file is loaded.
     running = [i for i, step in enumerate(steps) if step.outputs[0].role != "constant"]
     times = [
         latency_ms({"": Runtime(cut)}, ROUNDS)[""]["least"] for cut in beginnings(content, running)
     ]
-    # An operator cannot cost less than nothing: what noise says so is spread over its neighbours.
-    rising = monotone(times)
-    spent = np.diff(rising, prepend=0.0)
+    # No operator takes negative time: such noise is averaged over neighbouring operators.
+    cumulative = monotone(times)
+    spent = np.diff(cumulative, prepend=0.0)
     rows = [
         {"layer": steps[i].layer, "operator": steps[i].name, "ms": float(ms),
-         "share": float(ms / rising[-1])}
+         "share": float(ms / cumulative[-1])}
         for i, ms in zip(running, spent, strict=True)
     ]  # fmt: skip
     return sorted(rows, key=lambda row: -row["ms"])[:TOP]
 
 
 def beginnings(content: bytes, ends: list[int]) -> Iterator[bytes]:
-    """The file cut behind each of the operators `ends`, without the bytes of what is cut off."""
+    """The file cut after each of the operators `ends`, without the weights of what is cut off."""
     tree = parse(content)
     (graph,) = tree.subgraphs
     steps, data = graph.operators, [buffer.data for buffer in tree.buffers]
@@ -45,7 +45,7 @@ def beginnings(content: bytes, ends: list[int]) -> Iterator[bytes]:
         graph.operators = steps[: end + 1]
         inputs = {int(t) for step in graph.operators for t in step.inputs}
         made = [int(t) for index in ends[: place + 1] for t in steps[index].outputs]
-        # Every loose end, or the delegate would leave out what only a later operator needs.
+        # All unused results are outputs: the delegate would skip what only a later operator needs.
         graph.outputs = [t for t in made if t not in inputs]
         used = {graph.tensors[t].buffer for t in inputs if t >= 0}
         for index, buffer in enumerate(tree.buffers):
@@ -54,7 +54,7 @@ def beginnings(content: bytes, ends: list[int]) -> Iterator[bytes]:
 
 
 def monotone(values: np.ndarray) -> np.ndarray:
-    """The nearest rising sequence in least squares (pool adjacent violators)."""
+    """The nearest non-decreasing sequence in least squares (pool adjacent violators)."""
     blocks = []  # (mean, count)
     for value in values:
         mean, count = value, 1

@@ -1,4 +1,4 @@
-"""Load, run and time a .tflite in LiteRT's interpreter with XNNPACK, as phones do."""
+"""Loads, runs and times a .tflite in LiteRT's interpreter with XNNPACK, as phones do."""
 
 import os
 import platform
@@ -13,13 +13,13 @@ from cli import Refusal
 from files import quiet
 
 DELEGATE = "DELEGATE"
-WARM_UP = 2  # runs before each that is timed
+WARM_UP = 2  # untimed runs before each timed one
 
 
 class Runtime:
-    """An interpreter over one .tflite, whatever types the file takes and gives.
+    """An interpreter of one .tflite that hides the types of its input and output.
 
-    Call it with (1, H, W, 3) float32 RGB in [-1, 1], get logits (1, H, W, C) float32.
+    A call takes (1, H, W, 3) float32 RGB in [-1, 1] and returns logits (1, H, W, C) float32.
     """
 
     def __init__(self, model: Path | bytes, threads: int = 1):
@@ -39,7 +39,7 @@ class Runtime:
         return self.decode(self.run(self.encode(image)))
 
     def encode(self, image: np.ndarray) -> np.ndarray:
-        """The input tensor of an image in [-1, 1]: itself, or its bytes for a uint8 file."""
+        """The input tensor of an image in [-1, 1]: the image, or its bytes for a uint8 input."""
         return to_bytes(image) if self.input["dtype"] == np.uint8 else image
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
@@ -60,13 +60,12 @@ class Runtime:
         return tuple(int(side) for side in self.input["shape"][1:3])
 
     def partitioning(self) -> dict:
-        """ops: operator -> count; partitions: delegate nodes; outside: operators left out."""
+        """ops: operator -> count; partitions: their number; outside: what is not delegated."""
         details = self.interpreter._get_ops_details()
         plan = [op["op_name"] for op in details]
         ops = Counter(name for name in plan if name != DELEGATE)
         taken, outside = set(), Counter()
-        # A delegate node's inputs and outputs enclose what it took; operators that still run are
-        # in the execution plan, which follows the delegates in the interpreter's own list.
+        # The interpreter lists replaced operators too; those that still run are in the plan.
         for index in execution_plan(self.interpreter, details):
             name = details[index]["op_name"]
             if name == DELEGATE:
@@ -81,13 +80,14 @@ class Runtime:
 
 
 def execution_plan(interpreter, details: list) -> list[int]:
-    """Indices of the nodes that run: delegates, and operators that no delegate replaced.
+    """Indices of the nodes that run: delegate nodes, and operators that no delegate replaced.
 
-    A node that no delegate took is found by its output: it is written by nothing else, while what
-    a delegate took is not reachable from the outputs any more except through the delegate.
+    They are found backwards from the outputs of the network: each tensor is written by the
+    delegate node that has it as an output, else by the operator itself. Replaced operators are
+    not reached.
     """
     maker = {}
-    for index, op in enumerate(details):  # delegates stand last and so win
+    for index, op in enumerate(details):  # delegate nodes come last and so take precedence
         for tensor in op["outputs"]:
             maker[int(tensor)] = index
     wanted = [int(detail["index"]) for detail in interpreter.get_output_details()]
@@ -103,7 +103,7 @@ def execution_plan(interpreter, details: list) -> list[int]:
 
 
 def to_bytes(image: np.ndarray) -> np.ndarray:
-    """[-1, 1] float to the bytes that it came from."""
+    """The bytes of an image in [-1, 1]."""
     return np.round((image + 1) * 127.5).astype(np.uint8)
 
 
@@ -115,20 +115,20 @@ def read_model(path: Path) -> bytes:
 
 
 def machine() -> str:
-    """The processor's name and how many cores it lends."""
+    """The processor's name and the number of cores."""
     try:
         name = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())[1]
-    except (OSError, TypeError):  # not Linux, or an ARM processor, which has no name there
+    except (OSError, TypeError):  # not Linux, or an ARM processor, which is not named there
         name = platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores"
 
 
 def latency_ms(runtimes: dict[str, Runtime], rounds: int = 30) -> dict[str, dict[str, float]]:
-    """Least, median and p90 milliseconds of each; rounds are interleaved: all share the noise.
+    """Least, median and p90 milliseconds of each runtime, timed in interleaved rounds.
 
-    The others of a round leave a network cold caches, with which a small one takes up to twice as
-    long. Each turn therefore runs it WARM_UP times before the run that is timed, as benchmark_model
-    runs one again and again.
+    Interleaving spreads load of other programs over all of them. But it also leaves each network
+    cold caches, with which a small one takes up to twice as long; so WARM_UP runs come before each
+    timed one. benchmark_model, too, runs one network repeatedly.
     """
     times = {name: [] for name in runtimes}
     for _ in range(rounds):

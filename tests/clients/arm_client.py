@@ -1,6 +1,6 @@
-"""LiteRT's interpreter on an emulated ARM processor: arm_client.py CPU MODEL INPUT OUTPUT.
+"""Runs LiteRT's interpreter on an emulated ARM CPU: arm_client.py CPU MODEL INPUT OUTPUT.
 
-CPU is one of CPUS, by qemu's name.
+CPU is a key of CPUS, QEMU's name of the processor.
 """
 
 import subprocess
@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 ENVIRONMENT = Path(__file__).resolve().parents[2] / ".clients" / "arm"
-# Part number and features beyond ARMv8.0 as Linux shows them. XNNPACK reads them to choose its
-# kernels; under qemu 7.2 it crashes without the file.
+# Part number and features beyond ARMv8.0, as Linux shows them in /proc/cpuinfo. XNNPACK reads them
+# to choose its kernels; under QEMU 7.2 it crashes if the file is missing.
 CPUS = {
     "cortex-a53": ("0xd03", ""),
     "cortex-a76": ("0xd0b", "atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"),
@@ -26,7 +26,7 @@ CPU revision\t: 4
 
 
 def main(cpu: str, *files: str) -> int:
-    """The exit code of the interpreter's client under qemu."""
+    """Runs interpreter_client.py under QEMU and returns its exit code."""
     part, features = CPUS[cpu]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -34,10 +34,10 @@ def main(cpu: str, *files: str) -> int:
             (root / name).symlink_to(ENVIRONMENT / "root" / name)
         (root / "proc").mkdir()
         (root / "proc/cpuinfo").write_text(CPUINFO.format(part=part, features=features))
-        # OpenBLAS takes its thread count from the host's processors.
+        # Without this, OpenBLAS starts one thread per processor of the host.
         settings = [f"PYTHONPATH={ENVIRONMENT / 'site'}", "OPENBLAS_NUM_THREADS=1"]
         qemu = [str(ENVIRONMENT / "qemu-aarch64-static"), "-cpu", cpu, "-L", folder]
-        qemu += [word for setting in settings for word in ("-E", setting)]
+        qemu += [arg for setting in settings for arg in ("-E", setting)]
         client = Path(__file__).with_name("interpreter_client.py")
         python = [str(root / "usr/bin/python3.11"), str(client)]
         return subprocess.run([*qemu, *python, *files]).returncode

@@ -1,4 +1,7 @@
-"""LiteRT.js in headless Chromium: browser_client.py wasm|webgpu MODEL INPUT OUTPUT."""
+"""Runs a .tflite file with LiteRT.js in headless Chromium.
+
+browser_client.py wasm|webgpu MODEL INPUT OUTPUT
+"""
 
 import json
 import os
@@ -18,11 +21,11 @@ FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run -
 WEBGPU_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
 TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript"}
 TYPES[".wasm"] = "application/wasm"
-LIMIT_S = 120
+LIMIT_S = 120  # seconds until the page must have posted its result
 
 
-def handler(files: dict[str, Path], answers: queue.Queue) -> type:
-    """Serves `files` and what npm installed; puts (path, body) of what the page posts."""
+def handler(files: dict[str, Path], posts: queue.Queue) -> type:
+    """Serves `files` and the npm packages; puts (path, body) of every POST in `posts`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -40,25 +43,25 @@ def handler(files: dict[str, Path], answers: queue.Queue) -> type:
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            answers.put((self.path, body))
+            posts.put((self.path, body))
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *words):
+        def log_message(self, *args):
             pass
 
     return Handler
 
 
-def browse(address: str, flags: list[str], answers: queue.Queue) -> tuple[str, bytes]:
-    """Path and body of what the page at `address` posts."""
+def browse(address: str, flags: list[str], posts: queue.Queue) -> tuple[str, bytes]:
+    """Opens the page at `address`; returns the path and the body of its first POST."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        words = ["chromium", *flags, f"--user-data-dir={profile}", address]
+        command = ["chromium", *flags, f"--user-data-dir={profile}", address]
         browser = subprocess.Popen(
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
         try:
-            return answers.get(timeout=LIMIT_S)
+            return posts.get(timeout=LIMIT_S)
         finally:
             os.killpg(browser.pid, signal.SIGKILL)
             browser.wait()
@@ -68,22 +71,22 @@ def main(accelerator: str, model: str, source: str, target: str) -> int:
     page = HERE / "browser_client.html"
     files = {"/": page, "/litert_js.mjs": HERE / "litert_js.mjs"}
     files |= {"/model": Path(model), "/input": Path(source)}
-    answers = queue.Queue()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(files, answers))
+    posts = queue.Queue()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(files, posts))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/#{accelerator}"
     flags = FLAGS + (WEBGPU_FLAGS if accelerator == "webgpu" else [])
-    path, body = browse(address, flags, answers)
+    path, body = browse(address, flags, posts)
     core = json.loads((MODULES / "@litertjs/core/package.json").read_text())["version"]
-    asked = subprocess.run(["chromium", "--version"], capture_output=True, text=True).stdout
-    browser = " ".join(asked.split()[:2])
-    end = {"version": f"LiteRT.js {core} {accelerator}, {browser}"}
+    found = subprocess.run(["chromium", "--version"], capture_output=True, text=True).stdout
+    browser = " ".join(found.split()[:2])
+    report = {"version": f"LiteRT.js {core} {accelerator}, {browser}"}
     if path == "/output":
         Path(target).write_bytes(body)
     else:
-        end["refused"] = [body.decode()]
-    print(json.dumps(end))
-    return int("refused" in end)
+        report["refused"] = [body.decode()]
+    print(json.dumps(report))
+    return int("refused" in report)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""LiteRT's interpreter over one file: interpreter_client.py MODEL INPUT OUTPUT."""
+"""Runs a .tflite file in LiteRT's interpreter: interpreter_client.py MODEL INPUT OUTPUT."""
 
 import json
 import platform

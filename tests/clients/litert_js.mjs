@@ -1,10 +1,11 @@
-// One file in LiteRT.js, in node or in a page.
+// Runs one .tflite file in LiteRT.js, in Node.js or in a page.
 
 const ARRAYS = { float32: Float32Array, uint8: Uint8Array, int32: Int32Array };
 
-// core: the module @litertjs/core; wasm: where its wasm/ folder is; model, input: Uint8Array.
-// Gives the output as Uint8Array. What the GPU refuses runs elsewhere without a word: its
-// isFullyAccelerated was seen true for a file whose only operator it does not take.
+// core: the module @litertjs/core; wasm: the path of its wasm/ folder; model, input: Uint8Array.
+// Returns the output as Uint8Array. LiteRT.js does not report operators that the GPU does not
+// support and runs them elsewhere: isFullyAccelerated was true for a file whose only operator the
+// GPU does not support.
 export async function run(core, wasm, accelerator, model, input) {
   await core.loadLiteRt(wasm);
   const compiled = await core.loadAndCompile(model, { accelerator });

@@ -1,7 +1,7 @@
-"""MediaPipe's ImageSegmenter over a kit's file: mediapipe_client.py MODEL INPUT OUTPUT.
+"""Runs a kit's model in MediaPipe's ImageSegmenter: mediapipe_client.py MODEL INPUT OUTPUT.
 
-Gives the category mask (H, W) uint8, not logits. It takes images: of a float INPUT, whose range
-contract.json beside the model tells, the bytes that it came from.
+OUTPUT is the category mask (H, W) uint8, not the logits. MediaPipe takes images: a float INPUT is
+converted back to bytes with the mean and std of the contract.json next to MODEL.
 """
 
 import json

@@ -1,5 +1,7 @@
-// LiteRT.js in plain node: node --experimental-wasm-relaxed-simd node_client.mjs MODEL INPUT OUTPUT
-// Without the flag it takes its build for old browsers, whose last digits differ.
+// Runs a .tflite file with LiteRT.js in Node.js:
+// node --experimental-wasm-relaxed-simd node_client.mjs MODEL INPUT OUTPUT
+// Without the flag LiteRT.js chooses its build for old browsers, whose results differ in the last
+// digits.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,7 +12,7 @@ const package_ = new URL("../../.clients/node/node_modules/@litertjs/core/", imp
 const wasm = new URL("wasm/", package_).pathname;
 const { version } = JSON.parse(readFileSync(new URL("package.json", package_)));
 
-// What a worker and CommonJS have and an ES module in node lacks.
+// LiteRT.js expects these globals of a web worker and of CommonJS; ES modules in Node.js lack them.
 Object.assign(globalThis, {
   self: globalThis,
   require: createRequire(import.meta.url),

@@ -1,10 +1,10 @@
 #!/bin/sh
 # unpack_debs.sh FOLDER ARCHITECTURE PACKAGE...
-# Unpacks Debian packages of any architecture into a folder: installs nothing, needs no root.
-# The package lists are fetched into a state of its own, from the sources that apt is set up for.
+# Unpacks Debian packages of any architecture into FOLDER. It installs nothing and needs no root.
+# It downloads the package lists of the configured apt sources to a temporary folder.
 set -eu
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || {
-    echo "Debian packages cannot be unpacked here: apt-get and dpkg-deb are needed (Debian 12)" >&2
+    echo "cannot unpack Debian packages: apt-get and dpkg-deb are missing. Use Debian 12" >&2
     exit 1
 }
 mkdir -p "$1"

@@ -1,1 +1,1 @@
-"""What can be wrong with a dataset: the table, and a function a check that finds it."""
+"""The checks of a dataset: a table of them, and the functions that find their cases."""

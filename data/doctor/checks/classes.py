@@ -5,25 +5,25 @@ from collections.abc import Iterable
 import numpy as np
 
 from data.doctor.checks.named import Named
-from data.doctor.exam import Exam
+from data.doctor.exam import Exam, split_name
 from data.doctor.files import WHOLE
 
-FEW_IMAGES = 5  # of train, below which a class hardly occurs
-FEW_PIXELS = 1e-4  # share of train's scored pixels, likewise
+FEW_IMAGES = 5  # a class in fewer train images is rare
+FEW_PIXELS = 1e-4  # a class with a smaller share of train's scored pixels is rare
 
 
 def nothing(exam: Exam) -> Iterable[Named]:
     split = "train" if "train" in exam.splits else WHOLE
     rows = exam.pixels[exam.of(split)]
     if len(rows) and len(exam.dataset.classes) > 1 and not rows[:, 1:-1].any():
-        yield Named(split, "has no pixel of any class but the first")
+        yield Named(split_name(split), "contains no pixel of any class except the first")
 
 
 def absent(exam: Exam) -> Iterable[Named]:
     counts = exam.pixels.sum(0)
     for index, name in enumerate(exam.dataset.classes if counts.any() else []):
         if not counts[index]:
-            yield Named(f"class {name}", f"(id {index}) is in no mask")
+            yield Named(f"class {name}", f"(id {index}) appears in no mask")
 
 
 def unsplit(exam: Exam) -> Iterable[Named]:
@@ -35,13 +35,13 @@ def unsplit(exam: Exam) -> Iterable[Named]:
 
 
 def rare(exam: Exam) -> Iterable[Named]:
-    """The rarest first."""
+    """The rare classes of train, the rarest first."""
     rows = exam.pixels[exam.of("train")]
     images, shares = (rows > 0).sum(0), rows.sum(0) / max(1, rows[:, :-1].sum())
     few = min(FEW_IMAGES, len(rows) / 4)
     for index in np.argsort(shares[:-1], kind="stable"):
         count, share = images[index], shares[index]
         if count and (count < few or share < FEW_PIXELS):
-            name, times = exam.dataset.classes[index], "image" if count == 1 else "images"
-            note = f"(id {index}) is in {count} {times} of train, {100 * share:.2g}% of its pixels"
-            yield Named(f"class {name}", note)
+            seen = f"appears in {count} of {len(rows)} train images"
+            note = f"(id {index}) {seen} and has {100 * share:.2g}% of their scored pixels"
+            yield Named(f"class {exam.dataset.classes[index]}", note)

@@ -1,4 +1,4 @@
-"""Checks for the same image twice."""
+"""Checks for duplicate images."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ def across(exam: Exam, group: list[int]) -> bool:
 
 
 def group_named(exam: Exam, group: list[int], verb: str) -> Named:
-    """The group under its first training image's name."""
+    """A group of duplicates as one case, named after its first image, train before val and test."""
     order = sorted(group, key=lambda index: SPLITS.index(exam.listing.pairs[index].split)
                    if exam.listing.pairs[index].split in SPLITS else 0)  # fmt: skip
     first, *others = (exam.name(exam.listing.pairs[index].image) for index in order)
@@ -22,6 +22,11 @@ def group_named(exam: Exam, group: list[int], verb: str) -> Named:
 
 
 def alike_groups(kind: str, crossing: bool, verb: str) -> Callable:
+    """The check that finds duplicates in one split, or in several splits (`crossing`).
+
+    kind: "same" or "near", a field of `Alike`.
+    """
+
     def find(exam: Exam) -> Iterable[Named]:
         for group in getattr(exam.alike, kind):
             if across(exam, group) == crossing:
@@ -34,4 +39,4 @@ def contradictions(exam: Exam) -> Iterable[Named]:
     for group in exam.alike.same:
         masks = Counter(exam.facts[index].mask.digest for index in group)
         if len(masks) > 1 and not any(exam.facts[index].mask.fault for index in group):
-            yield group_named(exam, group, "has another mask than the same image")
+            yield group_named(exam, group, "has a different mask from its copy")

@@ -10,7 +10,8 @@ from data.doctor.files import fold
 
 def unnamed(exam: Exam) -> Iterable[Named]:
     if exam.unnamed:
-        yield Named("dataset.toml", exam.unnamed)
+        name, _, note = exam.unnamed.partition(" ")
+        yield Named(name, note)
 
 
 def missing(exam: Exam) -> Iterable[Named]:
@@ -21,7 +22,7 @@ def missing(exam: Exam) -> Iterable[Named]:
 def shared(exam: Exam) -> Iterable[Named]:
     for first, *others in exam.listing.shared:
         names = [path.name for path in others]
-        note = f"and {' and '.join(names)} share a stem"
+        note = f"and {' and '.join(names)} have the same file name apart from the extension"
         yield Named(exam.name(first), note, tuple(exam.name(path) for path in others))
 
 
@@ -37,19 +38,19 @@ def lone_masks(exam: Exam) -> Iterable[Named]:
 
 def misnamed(exam: Exam) -> Iterable[Named]:
     for pair in exam.listing.misnamed:
-        note = f"is the mask of {pair.image.name} but is not called {pair.image.stem}.png"
+        note = f"is the mask of {pair.image.name} but is not named {pair.image.stem}.png"
         yield Named(exam.name(pair.mask), note)
 
 
 def ignored(exam: Exam) -> Iterable[Named]:
     for path in exam.listing.ignored:
-        yield Named(exam.name(path), "is of no kind that training reads")
+        yield Named(exam.name(path), "has a file type that training does not read")
 
 
 def accents(exam: Exam) -> Iterable[Named]:
     for pair in exam.listing.pairs:
         if not pair.image.name.isascii():
-            yield Named(exam.name(pair.image), "has letters beyond ASCII in its name")
+            yield Named(exam.name(pair.image), "has non-ASCII characters in its name")
 
 
 def collisions(exam: Exam) -> Iterable[Named]:
@@ -59,5 +60,5 @@ def collisions(exam: Exam) -> Iterable[Named]:
     for first, *others in groups.values():
         for other in others:
             if other.stem != first.stem:
-                note = f"and {first.name} differ in case or accents alone"
+                note = f"and {first.name} differ only in case or accents"
                 yield Named(exam.name(other), note, (exam.name(first),))

@@ -1,10 +1,10 @@
-"""What a check says of a file."""
+"""A single case that a check has found."""
 
 from typing import NamedTuple
 
 
 class Named(NamedTuple):
-    """A file (or "train", "class lip") and what is with it, a predicate; also: files beside it."""
+    """A file, split or class ("class lip") and a predicate about it; also: other files involved."""
 
     name: str
     note: str

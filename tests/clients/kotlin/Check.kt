@@ -1,4 +1,4 @@
-// Runs a kit's Kotlin on this desk: Check self-test KIT | Check cases FOLDER.
+// Runs a kit's Kotlin code on this computer: Check self-test KIT | Check cases FOLDER.
 
 import android.content.Context
 import android.content.SharedPreferences
@@ -19,31 +19,31 @@ import segnet.MediaPipeSegmenter
 import segnet.Resize
 import segnet.Segmenter
 
-fun main(words: Array<String>) = when (words[0]) {
-    "self-test" -> selfTest(File(words[1]))
+fun main(args: Array<String>) = when (args[0]) {
+    "self-test" -> selfTest(File(args[1]))
     else -> {
-        File(words[1]).listFiles()!!.forEach(::case)
+        File(args[1]).listFiles()!!.forEach(::case)
         PrintStream(FileOutputStream(FileDescriptor.out), true, "UTF-8").println(
             Contract.LABELS.joinToString("\n"),
         )
     }
 }
 
-/** A line for each class; exit code 1 when one of them fails. */
+/** Prints one line for each segmenter class; the exit code is 1 when one of them fails. */
 fun selfTest(kit: File) {
     val results = mapOf<String, (Context) -> AutoCloseable>(
         "Segmenter" to { Segmenter(it) },
         "MediaPipeSegmenter" to { MediaPipeSegmenter(it) },
-    ).map { (name, make) ->
+    ).map { (name, create) ->
         val found = runCatching {
-            val release = Desk(kit, 0)
-            make(release).close()
-            check(release.golden() == 0) { "a release reads golden/" }
-            val debug = Desk(kit, ApplicationInfo.FLAG_DEBUGGABLE)
-            make(debug).close()
-            val read = debug.golden()
-            make(debug).close()
-            check(read > 0 && debug.golden() == read) { "a second start tests again" }
+            val release = TestApp(kit, 0)
+            create(release).close()
+            check(release.goldenReads() == 0) { "a release build reads golden/" }
+            val debug = TestApp(kit, ApplicationInfo.FLAG_DEBUGGABLE)
+            create(debug).close()
+            val reads = debug.goldenReads()
+            create(debug).close()
+            check(reads > 0 && debug.goldenReads() == reads) { "the self-test runs a second time" }
         }
         println("$name: ${found.exceptionOrNull()?.message ?: "passed"}")
         found.isSuccess
@@ -52,8 +52,9 @@ fun selfTest(kit: File) {
 }
 
 /**
- * rgb.WxH.rgba, R, G, B, A bytes: writes them resized to the model's size. mask.WxH.logits,
- * float32: writes the class ids at W x H. Both to the name + ".found".
+ * Writes the result of one case to the file's name + ".found". rgb.WxH.rgba holds R, G, B, A bytes:
+ * the result is the image at the model's size, R, G, B. mask.WxH.logits holds float32 logits: the
+ * result is the class ids at W x H.
  */
 fun case(file: File) {
     val (kind, size) = file.name.split(".")
@@ -69,22 +70,23 @@ fun case(file: File) {
     File(file.path + ".found").writeBytes(found)
 }
 
-/** An app whose assets are a kit and its golden pair. */
-class Desk(kit: File, flags: Int) : Context() {
+/** An app whose assets are the files of a kit. */
+class TestApp(kit: File, flags: Int) : Context() {
     override val assets = AssetManager(kit)
     override val applicationInfo = ApplicationInfo(flags)
     override val packageName = "segnet.sample"
     override val packageManager = object : PackageManager() {
         override fun getPackageInfo(name: String, flags: Int) = PackageInfo(1_700_000_000_000)
     }
-    private val kept = mutableMapOf<String, Long>()
+    private val stored = mutableMapOf<String, Long>()
 
-    fun golden() = assets.opened.count { it.startsWith("golden/") }
+    /** How many files in golden/ were opened. */
+    fun goldenReads() = assets.opened.count { it.startsWith("golden/") }
 
     override fun getSharedPreferences(name: String, mode: Int) = object : SharedPreferences {
-        override fun getLong(key: String, absent: Long) = kept[key] ?: absent
+        override fun getLong(key: String, absent: Long) = stored[key] ?: absent
         override fun edit() = object : SharedPreferences.Editor {
-            override fun putLong(key: String, value: Long) = apply { kept[key] = value }
+            override fun putLong(key: String, value: Long) = apply { stored[key] = value }
             override fun apply() {}
         }
     }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Compiles the stubs (build.sh OUT) or a kit's android/*.kt against them (build.sh OUT STUBS KIT).
+# build.sh OUT            compiles the stubs.
+# build.sh OUT STUBS KIT  compiles a kit's android/*.kt and Check.kt against the compiled stubs.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 compiler=$here/../../../.clients/kotlin/node_modules/kotlin-compiler

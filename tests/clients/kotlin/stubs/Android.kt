@@ -1,4 +1,5 @@
-// What the kit uses of Android, as far as it runs on a desk: assets are a folder.
+// The part of Android that the kit uses, for a desktop computer: the assets are a folder. What the
+// tests do not run is TODO().
 package android
 
 object Manifest {

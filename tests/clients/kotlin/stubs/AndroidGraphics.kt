@@ -37,7 +37,7 @@ object BitmapFactory {
         val read = ImageIO.read(ByteArrayInputStream(raw, offset, length)) ?: return null
         val (width, height) = read.width to read.height
         val pixels = if (read.raster.numBands == 1) {
-            // Android gives a grey image's bytes; Java's getRGB would bend them by a gamma.
+            // Android returns a grey image's bytes; Java's getRGB would apply a gamma to them.
             read.raster.getSamples(0, 0, width, height, 0, null as IntArray?)
                 .map { 0xff shl 24 or it * 0x010101 }.toIntArray()
         } else {

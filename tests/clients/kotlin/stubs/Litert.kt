@@ -1,8 +1,8 @@
-// What the kit uses of LiteRT 2.3.0's Kotlin API. The model is a table of answers.
+// The part of LiteRT 2.3.0's Kotlin API that the kit uses. Recorded outputs replace the model.
 package com.google.ai.edge.litert
 
 import android.content.res.AssetManager
-import desk.Answers
+import recorded.RecordedOutputs
 
 enum class Accelerator { NONE, CPU, GPU, NPU }
 
@@ -32,9 +32,9 @@ class CompiledModel private constructor() : AutoCloseable {
     fun createOutputBuffers(signatureIndex: Int = 0): List<TensorBuffer> = listOf(TensorBuffer())
 
     fun run(inputs: List<TensorBuffer>, outputs: List<TensorBuffer>, signatureIndex: Int = 0) {
-        val answer = Answers.find(inputs[0].floats, inputs[0].bytes)
-        outputs[0].floats = answer.floats
-        outputs[0].bytes = answer.bytes
+        val output = RecordedOutputs.find(inputs[0].floats, inputs[0].bytes)
+        outputs[0].floats = output.floats
+        outputs[0].bytes = output.bytes
     }
 
     override fun close() {}

@@ -16,6 +16,6 @@ class BitmapImageBuilder(private val bitmap: Bitmap) {
 }
 
 object ByteBufferExtractor {
-    /** A read-only view: its byte order is Java's, not the machine's. */
+    /** A read-only view in Java's byte order (big-endian) instead of the machine's. */
     fun extract(image: MPImage): ByteBuffer = image.buffer!!.asReadOnlyBuffer()
 }

@@ -1,12 +1,12 @@
-// What the kit uses of MediaPipe Tasks 1.0.0. The model is a table of answers.
+// The part of MediaPipe Tasks 1.0.0 that the kit uses. Recorded outputs replace the model.
 package com.google.mediapipe.tasks.vision.imagesegmenter
 
 import android.content.Context
 import com.google.mediapipe.framework.image.MPImage
 import com.google.mediapipe.tasks.core.BaseOptions
 import com.google.mediapipe.tasks.vision.core.RunningMode
-import desk.Answers
 import java.util.Optional
+import recorded.RecordedOutputs
 
 class ImageSegmenterResult(private val masks: List<MPImage>) {
     fun confidenceMasks(): Optional<List<MPImage>> = Optional.of(masks)
@@ -33,7 +33,7 @@ class ImageSegmenter private constructor() : AutoCloseable {
         val bitmap = MPImage.pixels(image)
         val pixels = IntArray(bitmap.width * bitmap.height)
         bitmap.getPixels(pixels, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
-        return ImageSegmenterResult(Answers.confidences(pixels).map { MPImage(null, it) })
+        return ImageSegmenterResult(RecordedOutputs.confidences(pixels).map { MPImage(null, it) })
     }
 
     override fun close() {}

@@ -1,0 +1,161 @@
+"""What masks and class names of a whole dataset tell the doctor."""
+
+import shutil
+
+import numpy as np
+import pytest
+from broken_sets import check, ids, mask, photo, rename, rewrite, valid, whole
+
+from data.doctor.checks.table import CHECKS, ERROR, findings
+from data.doctor.doctor import examine
+from data.doctor.fix import write_repaired
+from data.doctor.readings import voc_colours
+from data.images import write_image
+
+__all__ = ["valid"]  # fixtures
+
+
+def test_void_is_not_taken_for_a_class(valid, tmp_path):
+    """255 in masks of only 0 and 255 means void if other masks contain 0, 1 and 255."""
+    shutil.copytree(valid, tmp_path / "s")
+    stripe = np.arange(128) < 20
+    whole(tmp_path / "s", lambda m: np.where(stripe, 255, np.minimum(m, 1)).astype(np.uint8))
+    rewrite(tmp_path / "s", "0005", lambda m: np.where(stripe, 255, m * 0).astype(np.uint8))
+    (tmp_path / "s/dataset.toml").write_text("classes = ['ground', 'thing']")
+    reported = [finding.check for finding in findings(examine(tmp_path / "s"))]
+    assert "grey levels" not in reported and "empty mask" in reported
+
+
+BINARY = "classes = ['ground', 'thing']"
+
+
+def tiny(folder, *masks, toml=BINARY):
+    """A pair for each list of ids, drawn as columns of 16 pixels; the last pair is in val."""
+    rng = np.random.default_rng(0)
+    for number, values in enumerate(masks):
+        split = "val" if number == len(masks) - 1 else "train"
+        drawn = np.tile(np.repeat(np.uint8(values), 16), (32, 1))
+        image = rng.integers(0, 256, (*drawn.shape, 3), np.uint8)
+        write_image(photo(folder, number, split), image)
+        write_image(mask(folder, number, split), drawn)
+    (folder / "dataset.toml").write_text(toml)
+    return folder
+
+
+WHITE = {
+    "no mask holds 1": (([0, 255], [0, 255], [0, 0], [0, 255]), True),
+    "one that is all 1": (([0, 255], [0, 255], [1, 1], [0, 255]), False),
+    "one of ten holds 1 and no void": (([0, 1],) + ([0, 255],) * 9, False),
+    "one of ten holds void alone": (([0, 1],) * 8 + ([0, 255], [0, 1]), False),
+    "1 and 255 in one": (([0, 255], [0, 1, 255], [0, 1], [0, 1]), False),
+}
+
+
+@pytest.mark.parametrize("case", WHITE)
+def test_white_is_a_class_only_where_no_mask_holds_the_class(tmp_path, case):
+    masks, is_class = WHITE[case]
+    reported = findings(examine(tiny(tmp_path / "s", *masks)))
+    assert [f.check for f in reported if f.rank == ERROR] == ["grey levels"] * is_class
+    notes = [named.note for finding in reported for named in finding.files]
+    assert any("if 255 means thing here, replace it with 1" in note for note in notes) != is_class
+
+
+def test_the_remedy_for_255_is_printed(tmp_path):
+    end = check(tiny(tmp_path / "s", [0, 255], [0, 0], [0, 255]))
+    assert end.returncode == 1 and "(grey levels, 2 cases)" in end.stdout
+    assert "255 does mean void, write void = 255 in dataset.toml" in end.stdout
+    tiny(tmp_path / "s", [0, 255], [1, 0], [0, 1])
+    assert check(tmp_path / "s").returncode == 0
+
+
+def test_void_of_255_can_be_stated(tmp_path):
+    """255 is then void, and what is left contains no foreground."""
+    tiny(tmp_path / "s", [0, 255], [0, 255], toml=f"{BINARY}\nvoid = 255")
+    reported = [finding.check for finding in findings(examine(tmp_path / "s"))]
+    assert "grey levels" not in reported and "no foreground" in reported
+
+
+def test_fix_writes_1_for_white(tmp_path):
+    tiny(tmp_path / "s", [0, 255], [0, 0], [0, 255])
+    write_repaired(examine(tmp_path / "s"), tmp_path / "out")
+    assert [np.unique(ids(tmp_path / "out", n)).tolist() for n in "01"] == [[0, 1], [0]]
+    assert np.unique(ids(tmp_path / "out", "2", "val")).tolist() == [0, 1]
+
+
+def test_a_trimap_keeps_its_void(tmp_path):
+    tiny(tmp_path / "s", [0, 128, 255], [0, 128, 255], toml=f"{BINARY}\nvoid = 128")
+    write_repaired(examine(tmp_path / "s"), tmp_path / "out")
+    assert ids(tmp_path / "out", "0")[0, ::16].tolist() == [0, 255, 1]
+
+
+def test_classes(valid, tmp_path):
+    shutil.copytree(valid, tmp_path / "s")
+    names = ["background", "disc", "box", "star", "twice", "val_only", "never"]
+    (tmp_path / "s/dataset.toml").write_text(f"classes = {names}")
+    for name in ("0000", "0001"):
+        rewrite(tmp_path / "s", name, lambda m: np.where(m == 0, 4, m).astype(np.uint8))
+    rewrite(tmp_path / "s", "0000", lambda m: np.where(m == 0, 5, m).astype(np.uint8), "val")
+    reported = {
+        finding.check: [f"{named.name} {named.note}" for named in finding.files]
+        for finding in findings(examine(tmp_path / "s"))
+    }
+    assert reported["absent class"] == ["class never (id 6) appears in no mask"]
+    assert [line.partition(" of")[0] for line in reported["rare class"]] == [
+        "class twice (id 4) appears in 2"
+    ]
+    assert reported["class missing from split"] == [
+        "class twice (id 4) is missing from val", "class val_only (id 5) is missing from train",
+    ]  # fmt: skip
+    assert set(reported) == {"absent class", "rare class", "class missing from split"}
+
+
+def test_a_split_of_much_void_and_one_with_nothing(valid, tmp_path):
+    shutil.copytree(valid, tmp_path / "s")
+    whole(tmp_path / "s", lambda m: np.where(np.arange(128) < 32, 255, 0).astype(np.uint8))
+    reported = {finding.check: finding.files for finding in findings(examine(tmp_path / "s"))}
+    lines = [f"{named.name} {named.note}" for named in reported["much void"]]
+    assert lines == ["train is 25% void", "val is 25% void"]
+    assert reported["no foreground"][0].name == "train"
+
+
+def test_without_dataset_toml(valid, tmp_path):
+    """Files are checked nevertheless; a folder of only images/ and masks/ counts as one split."""
+    (tmp_path / "s").mkdir()
+    shutil.copytree(valid / "train/images", tmp_path / "s/images")
+    shutil.copytree(valid / "train/masks", tmp_path / "s/masks")
+    (tmp_path / "s/images/0004.png").write_bytes(b"")
+    end = check(tmp_path / "s")
+    assert end.returncode == 1
+    for line in ("dataset.toml is missing", "train is missing: images/ and masks/ are not",
+                  "images/0004.png is empty", "class_3"):  # fmt: skip
+        assert line in end.stdout
+    end = check(valid / "train/images")  # nothing of a dataset
+    assert end.returncode == 1 and "train/images is missing" in end.stdout
+
+
+@pytest.mark.parametrize("text", [
+    "classes = 3", "classes = ['a', 'b']\nvoid = 'x'", "classes = ['a', 'b']\ncolours = 7",
+    "classes = ['a', 'b']\ncolours = [['x', 1, 2], [1, 2, 3]]", "classes = []", "classes = [", "\0",
+    "classes = ['a', 'b']\ncolours = [[1e9, 1, 2], [-1, 2, 3]]",
+    "classes = ['a', 'b']\nvoid = [1]",
+])  # fmt: skip
+def test_odd_dataset_toml(valid, tmp_path, text):
+    shutil.copytree(valid, tmp_path / "s")
+    (tmp_path / "s/dataset.toml").write_text(text)
+    assert check(tmp_path / "s").returncode == 1
+
+
+def test_names_that_are_no_text(valid, tmp_path):
+    """Invalid UTF-8 and line breaks in file names are printed escaped, on one line."""
+    shutil.copytree(valid, tmp_path / "s")
+    rename(tmp_path / "s", "0001", "a\nb", "a\nb")
+    rename(tmp_path / "s", "0002", "x\udcff", "x\udcff")
+    end = check(tmp_path / "s", "--fix", tmp_path / "out", "--html", tmp_path / "page.html")
+    assert end.returncode == 0 and r"images/x\xff.png has non-ASCII" in end.stdout
+    assert photo(tmp_path / "out", "a_b").exists() and photo(tmp_path / "out", "x").exists()
+
+
+def test_voc_colours_by_hand():
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
+    assert list(voc_colours(21))[:4] == [0x000000, 0x800000, 0x008000, 0x808000]
+    assert voc_colours(21)[0xC08080] == 15 and voc_colours(21)[0x004080] == 20  # person, tvmonitor

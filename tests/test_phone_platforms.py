@@ -1,0 +1,221 @@
+"""The kit's JavaScript, Kotlin and Swift: their self-tests, and OpenCV's resizing and masks."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from kits import (
+    KINDS,
+    LABELS,
+    PHOTO,
+    ROOT,
+    SIZE,
+    compare_cases,
+    kit,
+    sabotaged,
+    sabotages,
+    write_cases,
+)
+
+__all__ = ["kit"]  # a fixture
+NODE = shutil.which("node")
+SWIFT = shutil.which("swiftc")
+
+# Runs the kit's Segmenter in LiteRT.js, if the path of its package is given, else in a replacement
+# that knows the outputs for two inputs and returns zeros for any other one.
+WEB = """
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { runInThisContext } from 'node:vm';
+const [kit, cases, options] = process.argv.slice(2);
+const { source, target, sizes, core } = JSON.parse(options);
+const kinds = { float32: Float32Array, uint8: Uint8Array };
+const bytes = (name) => new Uint8Array(readFileSync(name)).buffer;
+const pixels = (name, [width, height]) => ({ width, height, data: new Uint8Array(bytes(name)) });
+
+async function real() {
+  // LiteRT.js expects these globals of a web worker and of CommonJS.
+  Object.assign(globalThis, {
+    self: globalThis, require: createRequire(`${core}/`),
+    __dirname: `${core}/wasm/`, __filename: `${core}/wasm/litert.js`,
+    importScripts: (path) => runInThisContext(readFileSync(path, 'utf8'), { filename: path }),
+  });
+  const litert = await import(`${core}/dist/index.js`);
+  await litert.loadLiteRt(`${core}/wasm/`);
+  return litert;
+}
+
+function recorded() {
+  class Tensor {
+    constructor(values) { this.values = values; }
+    async data() { return this.values; }
+    delete() {}
+  }
+  const read = (input, name) => ({
+    input: new kinds[source](bytes(`${kit}/golden/${input}.bin`)),
+    output: new kinds[target](bytes(`${kit}/recorded/${name}.out`)),
+  });
+  const known = [read('input', 'image'), read('photo_input', 'photo')];
+  const most = source === 'float32' ? 1.01 / 127.5 : 1.01;
+  const model = { async run([{ values }]) {
+    const near = ({ input }) => input.every((value, i) => Math.abs(value - values[i]) <= most);
+    return [new Tensor(known.find(near)?.output ?? known[0].output.map(() => 0))];
+  } };
+  return { Tensor, loadAndCompile: async () => model };
+}
+
+const web = await import(`${kit}/web/segnet.js`);
+const litert = core ? await real() : recorded();
+const model = new Uint8Array(bytes(`${kit}/model.tflite`));
+const segmenter = await web.Segmenter.create(litert, { model });
+await segmenter.selfTest({
+  readBytes: async (name) => bytes(`${kit}/${name}`),
+  readImage: async (name) => {
+    const stem = name.slice('golden/'.length, -'.png'.length);
+    return pixels(`${kit}/recorded/${stem}.rgba`, sizes[stem]);
+  },
+});
+for (const name of readdirSync(cases)) {
+  const [kind, size] = name.split('.');
+  const [width, height] = size.split('x').map(Number);
+  writeFileSync(`${cases}/${name}.found`, kind === 'rgb'
+    ? web.resize(pixels(`${cases}/${name}`, [width, height]))
+    : web.toMask(new Float32Array(bytes(`${cases}/${name}`)), width, height));
+}
+console.log(JSON.stringify(web.LABELS));
+process.exit(0);
+"""
+CORE = ROOT / ".clients" / "node" / "node_modules" / "@litertjs" / "core"
+
+
+def node(kit, cases, core=None):
+    source, target = KINDS[json.loads((kit / "contract.json").read_text())["recipe"]]
+    sizes = {"image": SIZE[::-1], "photo": PHOTO[::-1], "photo_mask": PHOTO[::-1]}
+    options = {"source": source, "target": target, "sizes": sizes, "core": core and str(core)}
+    flags = ["--experimental-wasm-relaxed-simd", "--input-type=module", "-"]
+    command = [NODE, *flags, str(kit), str(cases), json.dumps(options)]
+    return subprocess.run(command, input=WEB, capture_output=True, text=True)
+
+
+needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
+
+
+@needs_node
+def test_web(kit, tmp_path):
+    write_cases(tmp_path / "cases")
+    end = node(kit, tmp_path / "cases")
+    assert end.returncode == 0, end.stderr
+    assert json.loads(end.stdout) == LABELS
+    compare_cases(tmp_path / "cases")
+
+
+@needs_node
+@pytest.mark.clients
+@pytest.mark.skipif(not CORE.exists(), reason="make .clients/node/done, which needs npm")
+def test_litert_js(kit, tmp_path):
+    (tmp_path / "cases").mkdir()
+    end = node(kit, tmp_path / "cases", CORE)
+    assert end.returncode == 0 and json.loads(end.stdout.splitlines()[-1]) == LABELS, end.stderr
+
+
+@needs_node
+@pytest.mark.parametrize(("path", "changes", "why"), sabotages("web/segnet.js"))
+def test_web_sees(kit, tmp_path, path, changes, why):
+    (tmp_path / "cases").mkdir()
+    end = node(sabotaged(kit, tmp_path, path, changes), tmp_path / "cases")
+    assert end.returncode != 0 and why in end.stderr and end.stdout == ""
+
+
+CLIENT = ROOT / "tests" / "clients" / "kotlin"
+MADE = ROOT / ".clients" / "kotlin" / "done"
+
+
+@pytest.fixture(scope="module")
+def stubs(tmp_path_factory):
+    """The compiled stubs of Android, LiteRT, MediaPipe and CameraX."""
+    if not MADE.exists() or shutil.which("java") is None:
+        pytest.skip("make .clients/kotlin/done, which needs npm and Java")
+    out = tmp_path_factory.mktemp("stubs")
+    subprocess.run([CLIENT / "build.sh", out], check=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def classes(stubs, kit, tmp_path_factory):
+    """The compiled Kotlin code of a kit, with Check.kt."""
+    return compiled(stubs, kit, tmp_path_factory.mktemp("classes") / "classes")
+
+
+def compiled(stubs, kit, out):
+    subprocess.run([CLIENT / "build.sh", out, stubs, kit], check=True)
+    return out
+
+
+def java(stubs, kit, classes, *args):
+    library = MADE.parent / "node_modules" / "kotlin-compiler" / "lib" / "kotlin-stdlib.jar"
+    path = os.pathsep.join(map(str, (classes, stubs, library)))
+    command = ["java", "-cp", path, f"-Drecorded={kit / 'recorded'}", "CheckKt", *args]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+@pytest.mark.clients
+def test_kotlin(stubs, kit, classes, tmp_path):
+    end = java(stubs, kit, classes, "self-test", kit)
+    assert end.returncode == 0, end.stdout + end.stderr
+    lines = end.stdout.splitlines()
+    assert [line for line in lines if line.endswith(": passed")] == [
+        "Segmenter: passed",
+        "MediaPipeSegmenter: passed",
+    ]
+    write_cases(tmp_path / "cases")
+    end = java(stubs, kit, classes, "cases", tmp_path / "cases")
+    assert end.returncode == 0, end.stderr
+    assert end.stdout.splitlines() == LABELS
+    compare_cases(tmp_path / "cases")
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("kit", ["float32"], indirect=True)
+@pytest.mark.parametrize(("path", "changes", "why"), sabotages("android/Resize.kt"))
+def test_kotlin_sees(stubs, kit, classes, tmp_path, path, changes, why):
+    folder = sabotaged(kit, tmp_path, path, changes)
+    if path.endswith(".kt"):
+        classes = compiled(stubs, folder, tmp_path / "classes")
+    end = java(stubs, folder, classes, "self-test", folder)
+    found = dict(line.split(": ", 1) for line in end.stdout.splitlines())
+    assert end.returncode == 1 and why in found["Segmenter"]
+    assert found["MediaPipeSegmenter"] != "passed"
+
+
+SWIFT_CASES = """
+import Foundation
+let folder = CommandLine.arguments[1] + "/"
+for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+    let parts = name.split(separator: ".")
+    let size = parts[1].split(separator: "x").map { Int($0)! }
+    let raw = try Data(contentsOf: URL(fileURLWithPath: folder + name))
+    let logits = raw.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    let found = parts[0] == "rgb"
+        ? resize([UInt8](raw), width: size[0], height: size[1])
+        : Mask(logits: logits, width: size[0], height: size[1]).ids
+    try Data(found).write(to: URL(fileURLWithPath: folder + name + ".found"))
+}
+print(Contract.labels.joined(separator: "\\n"))
+"""
+
+
+@pytest.mark.clients
+@pytest.mark.skipif(SWIFT is None, reason="swiftc is not installed: Swift is not checked")
+def test_swift(kit, tmp_path):
+    files = sorted((kit / "ios").glob("*.swift"))
+    subprocess.run([SWIFT, "-parse", *files], check=True)
+    (tmp_path / "main.swift").write_text(SWIFT_CASES)
+    pure = [path for path in files if path.name != "Segmenter.swift"]  # that one needs UIKit
+    program = tmp_path / "cases_of_swift"
+    subprocess.run([SWIFT, "-o", program, *pure, tmp_path / "main.swift"], check=True)
+    write_cases(tmp_path / "cases")
+    end = subprocess.run([program, tmp_path / "cases"], capture_output=True, text=True, check=True)
+    assert end.stdout.splitlines() == LABELS
+    compare_cases(tmp_path / "cases")
