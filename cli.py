@@ -86,7 +86,8 @@ def add_flags(parser: argparse.ArgumentParser, options: type) -> None:
         if field.default is dataclasses.MISSING:
             meta["required"] = True
         elif field.default not in (None, ""):
-            meta["help"] += " (default %(default)s)"
+            shown = field.default if isinstance(field.default, tuple) else (field.default,)
+            meta["help"] += f" (default {' '.join(map(str, shown))})"
         if "nargs" not in meta:
             meta.setdefault("metavar", {int: "N", float: "X"}.get(meta.get("type"), "NAME"))
         default = None if field.default is dataclasses.MISSING else field.default

@@ -68,8 +68,8 @@ def pack(argv: list[str]) -> None:
     )
     parser.add_argument(
         "--size", type=count, nargs=2, metavar=("H", "W"),
-        help="downscale images and masks until one side equals H or W, aspect ratio kept; mIoU is "
-        "then computed on the downscaled masks",
+        help="downscale images and masks to the smallest size of their aspect ratio that covers "
+        "HxW; mIoU is then that of the downscaled masks",
     )  # fmt: skip
     args = parser.parse_args(argv)
     from data.pack import pack as pack_dataset
@@ -170,17 +170,26 @@ def add_shared_options(parser) -> None:
         help="keep only these classes; all others become background",
     )  # fmt: skip
     parser.add_argument(
-        "--val", type=fraction, default=0.15, metavar="X", help="fraction for val (default 0.15)"
+        "--val",
+        type=fraction,
+        default=0.15,
+        metavar="X",
+        help="fraction of the images for val, where SOURCE has no splits (default 0.15)",
     )
     parser.add_argument(
-        "--test", type=fraction, default=0.0, metavar="X", help="fraction for test (default 0)"
+        "--test",
+        type=fraction,
+        default=0.0,
+        metavar="X",
+        help="fraction for test, where SOURCE has no splits (default 0)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="random seed of the splits (default 0)"
     )
     parser.add_argument(
-        "--group", metavar="PATTERN",
-        help="regular expression on the file name; images with equal matches share a split",
+        "--group", metavar="REGEX",
+        help="images whose names give the same match share a split, such as frames of one video: "
+        "'^[^_]+' takes the text before the first _",
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ python -m export review runs/NAME     lists the images whose masks are most like
                                       (label issues)
 python -m export fit --data DIR --latency-ms X    proposes a network and an input size for a
                                       latency budget
-python -m export costs --out FILE     measures for fit what operators cost, here or on a phone"""
+python -m export costs --out FILE     measures how long operators take, for fit"""
 
 
 def main() -> None:
@@ -69,12 +69,14 @@ def export_options():
     )  # fmt: skip
     parser.add_argument(
         "--lower", default="auto", metavar="NAME",
-        help="lowering, how CReLU and deconvolutions are written in TFLite operators: a name, or "
-        "auto for the fastest on this machine (default auto)",
+        help="lowering, how CReLU and deconvolutions are written in TFLite operators: signs, "
+        "mirrored or depthwise, a +, and depth_to_space, transpose_conv or late_bias; auto is the "
+        "fastest on this machine (default auto)",
     )  # fmt: skip
     parser.add_argument(
         "--max-drop", type=float, default=1.0, metavar="X",
-        help="points of mIoU that a file may lose against Keras (default 1.0)",
+        help="points (hundredths) of mIoU that a file may lose against the trained model "
+        "(default 1.0)",
     )  # fmt: skip
     parser.add_argument(
         "--keep-float", nargs="+", default=(), metavar="LAYER",
@@ -107,16 +109,16 @@ def summary(name: str, report: dict) -> str:
 def show_recipes(argv: list[str]) -> None:
     parser = cli.parser(
         "python -m export recipes",
-        "Lists the recipes: the types of weights, activations, input and output of a file.",
+        "Lists the recipes: number formats, pruning and clustering of an exported file.",
     )
     parser.parse_args(argv)
     from export.recipes import RECIPES
 
     heads = ("recipe", "weights", "activations", "input", "output", "needs")
     line = "{:11}{:9}{:13}{:9}{:9}{:14}{}"
-    print(line.format(*heads, "meant for"))
+    print(line.format(*heads, "description"))
     for recipe in RECIPES:
-        needs = "calibration" if recipe.calibrated else "training" if recipe.training else "-"
+        needs = "calibration" if recipe.calibrated else "fine-tuning" if recipe.training else "-"
         print(line.format(*recipe[:5], needs, recipe.meant_for))
 
 
@@ -146,9 +148,9 @@ def show_verify(argv: list[str]) -> None:
 
 def show_score(argv: list[str]) -> None:
     parser = cli.parser(
-        "python -m export score", "Scores a run or a .tflite on a split of a dataset."
+        "python -m export score", "Computes mIoU and the IoU of each class on a split of a dataset."
     )
-    parser.add_argument("model", metavar="runs/NAME|model.tflite")
+    parser.add_argument("model", metavar="runs/NAME|model.tflite", help="what to score")
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
     parser.add_argument("--split", default="val", help="val or test (default val)")
     parser.add_argument(
@@ -181,7 +183,7 @@ def review_options():
     parser.add_argument("--split", default="val", help="train, val or test (default val)")
     parser.add_argument(
         "--second", metavar="runs/OTHER",
-        help="another run; it reviews the images that runs/NAME was trained on and it was not",
+        help="a run trained on other images: it reviews those that runs/NAME was trained on",
     )  # fmt: skip
     parser.add_argument(
         "--top", type=int, default=20, metavar="N", help="how many to list (default 20)"
@@ -260,12 +262,13 @@ def show_fit(argv: list[str]) -> None:
 def show_costs(argv: list[str]) -> None:
     parser = cli.parser(
         "python -m export costs",
-        "Measures what operators cost on this machine, for python -m export fit --costs.\n"
-        "For a phone: --probes alone writes files to time there with benchmark_model; --probes\n"
-        "with --log makes the table from what it printed.",
+        "Measures how long operators take on this machine, for python -m export fit --costs.\n"
+        "For a phone: --probes alone writes small .tflite files to be timed there with\n"
+        "benchmark_model, TensorFlow Lite's own tool; --probes with --log makes the table from\n"
+        "what it printed (docs/fit.md).",
     )
     parser.add_argument("--out", metavar="FILE", help="where to write the table, JSON")
-    parser.add_argument("--probes", metavar="DIR", help="folder of the files to time")
+    parser.add_argument("--probes", metavar="DIR", help="folder of the small .tflite files")
     parser.add_argument("--log", metavar="FILE", help="what benchmark_model printed")
     parser.add_argument("--machine", default="phone", metavar="NAME", help="name of the phone")
     args = parser.parse_args(argv)

@@ -29,23 +29,23 @@ class Recipe(NamedTuple):
 RECIPES = (
     #      name         weights    activations input     output   kernels   calib. training  agree
     Recipe("float32",   "float32", "float32", "float32", "float32", "float",   False, None, 0.999,
-           "the reference; GPUs and CPUs"),
+           "the reference, for CPUs and GPUs"),
     Recipe("float16",   "float16", "float32", "float32", "float32", "float",   False, None, 0.998,
-           "half the size at the same speed; GPUs"),
+           "weights in float16: about half the size at the same speed; GPUs"),
     Recipe("dynamic8",  "int8",    "float32", "float32", "float32", "dynamic", False, None, 0.99,
-           "a quarter of the size without calibration images"),
+           "dynamic-range quantisation: int8 weights, no calibration images"),
     Recipe("int8",      "int8",    "int8",    "uint8",   "float32", "int8",    True,  None, 0.97,
-           "CPUs: usually the fastest and smallest; its input is the image's bytes"),
+           "quantised after training; CPUs: usually the fastest and smallest"),
     Recipe("int8-full", "int8",    "int8",    "uint8",   "uint8",   "int8",    True,  None, 0.97,
-           "NPUs and microcontrollers without float arithmetic"),
+           "as int8, for NPUs and microcontrollers without float arithmetic"),
     Recipe("qat8",      "int8",    "int8",    "uint8",   "float32", "int8",    False, "qat", 0.95,
-           "as int8, for networks that lose too much in int8"),
+           "quantisation-aware training, where int8 loses too much"),
     Recipe("sparse",    "float32", "float32", "float32", "float32", "float",   False, "sparse",
-           0.95, "CPUs: a smaller download, as zeros are not stored; not faster"),
+           0.95, "pruned, zeros are not stored: a smaller download, not faster; CPUs"),
     Recipe("sparse16",  "float16", "float32", "float32", "float32", "float",   False, "sparse",
-           0.95, "as sparse, but smaller; wrong results on WebGPU"),
+           0.95, "as sparse, but smaller; CPUs only, WebGPU gives wrong results"),
     Recipe("clustered", "float32", "float32", "float32", "float32", "float",   False, "cluster",
-           0.95, "app stores that compress downloads"),
+           0.95, "few distinct weights: smaller once an app store compresses it"),
 )
 # fmt: on
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}

@@ -19,7 +19,10 @@ def main() -> None:
     )
     cost.add_argument("--classes", type=int, required=True, help="number of classes, 2 or more")
     cost.add_argument("--json", action="store_true", help="print JSON")
-    verbs.add_parser("presets", help="names, strides and sources of the networks")
+    verbs.add_parser(
+        "presets",
+        help="names, strides (input pixels per encoder output pixel, a side), origins",
+    )
     args = parser.parse_args()
     if args.verb == "presets":
         presets()

@@ -13,7 +13,11 @@ class Plan:
     data: str = option(help="dataset folder", metavar="DIR")
     preset: str = option("base", help="network; python -m segnet presets lists them")
     size: tuple[int, int] = option(
-        (160, 160), type=int, nargs=2, metavar=("H", "W"), help="input size of the model in pixels"
+        (160, 160),
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="input size of the model in pixels, multiples of the network's stride, mostly 32",
     )
     epochs: int = option(60, type=int, help="passes over the training set")
     batch: int = option(16, type=int, help="images per step")
@@ -25,23 +29,31 @@ class Plan:
     )
     teacher: str = option(
         "", metavar="runs/BIG",
-        help="finished run to distil from: its softmax probabilities are trained on as well",
+        help="finished run to distil from: the loss also compares with its softmax probabilities",
     )  # fmt: skip
     width: float = option(
-        0.0, type=float, help="width multiplier of the encoder; 0: the preset's own"
+        0.0, type=float, help="width multiplier of the encoder, 0 for that of the preset"
     )
-    learning_rate: float = option(2e-3, type=float, help="peak, reached after the warm-up")
-    weight_decay: float = option(1e-2, type=float, help="of AdamW, on kernels only")
+    learning_rate: float = option(
+        2e-3, type=float, help="peak learning rate; linear warm-up before it, cosine decay after it"
+    )
+    weight_decay: float = option(
+        1e-2, type=float, help="weight decay of the optimizer AdamW, on kernels only"
+    )
     warmup_steps: int = option(200, type=int, help="steps of linear warm-up")
     class_weights: str = option(
-        "none", help="none, or balanced: rare classes weigh more in the cross-entropy"
-    )
-    damaged: str = option("refuse", help="damaged records of a packed dataset: refuse or skip them")
+        "none", metavar="{none,balanced}",
+        help="balanced: classes weigh 1 / sqrt(frequency) in the cross-entropy",
+    )  # fmt: skip
+    damaged: str = option(
+        "refuse", metavar="{refuse,skip}",
+        help="at an image of a packed dataset that cannot be read: stop, or leave it out",
+    )  # fmt: skip
     augment: float = option(
         1.0, type=float, help="strength of the augmentation: 0 none, 1 what was measured to help, "
         "2 strong",
     )  # fmt: skip
-    seed: int = option(0, type=int, help="of everything random")
+    seed: int = option(0, type=int, help="seed of all random numbers")
 
     def __post_init__(self):
         object.__setattr__(self, "size", tuple(self.size))

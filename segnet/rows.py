@@ -207,7 +207,7 @@ MOBILESEG160 = Preset(TRUNK + MIDDLE + END, (
     Up("deconv3",                    128, 4, None,          0,     0, False, "linear"),
     Up("deconv4",                     32, 4, None,          0,     0, False, "linear"),
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
-), "MobileSegNet160, yousan.ai")
+), "MobileSegNet160 of yousan.ai's Caffe course")
 
 MOBILESEG80_CRELU = Preset(TRUNK + (
     Sep("conv5_1", 512, 1, crelu=True, norm="after", mid=256),
@@ -219,21 +219,21 @@ MOBILESEG80_CRELU = Preset(TRUNK + (
     Up("deconv2",                     16, 4, None,          0,     0, False, "linear"),
     Up("deconv3",                      8, 4, None,          0,     0, False, "linear"),
     Up("deconv4",                CLASSES, 4, None,          0,     0, False, "linear"),
-), "v2.1.4, yousan.ai")
+), "v2.1.4 of the same course: 80x80, CReLU")
 
 MOBILESEG80_SUM = Preset(TRUNK + LIP80, (
     Up("deconv1",                     32, 4, "conv3_2",    32,     0, False, "linear", "sum"),
     Up("deconv2",                     16, 4, "conv2_2",    16,     0, False, "linear", "sum"),
     Up("deconv3",                      8, 4, "conv2_1",     8,     0, False, "linear", "sum"),
     Up("deconv4",                CLASSES, 4, None,          0,     0, False, "linear"),
-), "v2.1.5, yousan.ai")
+), "v2.1.5 of the same course: 80x80, skips added")
 
 MOBILESEG80_CONCAT = Preset(TRUNK + LIP80, (
     Up("deconv1",                     32, 4, "conv3_2",    32,     0, False, "linear"),
     Up("deconv2",                     16, 4, "conv2_2",    16,     0, False, "linear"),
     Up("deconv3",                      8, 4, "conv2_1",     8,     0, False, "linear"),
     Up("deconv4",                CLASSES, 4, None,          0,     0, False, "linear"),
-), "v2.1.6, yousan.ai")
+), "v2.1.6 of the same course: 80x80, skips concatenated")
 
 COURSE160 = Preset(TRUNK + tuple(
     row._replace(crelu=True, norm="after") for row in MIDDLE
@@ -243,7 +243,7 @@ COURSE160 = Preset(TRUNK + tuple(
     Up("deconv3",                     16, 4, "conv2_2",    16,     0, False, "linear"),
     Up("deconv4",                      8, 4, "conv1",       8,     0, False, "linear"),
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
-), "derived from the course article: five deconvolutions, concat skips, CReLU")
+), "after the course's article: five deconvolutions, skips concatenated, CReLU")
 
 # Ours. Features have many channels at low resolution; from 1/4 of the input's resolution on, the
 # decoder upsamples logits, which costs little and does not lose rare classes (docs/results.md).
@@ -260,21 +260,21 @@ NANO = Preset(mobilenet_v1(0.25), (
     Up("deconv2",                     48, 2, "conv4_1",     0,    48, False, "bn"),
     Up("deconv3",                     32, 2, "conv3_1",     0,    32, False, "bn"),
     *LOGITS,
-), "ours", ("MobileNet", 0.25))
+), "ours, MobileNet v1 0.25: the smallest and fastest", ("MobileNet", 0.25))
 
 SMALL = Preset(mobilenet_v2(0.35), (
     Up("deconv1",                    128, 2, "block_13_expand", 32, 0, False, "bn"),
     Up("deconv2",                     96, 2, "block_6_expand", 24,  0, False, "bn"),
     Up("deconv3",                     64, 2, "block_3_expand", 16,  0, False, "bn"),
     *LOGITS,
-), "ours", ("MobileNetV2", 0.35))
+), "ours, MobileNet v2 0.35", ("MobileNetV2", 0.35))
 
 BASE = Preset(mobilenet_v1(0.5, ("conv5_5", "conv5_6"))[:-1], (
     Up("deconv1",                     64, 2, "conv5_5",    64,     0, False, "bn"),
     Up("deconv2",                     48, 2, "conv4_1",    32,     0, False, "bn"),
     Up("deconv3",                     32, 2, "conv3_1",     0,     0, False, "bn"),
     *LOGITS,
-), "ours, the default", ("MobileNet", 0.5))
+), "ours, MobileNet v1 0.5: the default", ("MobileNet", 0.5))
 
 LARGE = Preset(mobilenet_v2(1.0), (
     Up("deconv1",                    160, 2, "block_13_expand", 64, 160, False, "bias"),
@@ -282,7 +282,7 @@ LARGE = Preset(mobilenet_v2(1.0), (
     Up("deconv3",                     64, 2, "block_3_expand", 32,  64, False, "bias"),
     Up("deconv4",                     32, 2, "block_1_expand", 16,  32, False, "bias"),
     LOGITS[-1],
-), "ours", ("MobileNetV2", 1.0))
+), "ours, MobileNet v2 1.0: the most accurate", ("MobileNetV2", 1.0))
 
 TINY = Preset((
     Conv("conv1",                 16, 3, 2),

@@ -89,7 +89,7 @@ CONTEXTS = {
         (Step(128, 1), Step(256, 3)),
         (Step(24, 1), Step(64, 5)),
         (MaxPool(3), Step(64, 1)),
-    )), "the same with 1x1 reductions (Szegedy et al. 2015, figure 2b)"),
+    )), "1x1, 3x3, 5x5 and pooling with 1x1 reductions (Szegedy et al. 2015, figure 2b)"),
     "inception_v2": (Context("context", 512, (
         (Step(128, 1),),
         (Step(128, 1), Step(256, 3)),
@@ -131,11 +131,11 @@ CONTEXTS = {
 # fmt: on
 
 LATE = {
-    f"base_{name}": refit((*SHORT, narrowed(row, 2)), source)
+    f"base_{name}": refit((*SHORT, narrowed(row, 2)), f"at stride 16: {source}")
     for name, (row, source) in CONTEXTS.items()
 }
 EARLY = {
-    f"base_early_{name}": insert_after(BASE, "conv3_1", narrowed(row, 8), source)
+    f"base_early_{name}": insert_after(BASE, "conv3_1", narrowed(row, 8), f"at stride 4: {source}")
     for name, (row, source) in CONTEXTS.items()
 }
 LINEAR = tuple(row._replace(norm="bias") for row in BASE.decoder)
@@ -143,16 +143,16 @@ ALONE = tuple(row._replace(skip=None, project=0) for row in BASE.decoder)
 MIDDLE = tuple(f"conv5_{i}" for i in range(1, 7))
 VARIANTS = {
     "base_crelu_none": halved(BASE, (), "without CReLU"),
-    "base_crelu_all": halved(BASE, MIDDLE, "CReLU in all rows of stride 16 and 32"),
+    "base_crelu_all": halved(BASE, MIDDLE, "CReLU in all blocks of stride 16 and 32"),
     "base_linear": BASE._replace(decoder=LINEAR, source="no norm and no ReLU in the decoder"),
     "base_alone": BASE._replace(decoder=ALONE, source="five deconvolutions without skips"),
-    "base_short": refit(SHORT, "base without its row of stride 32"),
+    "base_short": refit(SHORT, "base without its block of stride 32"),
     "base_dilated1248": refit(
         tuple(
             row._replace(dilation=DILATIONS[row.name]) if row.name in DILATIONS else row
             for row in SHORT
         ),
-        "dilations 1, 2, 4, 8 instead of the row of stride 32",
+        "dilations 1, 2, 4, 8 instead of the block of stride 32",
     ),
     "base_dilated16": dilated(BASE, 16, "dilation 2 instead of the last down-sampling"),
     "base_dilated8": dilated(BASE, 8, "dilations 2 and 4 instead of the last two down-samplings"),

@@ -174,3 +174,11 @@ def test_void_is_the_same_id_everywhere():
     from segnet.losses import VOID as LOSS_VOID
 
     assert VOID == LOSS_VOID
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_progress_bars_need_a_terminal(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "tqdm":
+            given = {word.arg: word.value for word in node.keywords}
+            assert getattr(given.get("disable"), "value", ...) is None, f"{path}:{node.lineno}"

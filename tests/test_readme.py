@@ -37,6 +37,11 @@ def test_files_and_images_exist():
         assert (ROOT / line.split()[0]).exists(), line
     for path in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / path).exists(), path
+    table = re.search(r"\| to change \| open \|\n((?:\|.*\n)+)", README)[1]
+    paths = re.findall(r"`([\w./]+(?:/|\.\w+))`", table)
+    assert len(paths) > 30
+    for path in paths:
+        assert (ROOT / path).exists(), path
 
 
 def test_python_makes_the_same_mask_from_a_run_and_from_a_file(finished, tmp_path, monkeypatch):

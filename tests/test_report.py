@@ -28,7 +28,7 @@ never – – – | 1.50 ms 36.3 % | 0.750 ms 18.2 % | 4.12 ms
 ✕ 2 unsupported not requested; published list
 ✓ runs entirely requested; run here and list
 coreml does not support 2 operators of int8 | QUANTIZE (input): not taken | at least 97 %
-0.66 at most 1 | 0.0421
+0.66 points at most 1 point | 0.0421
 0.61 % at most 2 % | 0.0226 at most 0.15 | 51.7 | 6.81 % | 95.00 % | conv1 2.07 % 3.12 % 0.43 %
 27 version 3 | 1 QUANTIZE | 2 uint8-&gt;int8 input
 64 × 96 pixels | 3 of 3 were trained; epoch 2 has the best mIoU
@@ -55,29 +55,29 @@ def test_limits_of_other_recipes_do_not_count(run):
 
 def test_the_reasons_of_a_refusal_are_in_plain_words(run):
     release(run, "float32", size_bytes=6511040)
-    reasons = ["miou_drop is 0.0265, at most 0.01: mIoU lost", "and <something> new"]
+    reasons = ["miou_drop is 0.0265, but must be at most 0.01: mIoU lost", "and <something> new"]
     after = {"sky": 0.8, NAME: 0.4848, "never": None}
     refuse(run, "int8", reasons=reasons, miou_drop=0.0265, iou_tflite=after)
     found = text(page(run))
     assert "Recipes: 1 passed, 1 refused." in found
-    assert "mIoU against Keras, in points: 2.65, at most 1 and &lt;something&gt; new" in found
+    assert "drop of mIoU against Keras is 2.65 points; the limit is at most 1 point and &lt;something&gt; new" in found
     assert f"the largest drop of IoU: sky 10.00 points, {ESCAPED} 1.52 points." in found
     assert "Layers that add the most quantisation error: conv1." in found
     assert "3.256 MB 0.50 × float32" in found
-    assert "✕ 2.65 at most 1" in found  # in the gate's table
+    assert "✕ 2.65 points at most 1 point" in found  # in the gate's table
 
 
 def test_a_refused_file_that_was_not_run(run):
     release(run, "int8")
-    reasons = ["custom_operators is 4, at most 0: operators that no runtime has by itself"]
+    reasons = ["custom_operators is 4, but must be at most 0: operators that need a library"]
     measured = {"recipe": "float32", "reasons": reasons, "lowering": "signs+deconv",
                 "lowerings": {}, "ops": {"CUSTOM": 4}, "pixel_agreement_floor": 0.999,
                 "max_drop": 0.01,
                 "custom_operators": ["A (x)", "B (y)", "C (z)", "D (w)"]}  # fmt: skip
     (run / "export" / "float32.refused.json").write_text(json.dumps(measured))
     found = text(page(run))
-    assert ": 4, at most 0 (A (x), B (y), C (z), ...)" in found
-    assert "✕ 4 at most 0" in found
+    assert ": 4 (A (x), B (y), C (z), ...); must be 0" in found
+    assert "✕ 4 must be 0" in found
     assert "✕ refused – drop – – – – – –" in found
     assert "float32 signs+deconv as requested; no candidates were timed" in found
 
@@ -120,7 +120,7 @@ def test_nothing_is_loaded_and_every_tag_is_closed(run, recipes):
         release(run, recipe)
     if len(recipes) > 1:
         shutil.rmtree(run / "export" / "sparse")
-        refuse(run, "sparse", reasons=["pixel_agreement is 0.9, at least 0.95: share"])
+        refuse(run, "sparse", reasons=["pixel_agreement is 0.9, but must be at least 0.95: fraction"])
     found = page(run)
     tags = Tags()
     tags.feed(found)
@@ -142,7 +142,7 @@ def test_earlier_weights_are_named_and_not_compared(run):
 
 def test_an_earlier_kit_is_beside_the_refusal(run):
     release(run, "int8")
-    reasons = ["pixel_agreement is 0.9, at least 0.97: fraction"]
+    reasons = ["pixel_agreement is 0.9, but must be at least 0.97: fraction"]
     refuse(run, "int8", reasons=reasons, pixel_agreement=0.9)
     found = page(run)
     assert ">int8<" in found and ">int8, refused<" in found

@@ -1,5 +1,7 @@
 """The HTML page of python -m data check --html: findings and figures with images."""
 
+import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +43,8 @@ def write_page(exam: Exam, found: list[Finding], out: Path) -> None:
         places[exam.name(pair.image)] = index
     errors = [finding for finding in found if finding.rank == ERROR]
     values = {
-        "folder": exam.folder.resolve().name, "pairs": len(exam.facts),
+        "folder": printable(exam.folder.resolve().name), "pairs": len(exam.facts),
+        "quoted": shlex.quote(printable(exam.folder)),
         "errors": len(errors), "warnings": len(found) - len(errors),
         "findings": [shown(exam, finding, places) for finding in found],
         "classes": list(zip(exam.dataset.classes, swatches(exam.dataset.colours), strict=True)),
@@ -55,6 +58,11 @@ def write_page(exam: Exam, found: list[Finding], out: Path) -> None:
     pages = Environment(loader=here, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     with beside(out) as part:
         part.write_text(pages.get_template("check.html.j2").render(values), encoding="utf-8")
+
+
+def printable(path: Path | str) -> str:
+    """With undecodable bytes escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 # Images

@@ -24,8 +24,8 @@ from data.formats.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder or zip with images and instances_*.json, or such a JSON file. train, val
 or test in the name of the JSON file gives the split. Pixels without an annotation are background;
-where annotations overlap, the smaller is on top; crowds become void (the ignore index: neither
-trained on nor scored)."""
+where annotations overlap, the smaller is on top; annotations with iscrowd become void (the ignore
+index: neither trained on nor scored). Instances of a class are merged."""
 
 
 def add_arguments(parser) -> None:

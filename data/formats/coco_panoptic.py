@@ -25,7 +25,8 @@ __all__ = ["ABOUT", "add_arguments", "read"]
 
 ABOUT = """SOURCE: a folder or zip with images, panoptic_*.json and a folder of PNGs of the same
 name, or such a JSON file. train, val or test in the name of the JSON file gives the split.
-Unlabelled pixels and crowds become void (the ignore index: neither trained on nor scored)."""
+Unlabelled pixels and annotations with iscrowd become void (the ignore index: neither trained on
+nor scored)."""
 
 
 def read(source: Path, args) -> Found:

@@ -25,12 +25,12 @@ from data.formats.masks import (
     to_label_map,
 )
 
-ABOUT = """SOURCE: a folder or zip with images and masks that share names.
+ABOUT = """SOURCE: a folder or zip with images and masks that share parts of their names.
 
-An image and a mask are paired if the last * of their patterns matches the same text; ** stands for
-any number of folders. A folder called train, val or test in the path gives the split. The classes
-of the mask values are given by --values, --classes, or a file in SOURCE: dataset.toml, classes.txt
-or labels.txt."""
+An image and a mask are paired if the last * of their patterns matches the same text: photos/*.jpg
+and masks/*_m.png pair a.jpg with a_m.png. ** stands for any number of folders. A folder called
+train, val or test in the path gives the split. The classes of the mask values are given by
+--values, --classes, or a file in SOURCE: dataset.toml, classes.txt or labels.txt."""
 
 
 def add_arguments(parser) -> None:
@@ -42,7 +42,8 @@ def add_patterns(parser, images: str, masks: str) -> None:
     for name, default in (("images", images), ("masks", masks)):
         parser.add_argument(
             f"--{name}", metavar="PATTERN", default=default,
-            help=f"quoted; relative to SOURCE, else to the current folder (default '{default}')",
+            help=f"glob pattern in quotes, in SOURCE or, if nothing matches there, in the current "
+            f"folder (default '{default}')",
         )  # fmt: skip
 
 

@@ -28,12 +28,12 @@ LIMITS = (
     Limit("miou_drop", "max_drop", None,
           "mIoU lost against Keras, a fraction; --max-drop sets the limit"),
     Limit("max_abs_error", 1e-4, None,
-          "largest error of a logit, relative to the largest logit", ("float32",)),
+          "largest absolute error of a logit divided by the largest absolute logit", ("float32",)),
     Limit("target_faults", 0, None,
           "operators that a target does not support, listed under `targets`"),
     Limit("open_shapes", 0, None, "tensors without a fixed shape"),
     Limit("custom_operators", 0, None,
-          "custom operators, including Flex, which no runtime has by itself"),
+          "custom and Flex operators, which need an additional library"),
     Limit("dead_layers", 0, None,
           "layers that XNNPACK cannot load, because their output was almost zero on the "
           "calibration images", ("int8",)),
@@ -47,10 +47,10 @@ LIMITS = (
     Limit("clipped", 0.02, None,
           "largest fraction of a layer's values outside its int8 range", ("int8",)),
     Limit("calibration_distance", 0.15, None,
-          "distance between the histograms of the calibration images and the training set, 0 to 1",
-          ("int8",)),
+          "distance, 0 to 1, between the histograms of the pixel values of the calibration images "
+          "and of the training images", ("int8",)),
     Limit("largest_activation", FP16_LARGEST, None,
-          "largest activation, which float16 must be able to hold", ("float16", "sparse16")),
+          "largest activation, which must fit into float16", ("float16", "sparse16")),
 )
 # fmt: on
 

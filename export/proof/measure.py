@@ -31,7 +31,7 @@ def accuracy(trained, runtime: Runtime) -> dict:
     matrices, equal, pixels, error, largest = [0, 0], 0, 0, 0.0, 0.0
     images = predictions(keras_function(trained.model), dataset, "val", trained.plan.size)
     for inputs, wanted, truth in tqdm(
-        images, total=len(dataset.pairs("val")), unit="image", leave=False
+        images, total=len(dataset.pairs("val")), unit="image", leave=False, disable=None
     ):
         found = runtime(inputs)[0]
         equal += int((found.argmax(-1) == wanted.argmax(-1)).sum())

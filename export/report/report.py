@@ -74,6 +74,7 @@ def write(folder: Path) -> Path:
     page = render({
         "run": folder.resolve().name, "plan": plan, "manifest": manifest,
         "command": shlex.join(manifest["command"]), "epochs": epochs(folder),
+        "options": wording.other_options(plan, manifest["command"]),
         "different": DIFFERENT, "full_colour": FULL_COLOUR, "entries": recent,
         "earlier": [entry.name for entry in found if entry not in recent],
         "images": images(folder, plan, manifest["dataset"]["colours"], recent),

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from export.proof import gate
 from export.recipes import Recipe
+from segnet.plan import Plan
 
 SOME = 3  # of many, where a sentence names examples
 
@@ -27,33 +28,37 @@ class Measure(NamedTuple):
         return digits + self.unit
 
     def write_bound(self, value: float) -> str:
-        return f"{self.scale * value:g}{self.unit}"
+        text = f"{self.scale * value:g}{self.unit}"
+        return "1\u00a0point" if text == f"1{POINTS}" else text
 
 
 PERCENT, POINTS = "\u00a0%", "\u00a0points"
 # By name of the limit. The others are named by the gate's own text, their `why`.
 MEASURES = {
     "pixel_agreement": Measure("pixel agreement with Keras", 100, PERCENT, 3),
-    "miou_drop": Measure("drop of mIoU against Keras, in points", 100, "", 2),
+    "miou_drop": Measure("drop of mIoU against Keras", 100, POINTS, 2),
     "target_faults": Measure("operators that a requested target does not support"),
     "contract_agreement": Measure("pixels of the golden photo to which a program that follows the "
                                   "contract gives the same class as this project's code",
                                   100, PERCENT, 2),
     "float_operators": Measure("operators that compute in float"),
-    "clipped": Measure("values outside the int8 range of their layer, in the worst layer",
+    "clipped": Measure("largest fraction of a layer's values outside its int8 range",
                        100, PERCENT, 2),
+    "largest_activation": Measure("largest activation (float16 holds at most 65504)"),
 }  # fmt: skip
-# By name in the report's `mistakes`: what an app that makes the mistake has.
+# By name in the report's `mistakes`: what an app that makes the mistake does.
 MISTAKES = {
-    "channel order": "channels in the order BGR instead of RGB",
-    "range": "input in the range 0 to 1 instead of the contract's",
-    "label order": "labels shifted by one",
-    "resize rule": "image resized bilinearly instead of by the contract's rule",
+    "channel order": "passed the channels in the order BGR instead of RGB",
+    "range": "passed the input in the range 0 to 1 instead of the contract's range",
+    "label order": "shifted the labels by one",
+    "resize rule": "resized the image bilinearly instead of by the contract's rule",
 }
+
+ELSEWHERE = ("data", "preset", "size", "epochs")  # options with a place of their own
 
 
 class Check(NamedTuple):
-    """A value with its limit, as text. bound is "" where the limit does not apply to the recipe."""
+    """A value with its limit, as text. bound: "" where the limit does not apply to the recipe."""
 
     value: str
     bound: str
@@ -61,7 +66,7 @@ class Check(NamedTuple):
 
 
 def mistake(name: str) -> str:
-    return MISTAKES.get(name, f"wrong {name}")
+    return MISTAKES.get(name, f"made the mistake {name}")
 
 
 def measure_of(limit) -> Measure:
@@ -70,15 +75,20 @@ def measure_of(limit) -> Measure:
 
 def check(limit, report: dict, recipe: Recipe) -> Check:
     """The value that a limit of the gate is about, its bound and whether the gate refused it."""
-    measure, applies = measure_of(limit), gate.applies(limit, recipe)
-    most, least = (report.get(b) if isinstance(b, str) else b for b in (limit.most, limit.least))
-    bounds = [
-        f"{words} {measure.write_bound(bound)}"
-        for words, bound in (("at most", most), ("at least", least))
-        if bound is not None and applies
-    ]
+    bound = bound_of(limit, report) if gate.applies(limit, recipe) else ""
     failed = any(is_about(reason, limit) for reason in report["reasons"])
-    return Check(measure.write(report.get(limit.name)), ", ".join(bounds), failed)
+    return Check(measure_of(limit).write(report.get(limit.name)), bound, failed)
+
+
+def bound_of(limit, report: dict) -> str:
+    value, measure = report.get(limit.name), measure_of(limit)
+    if value is None:
+        return "not measured, not checked"
+    most, least = (report.get(b) if isinstance(b, str) else b for b in (limit.most, limit.least))
+    if (isinstance(value, list) and most == 0) or (measure.unit == PERCENT and least == 1):
+        return f"must be {measure.write_bound(least or most)}"
+    bounds = (("at most", most), ("at least", least))
+    return ", ".join(f"{words} {measure.write_bound(b)}" for words, b in bounds if b is not None)
 
 
 def is_about(reason: str, limit) -> bool:
@@ -91,8 +101,11 @@ def plain_reasons(report: dict, recipe: Recipe) -> list[str]:
     for reason in report["reasons"]:
         limit = next((limit for limit in gate.LIMITS if is_about(reason, limit)), None)
         if limit:
-            value, bound, _ = check(limit, report, recipe)
-            reason = f"{measure_of(limit).name}: {value}, {bound}{some(report[limit.name])}"
+            name, (value, bound, _) = measure_of(limit).name, check(limit, report, recipe)
+            if bound.startswith("must"):
+                reason = f"{name}: {value}{some(report[limit.name])}; {bound}"
+            else:
+                reason = f"{name} is {value}; the limit is {bound}"
         lines.append(reason)
     return lines
 
@@ -102,6 +115,18 @@ def some(value) -> str:
     if not isinstance(value, list):
         return ""
     return f" ({', '.join(value[:SOME])}{', ...' if len(value) > SOME else ''})"
+
+
+def other_options(plan: Plan, command: list[str]) -> list[tuple[str, object]]:
+    """(flag, value) of the options that the page shows neither elsewhere nor in the command."""
+    shown = {word.partition("=")[0] for word in command} | {f"--{name}" for name in ELSEWHERE}
+    options = {f"--{name.replace('_', '-')}": value for name, value in vars(plan).items()}
+    unset = {"--teacher": "", "--width": 0}
+    return [
+        (flag, value)
+        for flag, value in options.items()
+        if flag not in shown and value != unset.get(flag)
+    ]
 
 
 # Numbers for people

@@ -28,7 +28,7 @@ from data.images import read_bytes, read_pair
 from data.layout import VOID
 from export.proof.score import keras_function
 from export.report.report import DIFFERENT, SIDE
-from export.report.wording import percent
+from export.report.wording import PERCENT
 from files import beside
 from segnet.metrics import to_mask
 from segnet.plan import Plan
@@ -85,7 +85,7 @@ class LabelIssue(NamedTuple):
     def text(self) -> str:
         note = f"; {self.reviewer.name} was trained on it" if self.trained_on_it else ""
         classes = f"{self.in_mask} in the mask, predicted as {self.in_model}"
-        return f"{classes}: {self.share:.1%} of the image{note}"
+        return f"{classes}: {in_percent(self.share)} of the image{note}"
 
     def plain(self) -> dict:
         """For JSON."""
@@ -95,6 +95,12 @@ class LabelIssue(NamedTuple):
             "in_model": self.in_model, "share": self.share, "reviewer": self.reviewer.name,
             "trained_on_it": self.trained_on_it,
         }  # fmt: skip
+
+
+def in_percent(share: float, unit: str = "%") -> str:
+    """With one digit after the decimal point; "< 0.1" instead of 0.0."""
+    digits = f"{100 * share:.1f}"
+    return ("< 0.1" if digits == "0.0" else digits) + unit
 
 
 def label_issues(dataset: Dataset, split: str, reviewers: list[Reviewer]) -> list[LabelIssue]:
@@ -224,7 +230,7 @@ def write_page(page: Path, dataset: Dataset, split: str, count: int, found: list
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    pages.filters["percent"] = percent
+    pages.filters["percent"] = lambda share: in_percent(share, PERCENT)
     text = pages.get_template("label_issues.html.j2").render(
         dataset=dataset, split=split, count=count, different=DIFFERENT, thin=THIN,
         reviewers=list(dict.fromkeys(issue.reviewer.name for issue in found)),

@@ -1,4 +1,4 @@
-"""The operators of LiteRT's GPU accelerator."""
+"""The operators of LiteRT's GPU accelerator, ML Drift (Android, WebGPU, Vulkan)."""
 
 from export.targets.rules import beta_one, constant, fused, pads_3_or_4, plain_slice, rank
 from export.targets.target import Row, Target
@@ -43,8 +43,10 @@ ROWS = (
 # fmt: on
 
 TARGET = Target(
-    "GPUs: LiteRT's GPU accelerator (ML Drift: Android, WebGPU, Vulkan), not the older GPU "
-    "delegate, whose published list has no DEPTH_TO_SPACE",
+    "GPUs: LiteRT's GPU accelerator, which an app uses through CompiledModel on Android and "
+    "through LiteRT.js (WebGPU) in a browser. The older GPU delegate of the TensorFlow Lite "
+    "interpreter may leave a part to the CPU, because its published list of operators has no "
+    "DEPTH_TO_SPACE",
     "ml_drift_delegate/tflite/model_builder.cc, tflite/tools/versioning/gpu_compatibility.cc",
     "a GPU driver may still refuse an operator; int8 is computed in float",
     ROWS,

@@ -89,13 +89,13 @@ CHECKS = (
           "Training does not start, because the mask counts as missing.",
           "Save the mask as a PNG file with the name of its image: masks/photo.png belongs to "
           "images/photo.jpg.", True, files.misnamed),
-    Check("shared mask", ERROR, "Images that share one mask, as their names differ only in the "
-          "extension", NO_START,
+    Check("shared mask", ERROR, "Images that share one mask, because their names differ only in "
+          "the extension", NO_START,
           "Rename or remove one of the images. --fix keeps the image whose size matches the mask, "
           "or the first one if the images look the same, and leaves the others out; if neither "
           "decides, it leaves all of them out.", True, files.shared),
     Check("rotated mask", ERROR, "Masks without the EXIF rotation of their image", STOPS,
-          "Rotate or mirror the mask as the EXIF orientation does with its image.", True,
+          "Apply the image's EXIF rotation or mirroring to the mask too.", True,
           masks.misfits("turned")),
     Check("scaled mask", ERROR, "Masks whose resolution differs from that of their image", STOPS,
           "Resize the mask to the size of its image with nearest-neighbour interpolation.", True,
