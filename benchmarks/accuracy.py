@@ -11,7 +11,7 @@ import dataclasses
 from pathlib import Path
 
 import cli
-from benchmarks.accuracy_results import Row, plot, table
+from benchmarks.accuracy_results import AccuracyRow, plot, table
 from benchmarks.latency import LOWERINGS, RECIPES
 from files import beside, read_json, write_json
 
@@ -247,7 +247,7 @@ def files(trained) -> list[bytes]:
     ]
 
 
-def rows(runs: dict) -> list[Row]:
+def rows(runs: dict) -> list[AccuracyRow]:
     """One row per network. Latency is that of the first seed's files, all interleaved."""
     from export.tflite.runtime import Runtime, latency_ms
 
@@ -264,7 +264,7 @@ def rows(runs: dict) -> list[Row]:
     for net, seeds in folders.items():
         measured = [read_json(folder / "measured.json") for folder in seeds]
         keys = [(net, name) for name in RECIPES]
-        found.append(Row(
+        found.append(AccuracyRow(
             net, encoder(runs[seeds[0]].weights),
             [each["miou"]["float32"] for each in measured],
             [each["miou"]["int8"] for each in measured],

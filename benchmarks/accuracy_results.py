@@ -6,7 +6,7 @@ from typing import NamedTuple
 FAMILY_COLOUR, OTHER_COLOUR, PEER_COLOUR = "#139a5c", "#777", "#c2571a"
 
 
-class Row(NamedTuple):
+class AccuracyRow(NamedTuple):
     """A network: mIoU as a fraction per seed; latency, size and partitions of (float32, int8)."""
 
     name: str
@@ -20,7 +20,7 @@ class Row(NamedTuple):
     partitions: tuple[int, int]
 
 
-def table(rows: list[Row]) -> str:
+def table(rows: list[AccuracyRow]) -> str:
     """Markdown. The spread is the difference of the best and the worst seed in points of mIoU."""
     head = ("net", "encoder weights", "seeds", "mIoU", "spread", "mIoU int8", "ms", "ms int8",
             "MB", "MB int8", "MMAC", "parameters", "partitions", "partitions int8")  # fmt: skip
@@ -37,7 +37,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def plot(rows: list[Row]):
+def plot(rows: list[AccuracyRow]):
     """mIoU against latency: for each network a line from its int8 file to its float32 file."""
     from export.report.plot import start
 

@@ -26,7 +26,7 @@ memory: growth of a process's peak resident memory as it loads and runs the file
 partitions: delegate partitions of XNNPACK"""
 
 
-class Row(NamedTuple):
+class LatencyRow(NamedTuple):
     """gmac: 1e9 multiply-accumulates per image. partitions: delegate partitions of XNNPACK."""
 
     name: str
@@ -201,7 +201,7 @@ def width(name: str) -> float:
 # Measurement
 
 
-def measure(contents: dict[tuple, bytes], rounds: int) -> tuple[list[Row], list[int | None]]:
+def measure(contents: dict[tuple, bytes], rounds: int) -> tuple[list[LatencyRow], list[int | None]]:
     """Rows and peak memory in bytes, one per name and recipe, of the fastest lowering."""
     from export.tflite.inspect import macs
     from export.tflite.runtime import Runtime, latency_ms
@@ -213,7 +213,7 @@ def measure(contents: dict[tuple, bytes], rounds: int) -> tuple[list[Row], list[
         fastest.setdefault(key[:2], key)
     kept = [fastest[key] for key in dict.fromkeys(key[:2] for key in times)]
     rows = [
-        Row(*key[:2], times[key], macs(contents[key]) / 1e9, len(contents[key]),
+        LatencyRow(*key[:2], times[key], macs(contents[key]) / 1e9, len(contents[key]),
             runtimes[key].partitioning()["partitions"])
         for key in kept
     ]  # fmt: skip
@@ -259,7 +259,7 @@ def peak_resident() -> int:
 # Output
 
 
-def table(rows: list[Row], memory: list[int | None], widths: dict[str, float]) -> str:
+def table(rows: list[LatencyRow], memory: list[int | None], widths: dict[str, float]) -> str:
     """Text in columns that LEGEND explains. widths: multipliers of the presets, by name."""
     lines = [
         f"{'ms':>8}{'ratio':>9}{'MMAC':>8}{'GMAC/s':>8}{'/stack':>8}{'/v1':>7}"

@@ -135,7 +135,7 @@ def dilated_layer() -> type:
     return Dilated
 
 
-class Trained(NamedTuple):
+class Constrained(NamedTuple):
     """A model to train, a callback after each step, and a function that returns the final model."""
 
     model: object
@@ -143,16 +143,16 @@ class Trained(NamedTuple):
     finish: Callable = lambda model: model
 
 
-def sparsified(net: Net, model, dense_steps: int) -> Trained:
+def sparsified(net: Net, model, dense_steps: int) -> Constrained:
     """`model` prepared for the pruning that `net` prescribes, which begins after `dense_steps`."""
     if net.kept:
         return constant_sparsity(model, net.kept, dense_steps)
     if net.most:
         return projected(model, net.most, dense_steps)
-    return Trained(model)
+    return Constrained(model)
 
 
-def constant_sparsity(model, kept: int, dense_steps: int) -> Trained:
+def constant_sparsity(model, kept: int, dense_steps: int) -> Constrained:
     """Pruning by tfmot with the same sparsity in every kernel; `kept` parameters are left in total.
 
     Only kernels are pruned, not biases and norms.
@@ -171,10 +171,10 @@ def constant_sparsity(model, kept: int, dense_steps: int) -> Trained:
         masks.on_epoch_end(0)  # the last step also changed masked weights
         return tfmot.strip_pruning(model)
 
-    return Trained(pruned, finish=finish)
+    return Constrained(pruned, finish=finish)
 
 
-def projected(model, most: int, dense_steps: int) -> Trained:
+def projected(model, most: int, dense_steps: int) -> Constrained:
     """After each step all but the `most` largest weights of every k x k kernel are set to zero."""
     import tensorflow as tf
 
@@ -192,7 +192,7 @@ def projected(model, most: int, dense_steps: int) -> Trained:
         if model.optimizer.iterations > dense_steps:
             project()
 
-    return Trained(model, after=after)
+    return Constrained(model, after=after)
 
 
 def kernels(model) -> list:

@@ -41,6 +41,7 @@ REPORT = {
             "asked": False,
             "refused": ["QUANTIZE (input): not taken", "MUL (a<b): version 2, at most 1"],
         },
+        "npu": {"how": "published list", "asked": False, "refused": []},
     },
     "target_faults": [],
     "largest_activation": 51.72,

@@ -64,10 +64,10 @@ def test_a_finished_run_may_be_from_another_machine_but_not_of_another_plan(fini
 
 
 ROWS = [
-    results.Row("base", "random", [0.7, 0.72], [0.69, 0.7], (4.0, 2.0), (8_000_000, 2_000_000),
-                840_000_000, 3_000_000, (1, 1)),
-    results.Row("unet_mnv2", "mobilenet_v2_1.0", [0.6], [0.6], (16.0, 8.0),
-                (32_000_000, 8_000_000), 9_000_000_000, 8_000_000, (1, 2)),
+    results.AccuracyRow("base", "random", [0.7, 0.72], [0.69, 0.7], (4.0, 2.0),
+                        (8_000_000, 2_000_000), 840_000_000, 3_000_000, (1, 1)),
+    results.AccuracyRow("unet_mnv2", "mobilenet_v2_1.0", [0.6], [0.6], (16.0, 8.0),
+                        (32_000_000, 8_000_000), 9_000_000_000, 8_000_000, (1, 2)),
 ]  # fmt: skip
 
 

@@ -124,9 +124,9 @@ def test_rows_keep_the_requested_order(layers, slow):
 def test_latency_table():
     """By hand: 2 GMAC in 10 ms are 200 GMAC/s, half of the stack's 400 and 0.8 of the encoder's."""
     rows = [
-        latency.Row("base", "float32", 10.0, 2.0, 4_000_000, 1),
-        latency.Row(latency.STACK, "float32", 5.0, 2.0, 1_000_000, 1),
-        latency.Row(latency.encoder_name(1.0), "float32", 4.0, 1.0, 3_000_000, 1),
+        latency.LatencyRow("base", "float32", 10.0, 2.0, 4_000_000, 1),
+        latency.LatencyRow(latency.STACK, "float32", 5.0, 2.0, 1_000_000, 1),
+        latency.LatencyRow(latency.encoder_name(1.0), "float32", 4.0, 1.0, 3_000_000, 1),
     ]
     lines = latency.table(rows, [5_500_000, None, 0], {"base": 1.0}).splitlines()
     assert lines[1].split() == "10.00 1.00 2000.0 200.0 0.50 0.80 5.5 4.00 1 float32 base".split()

@@ -2,6 +2,7 @@
 
 import html
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-from broken_sets import ROOT, broken, check, valid
+from broken_sets import ROOT, broken, check, rewrite, valid
 from PIL import Image
 
 from data.doctor.alike import candidates, find_alike
@@ -35,6 +36,16 @@ def test_the_page(broken, valid, tmp_path):
     assert "http" not in text and "<script" not in text and "prefers-color-scheme: dark" in text
     for finding in findings(examine(broken)):
         assert html.escape(finding.what).replace("&#x27;", "&#39;") in text
+
+
+def test_commands_on_the_page_can_be_pasted(valid, tmp_path):
+    folder = tmp_path / "my data"
+    shutil.copytree(valid, folder)
+    rewrite(folder, "0003", lambda m: m + np.uint8(1))
+    assert check(folder, "--html", tmp_path / "page.html").returncode == 1
+    text = re.sub("<[^>]*>", "", html.unescape((tmp_path / "page.html").read_text()))
+    assert f".venv/bin/python -m data check '{folder}' --fix OUT" in text
+    assert f".venv/bin/python train.py --data '{folder}' --run runs/NAME" in text
 
 
 def test_class_names_are_escaped(valid, tmp_path):

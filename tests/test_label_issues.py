@@ -22,6 +22,7 @@ from export.review.label_issues import (
     EDGE,
     Reviewer,
     digest,
+    in_percent,
     label_issues,
     pixel_margins,
     read_reviewer,
@@ -135,6 +136,11 @@ def test_no_run_reviews_what_it_was_trained_on(shapes):
     assert found[images[2]].text().endswith("; runs/a was trained on it")
 
 
+@pytest.mark.parametrize(("share", "words"), [(0.0272, "2.7%"), (0.0004, "< 0.1%")])
+def test_a_small_area_is_not_written_as_zero(share, words):
+    assert in_percent(share) == words
+
+
 def test_a_renamed_copy_is_the_same_image(shapes, tmp_path):
     image, _ = shapes.pairs("val")[0]
     shutil.copy(image, tmp_path / "another name.png")
@@ -156,6 +162,8 @@ def test_page_escapes_and_stands_alone(shapes, tmp_path):
     page = (tmp_path / "page.html").read_text()
     assert page.count("<img") == 4 * len(found) == page.count('src="data:image/jpeg;base64,')
     assert "<b>" not in page and "<i>" not in page and "&lt;b&gt;" in page
+    assert "Of the 40 val images, the 2 with the highest scores are shown." in page
+    assert f"they differ on {100 * found[0].share:.1f}\u00a0% of the image" in page
     assert not re.search(r"https?://", page)
     write_page(tmp_path / "page.html", shapes, "val", 40, [])
     assert "No label issues" in (tmp_path / "page.html").read_text()

@@ -10,6 +10,8 @@ import pytest
 from report_run import ESCAPED, NAME, make_run, page, refuse, release, text
 
 from export.recipes import BY_NAME
+from export.report import wording
+from segnet.plan import Plan
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ latency, 2 threads | mIoU of 70.00 %
 never – – – | 1.50 ms 36.3 % | 0.750 ms 18.2 % | 4.12 ms
 ✕ 2 unsupported not requested; published list
 ✓ runs entirely requested; run here and list
+✓ all operators supported (not&nbsp;run) not requested; published list
 coreml does not support 2 operators of int8 | QUANTIZE (input): not taken | at least 97 %
 0.66 points at most 1 point | 0.0421
 0.61 % at most 2 % | 0.0226 at most 0.15 | 51.7 | 6.81 % | 95.00 % | conv1 2.07 % 3.12 % 0.43 %
@@ -53,6 +56,25 @@ def test_limits_of_other_recipes_do_not_count(run):
     assert "largest_activation 51.7 pixels" in found  # 65504 is float16's
 
 
+def test_what_was_not_measured_is_not_checked(run):
+    release(run, "qat8", clipped=None)
+    found = text(page(run))
+    assert "clipped – not measured, not checked distance" in found
+    assert "contract_agreement 100.00 % must be 100 % operators" in found
+    assert "float_operators 0 must be 0 largest" in found
+
+
+def test_options_of_the_command_are_not_repeated():
+    plan = Plan("d", batch=8, seed=3, width=0.5, class_weights="balanced")
+    command = "train.py --data d --class-weights balanced --seed=3".split()
+    found = wording.other_options(plan, command)
+    assert [flag for flag, _ in found] == [
+        "--batch", "--weights", "--width", "--learning-rate", "--weight-decay", "--warmup-steps",
+        "--damaged", "--augment",
+    ]  # fmt: skip
+    assert found[0] == ("--batch", 8)
+
+
 def test_the_reasons_of_a_refusal_are_in_plain_words(run):
     release(run, "float32", size_bytes=6511040)
     reasons = ["miou_drop is 0.0265, but must be at most 0.01: mIoU lost", "and <something> new"]
@@ -60,7 +82,8 @@ def test_the_reasons_of_a_refusal_are_in_plain_words(run):
     refuse(run, "int8", reasons=reasons, miou_drop=0.0265, iou_tflite=after)
     found = text(page(run))
     assert "Recipes: 1 passed, 1 refused." in found
-    assert "drop of mIoU against Keras is 2.65 points; the limit is at most 1 point and &lt;something&gt; new" in found
+    assert "drop of mIoU against Keras is 2.65 points; the limit is at most 1 point" in found
+    assert "1 point and &lt;something&gt; new" in found
     assert f"the largest drop of IoU: sky 10.00 points, {ESCAPED} 1.52 points." in found
     assert "Layers that add the most quantisation error: conv1." in found
     assert "3.256 MB 0.50 × float32" in found
@@ -120,7 +143,7 @@ def test_nothing_is_loaded_and_every_tag_is_closed(run, recipes):
         release(run, recipe)
     if len(recipes) > 1:
         shutil.rmtree(run / "export" / "sparse")
-        refuse(run, "sparse", reasons=["pixel_agreement is 0.9, but must be at least 0.95: fraction"])
+        refuse(run, "sparse", reasons=["pixel_agreement is 0.9, but must be at least 0.95: x"])
     found = page(run)
     tags = Tags()
     tags.feed(found)

@@ -57,7 +57,7 @@ MISTAKES = {
 ELSEWHERE = ("data", "preset", "size", "epochs")  # options with a place of their own
 
 
-class Check(NamedTuple):
+class Checked(NamedTuple):
     """A value with its limit, as text. bound: "" where the limit does not apply to the recipe."""
 
     value: str
@@ -73,11 +73,11 @@ def measure_of(limit) -> Measure:
     return MEASURES.get(limit.name, Measure(limit.why))
 
 
-def check(limit, report: dict, recipe: Recipe) -> Check:
+def check(limit, report: dict, recipe: Recipe) -> Checked:
     """The value that a limit of the gate is about, its bound and whether the gate refused it."""
     bound = bound_of(limit, report) if gate.applies(limit, recipe) else ""
     failed = any(is_about(reason, limit) for reason in report["reasons"])
-    return Check(measure_of(limit).write(report.get(limit.name)), bound, failed)
+    return Checked(measure_of(limit).write(report.get(limit.name)), bound, failed)
 
 
 def bound_of(limit, report: dict) -> str:

@@ -51,7 +51,7 @@ class Reviewer(NamedTuple):
     seen: frozenset[str] = frozenset()
 
 
-class Finding(NamedTuple):
+class Difference(NamedTuple):
     """How mask and prediction of one image differ, in pixels of the model's output.
 
     trained_on_it: the reviewer was trained on the image; margins: (mask's class, predicted class)
@@ -129,7 +129,7 @@ def digest(image: Path) -> str:
     return hashlib.sha256(read_bytes(image)).hexdigest()
 
 
-def compare(pair: tuple[Path, Path], dataset: Dataset, reviewers: list[Reviewer]) -> Finding:
+def compare(pair: tuple[Path, Path], dataset: Dataset, reviewers: list[Reviewer]) -> Difference:
     image_digest = digest(pair[0])
     reviewer = reviewer_of(image_digest, reviewers)
     truth, logits = mask_and_logits(*read_pair(pair, dataset), reviewer)
@@ -143,7 +143,7 @@ def compare(pair: tuple[Path, Path], dataset: Dataset, reviewers: list[Reviewer]
     areas = [np.bincount(mask[scored], minlength=count) for mask in (truth, predicted)]
     intersection = np.bincount(truth[scored & (truth == predicted)], minlength=count)
     union = areas[0] + areas[1] - intersection
-    return Finding(pair, reviewer, image_digest in reviewer.seen, margins, intersection, union)
+    return Difference(pair, reviewer, image_digest in reviewer.seen, margins, intersection, union)
 
 
 def mask_and_logits(image, mask, reviewer: Reviewer) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +170,7 @@ def pixel_margins(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return (probabilities.max(-1) - of_mask) * thick
 
 
-def label_issue(finding: Finding, iou: np.ndarray, classes: list[str]) -> LabelIssue:
+def label_issue(finding: Difference, iou: np.ndarray, classes: list[str]) -> LabelIssue:
     """iou: (C,), the IoU of each class over the split."""
     wrong = np.zeros(len(classes))
     for pair, margin in finding.margins.items():
