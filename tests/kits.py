@@ -103,7 +103,7 @@ def model(kind):
 
 
 def write_kit(folder, kind, content):
-    """A whole kit with a golden pair made here, and recorded/, which `record` describes."""
+    """A whole kit with golden files made here, and recorded/, which `record` describes."""
     (folder / "golden").mkdir(parents=True)
     (folder / "model.tflite").write_bytes(content)
     runtime = Runtime(content)

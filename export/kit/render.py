@@ -39,8 +39,8 @@ def variables(contract: dict) -> dict:
         "height": height,
         "width": width,
         "classes": contract["output"]["shape"][-1],
-        # What a difference of 1 between two bytes becomes in the input tensor.
-        "level": 1.0 if bytes_in else 1 / contract["std"],
+        # The step in the input tensor that corresponds to 1 in a byte of the image.
+        "byte_step": 1.0 if bytes_in else 1 / contract["std"],
     }
 
 

@@ -1,7 +1,7 @@
-"""Writes the kit's folder: model, contract, golden pair, report and code for every platform.
+"""Writes the kit's folder: model, contract, golden files, report and code for every platform.
 
-The contract holds what a program needs to run the model; the golden pair is a stored input with
-the output that every runtime must give for it.
+The contract holds what a program needs to run the model. The golden files are reference images and
+the tensors and masks that the model computed for them, with which the kit's self-tests compare.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""The measurements of a file, the gate that checks them, the contract and the golden pair."""
+"""The measurements of a file, the gate that checks them, the contract and the golden files."""

@@ -1,4 +1,4 @@
-"""The golden pair of a kit: images, their input tensors and the outputs that are expected."""
+"""The golden files of a kit: images, their input tensors and the outputs that are expected."""
 
 import hashlib
 from itertools import islice
@@ -48,7 +48,7 @@ def limited(photo: np.ndarray, size) -> np.ndarray:
 
 
 def write(folder: Path, contract: dict, runtime: Runtime, photo: np.ndarray) -> dict:
-    """Writes the golden pair to `folder` and returns the contract's entry "golden"."""
+    """Writes the golden files to `folder` and returns the contract's entry "golden"."""
     image = resize(photo, contract["input"]["shape"][1:3])
     inputs, photo_inputs = (input_tensor(contract, p) for p in (image, photo))
     outputs = runtime.run(inputs)

@@ -16,7 +16,7 @@ import kotlin.system.exitProcess
 import segnet.Contract
 import segnet.Mask
 import segnet.MediaPipeSegmenter
-import segnet.Resize
+import segnet.Resizer
 import segnet.Segmenter
 
 fun main(args: Array<String>) = when (args[0]) {
@@ -62,7 +62,7 @@ fun case(file: File) {
     val raw = ByteBuffer.wrap(file.readBytes())
     val found = if (kind == "rgb") {
         val argb = IntArray(width * height) { Integer.rotateRight(raw.getInt(4 * it), 8) }
-        Resize(width, height)(argb)
+        Resizer(width, height).resize(argb)
     } else {
         raw.order(ByteOrder.LITTLE_ENDIAN)
         Mask.of(FloatArray(raw.limit() / 4) { raw.getFloat(4 * it) }, width, height).ids

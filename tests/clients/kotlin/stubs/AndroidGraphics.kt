@@ -27,7 +27,7 @@ class Bitmap private constructor(val width: Int, val height: Int, private val pi
             Bitmap(width, height, colours.copyOf())
 
         fun createBitmap(
-            source: Bitmap, x: Int, y: Int, width: Int, height: Int, turn: Matrix?, filter: Boolean,
+            source: Bitmap, x: Int, y: Int, width: Int, height: Int, m: Matrix?, filter: Boolean,
         ): Bitmap = TODO()
     }
 }

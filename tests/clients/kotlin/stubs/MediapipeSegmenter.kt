@@ -19,8 +19,8 @@ class ImageSegmenter private constructor() : AutoCloseable {
             private var base: BaseOptions? = null
             fun setBaseOptions(value: BaseOptions) = apply { base = value }
             fun setRunningMode(mode: RunningMode) = apply { check(mode == RunningMode.IMAGE) }
-            fun setOutputConfidenceMasks(wanted: Boolean) = apply { check(wanted) }
-            fun setOutputCategoryMask(wanted: Boolean) = apply { check(!wanted) }
+            fun setOutputConfidenceMasks(enabled: Boolean) = apply { check(enabled) }
+            fun setOutputCategoryMask(enabled: Boolean) = apply { check(!enabled) }
             fun build() = ImageSegmenterOptions(base!!)
         }
 

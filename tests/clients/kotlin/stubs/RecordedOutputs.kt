@@ -31,10 +31,10 @@ object RecordedOutputs {
     }
 
     fun confidences(argb: IntArray): List<ByteBuffer> {
-        val levels = FloatArray(argb.size * 3) {
+        val values = FloatArray(argb.size * 3) {
             (argb[it / 3] shr (16 - it % 3 * 8) and 0xff).toFloat()
         }
-        val recorded = littleEndian(nearest(levels).confidences)
+        val recorded = littleEndian(nearest(values).confidences)
         return (0 until recorded.limit() / 4 step argb.size).map { start ->
             ByteBuffer.allocateDirect(4 * argb.size).order(ByteOrder.nativeOrder()).apply {
                 for (i in argb.indices) putFloat(4 * i, recorded.getFloat(4 * (start + i)))
@@ -42,9 +42,9 @@ object RecordedOutputs {
         }
     }
 
-    private fun nearest(levels: FloatArray): Output {
-        fun isNear(output: Output) = output.rgb.size == levels.size && levels.indices.all {
-            abs(levels[it] - (output.rgb[it].toInt() and 0xff)) <= 1.01f
+    private fun nearest(values: FloatArray): Output {
+        fun isNear(output: Output) = output.rgb.size == values.size && values.indices.all {
+            abs(values[it] - (output.rgb[it].toInt() and 0xff)) <= 1.01f
         }
         val known = all.first()
         return all.firstOrNull(::isNear)
