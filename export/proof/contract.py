@@ -33,7 +33,7 @@ PACKAGES = (
 
 
 def make_contract(content: bytes, recipe: str, lowering: str, targets, trained) -> dict:
-    """The contract of a .tflite made from `trained`, without "golden", the entry of the golden files."""
+    """The contract of a .tflite made from `trained`, without "golden", which comes last."""
     runtime = Runtime(content)
     return {
         "schema": SCHEMA,
