@@ -39,7 +39,8 @@ def shapes(argv: list[str]) -> None:
 
 def check(argv: list[str]) -> None:
     about = """Reads every file of a dataset once and lists its faults and their effect on training.
-Errors (training would fail or use wrong labels) give exit code 1, warnings do not. Nothing is
+Errors (training would stop, or would learn or score something wrong) give exit code 1, warnings
+do not. Nothing is
 written into DIR."""
     parser = cli.parser("python -m data check", about)
     parser.add_argument("folder", metavar="DIR", help="the dataset")
@@ -160,7 +161,7 @@ def add_shared_options(parser) -> None:
     """The options of every format: selection of classes, and splits."""
     parser.add_argument(
         "--map", nargs="+", default=(), metavar="OLD=NEW",
-        help="rename classes; pixels of the new name void are neither trained on nor scored",
+        help="rename classes; OLD=void excludes its pixels from training and scoring",
     )  # fmt: skip
     parser.add_argument(
         "--merge", nargs="+", default=(), metavar="NEW=OLD,OLD", help="merge classes"

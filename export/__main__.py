@@ -12,16 +12,14 @@ ABOUT = """Exports a finished run for phones, as a kit: a .tflite, its contract 
 file and read its output), test data, app code and a report. Before a kit is written, the gate
 compares the file with the trained model, checks its operators and refuses it if a limit is broken.
 
-python -m export runs/NAME            writes the kit runs/NAME/export/float32
-python -m export runs/NAME --recipe all    every recipe (types of weights and activations), and
-                                      a page that compares them, runs/NAME/export/report.html
+python -m export runs/NAME            writes the kit runs/NAME/export/float32 and
+                                      the page runs/NAME/export/report.html
+python -m export runs/NAME --recipe all    writes a kit for every recipe
 python -m export recipes              lists the recipes
 python -m export verify KIT           checks a kit on this machine
 python -m export score MODEL          scores a run or a .tflite on a split of a dataset
 python -m export review runs/NAME     lists the images whose masks are most likely wrong
-                                      (label issues)
-python -m export fit --data DIR --latency-ms X    proposes a network and an input size for a
-                                      latency budget
+python -m export fit --data DIR --latency-ms X    proposes a network for a latency budget
 python -m export costs --out FILE     measures how long operators take, for fit"""
 
 
@@ -78,13 +76,22 @@ def export_options():
         help="points (hundredths) of mIoU that a file may lose against the trained model "
         "(default 1.0)",
     )  # fmt: skip
+    add_recipe_options(parser)
+    parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+    return parser
+
+
+def add_recipe_options(parser) -> None:
+    """Options of the int8 recipes and of those that are fine-tuned."""
     parser.add_argument(
         "--keep-float", nargs="+", default=(), metavar="LAYER",
-        help="layers that int8 and int8-full keep in float",
+        help="layers that int8 and int8-full keep in float; names as in the report's quantisation "
+        "error by layer",
     )  # fmt: skip
     parser.add_argument(
         "--repair", action="store_true",
-        help="search for the few layers that must stay in float to meet --max-drop",
+        help="find the few layers of int8 and int8-full that must stay in float to meet "
+        "--max-drop, and keep them in float",
     )  # fmt: skip
     parser.add_argument(
         "--sparsity", type=float, default=0.7, metavar="X",
@@ -94,8 +101,6 @@ def export_options():
         "--epochs", type=int, metavar="N",
         help="epochs of fine-tuning (default: as many as the recipe is known to need)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the reports as JSON")
-    return parser
 
 
 def summary(name: str, report: dict) -> str:
@@ -183,7 +188,8 @@ def review_options():
     parser.add_argument("--split", default="val", help="train, val or test (default val)")
     parser.add_argument(
         "--second", metavar="runs/OTHER",
-        help="a run trained on other images: it reviews those that runs/NAME was trained on",
+        help="for images that runs/NAME was trained on (--split train): a run that was not, "
+        "which reviews them instead",
     )  # fmt: skip
     parser.add_argument(
         "--top", type=int, default=20, metavar="N", help="how many to list (default 20)"

@@ -35,7 +35,10 @@ def presets() -> None:
     from segnet.variants import VARIANTS
 
     show_presets(PRESETS)
-    print("\nvariants of base, with building blocks from the literature")
+    print(
+        "\nvariants of base; blocks from the literature replace its block of stride 32, "
+        "in base_early_* they are added at stride 4"
+    )
     show_presets(VARIANTS)
 
 

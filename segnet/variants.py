@@ -131,11 +131,11 @@ CONTEXTS = {
 # fmt: on
 
 LATE = {
-    f"base_{name}": refit((*SHORT, narrowed(row, 2)), f"at stride 16: {source}")
+    f"base_{name}": refit((*SHORT, narrowed(row, 2)), source)
     for name, (row, source) in CONTEXTS.items()
 }
 EARLY = {
-    f"base_early_{name}": insert_after(BASE, "conv3_1", narrowed(row, 8), f"at stride 4: {source}")
+    f"base_early_{name}": insert_after(BASE, "conv3_1", narrowed(row, 8), source)
     for name, (row, source) in CONTEXTS.items()
 }
 LINEAR = tuple(row._replace(norm="bias") for row in BASE.decoder)

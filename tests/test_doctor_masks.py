@@ -63,7 +63,7 @@ def test_white_is_a_class_only_where_no_mask_holds_the_class(tmp_path, case):
 def test_the_remedy_for_255_is_printed(tmp_path):
     end = check(tiny(tmp_path / "s", [0, 255], [0, 0], [0, 255]))
     assert end.returncode == 1 and "(grey levels, 2 cases)" in end.stdout
-    assert "255 does mean void, write void = 255 in dataset.toml" in end.stdout
+    assert "255 does mean void, confirm it with void = 255 in dataset.toml" in end.stdout
     tiny(tmp_path / "s", [0, 255], [1, 0], [0, 1])
     assert check(tmp_path / "s").returncode == 0
 

@@ -163,7 +163,7 @@ def test_page_escapes_and_stands_alone(shapes, tmp_path):
     assert page.count("<img") == 4 * len(found) == page.count('src="data:image/jpeg;base64,')
     assert "<b>" not in page and "<i>" not in page and "&lt;b&gt;" in page
     assert "Of the 40 val images, the 2 with the highest scores are shown." in page
-    assert f"they differ on {100 * found[0].share:.1f}\u00a0% of the image" in page
+    assert f": {100 * found[0].share:.1f}\u00a0% of the image, each pixel" in page
     assert not re.search(r"https?://", page)
     write_page(tmp_path / "page.html", shapes, "val", 40, [])
     assert "No label issues" in (tmp_path / "page.html").read_text()

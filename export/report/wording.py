@@ -41,7 +41,7 @@ MEASURES = {
     "contract_agreement": Measure("pixels of the golden photo to which a program that follows the "
                                   "contract gives the same class as this project's code",
                                   100, PERCENT, 2),
-    "float_operators": Measure("operators that compute in float"),
+    "float_operators": Measure("operators that compute in float, other than layers kept in float"),
     "clipped": Measure("largest fraction of a layer's values outside its int8 range",
                        100, PERCENT, 2),
     "largest_activation": Measure("largest activation (float16 holds at most 65504)"),

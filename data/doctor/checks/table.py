@@ -129,8 +129,8 @@ CHECKS = (
           "Training treats 255 as void (the ignore index), so it never learns the class shown in "
           "white, and it stops at the grey levels in between.",
           "Replace the grey levels with the class ids 0, 1, 2, ... --fix does this, from black to "
-          "white. If the masks contain only 0 and 255, and 255 does mean void, write void = 255 in "
-          "dataset.toml instead.", True,
+          "white. If the masks contain only 0 and 255, and 255 does mean void, confirm it with "
+          "void = 255 in dataset.toml instead.", True,
           masks.masks_read_as("levels", ids_note)),
     Check("off by one", ERROR, "Masks with ids that start at 1 instead of 0",
           "Training learns each class under the name of the next one and stops at the highest id.",
@@ -175,7 +175,8 @@ CHECKS = (
           "Check that the mask matches the image as image viewers show it.", False,
           images.unsure_turns),
     Check("empty mask", WARNING, "Masks that contain only the first class or void",
-          "The network learns that these images show no other class.",
+          "The network learns that these images show no other class; from a mask of void alone it "
+          "learns nothing.",
           "Annotate the image, or keep the mask if it is correct.", False, masks.empty),
     Check("much void", WARNING, "Masks or splits with large void areas",
           "Void pixels (the ignore index) are neither trained on nor scored.",
