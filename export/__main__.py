@@ -239,9 +239,7 @@ def show_fit(argv: list[str]) -> None:
         "--size", type=int, nargs=2, metavar=("H", "W"),
         help="input size in pixels (default: what fits, in the images' aspect ratio)",
     )  # fmt: skip
-    parser.add_argument(
-        "--recipe", default="float32", metavar="R", help="recipe of the file (default float32)"
-    )
+    parser.add_argument("--recipe", default="float32", metavar="R", help="(default float32)")
     parser.add_argument(
         "--costs", metavar="FILE",
         help="a cost table by python -m export costs, such as a phone's (default: this machine's, "
@@ -295,9 +293,7 @@ def show_costs(argv: list[str]) -> None:
     samples = costs.read_log(args.log, args.probes) if args.log else costs.measured()
     table = costs.table(here, samples)
     write_json(args.out, table)
-    for recipe, off in table["errors"].items():
-        print(f"{recipe}: {len(samples[recipe])} files, error of the fit: {off['median']:.1%} in "
-              f"the median, {off['worst']:.1%} at worst")  # fmt: skip
+    print(costs.fit_quality(table, samples))
     print(args.out)
 
 

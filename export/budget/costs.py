@@ -235,6 +235,15 @@ def table(machine: str, samples: dict) -> dict:
     return {"schema": SCHEMA, "machine": machine, "errors": errors, "recipes": recipes}
 
 
+def fit_quality(table: dict, samples: dict) -> str:
+    """A line per recipe: how many files, and how far the table is from their times."""
+    return "\n".join(
+        f"{recipe}: {len(samples[recipe])} files, error of the fit: {off['median']:.1%} in the "
+        f"median, {off['worst']:.1%} at worst"
+        for recipe, off in table["errors"].items()
+    )
+
+
 def of_this_machine() -> dict:
     """The cost table of this machine: measured the first time, then read from the user's cache."""
     from importlib.metadata import version
