@@ -112,11 +112,8 @@ def summary(name: str, report: dict) -> str:
 
 
 def show_recipes(argv: list[str]) -> None:
-    parser = cli.parser(
-        "python -m export recipes",
-        "Lists the recipes: number formats, pruning and clustering of an exported file.",
-    )
-    parser.parse_args(argv)
+    about = "Lists the recipes: number formats, pruning and clustering of an exported file."
+    cli.parser("python -m export recipes", about).parse_args(argv)
     from export.recipes import RECIPES
 
     heads = ("recipe", "weights", "activations", "input", "output", "needs")
