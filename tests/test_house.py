@@ -135,6 +135,11 @@ def test_files_and_functions_are_small(path):
             assert lines <= 40, f"{path}: {node.name} has {lines} lines"
 
 
+def test_templates_are_small():
+    for path in [*(ROOT / "data").rglob("*.j2"), *(ROOT / "export").rglob("*.j2")]:
+        assert path.read_text().count("\n") <= 300, path
+
+
 def test_export_has_few_files_at_its_top_level():
     assert len(list((ROOT / "export").glob("*.py"))) <= 12
 
