@@ -27,7 +27,7 @@ from export.targets import run_gpu
 from export.tflite import inspect
 from export.tflite.metadata import read_metadata
 from export.tflite.runtime import Runtime
-from segnet import compress, finetune
+from segnet import __version__, compress, finetune
 
 ROOT = Path(__file__).parent.parent
 FIXED = Choices(lower="signs+depth_to_space")  # skips the comparison of lowerings
@@ -82,6 +82,8 @@ def test_kit(run):
     costs = report["lowerings"]
     assert len(costs) == 5 and costs[report["lowering"]] <= 1.03 * min(costs.values())
     assert contract["lowering"] == report["lowering"]
+    assert contract["versions"]["segnet"] == __version__
+    assert json.loads((run / "manifest.json").read_text())["versions"]["segnet"] == __version__
     export_run(run, choices=Choices(lower=report["lowering"]))
     assert (out / "model.tflite").read_bytes() == content
 
