@@ -185,8 +185,8 @@ def review_options():
     parser.add_argument("--split", default="val", help="train, val or test (default val)")
     parser.add_argument(
         "--second", metavar="runs/OTHER",
-        help="for images that runs/NAME was trained on (--split train): a run that was not, "
-        "which reviews them instead",
+        help="a run trained on other images; each image is then reviewed by the one of the two "
+        "that was not trained on it (default: runs/NAME reviews all)",
     )  # fmt: skip
     parser.add_argument(
         "--top", type=int, default=20, metavar="N", help="how many to list (default 20)"

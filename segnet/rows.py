@@ -243,7 +243,7 @@ COURSE160 = Preset(TRUNK + tuple(
     Up("deconv3",                     16, 4, "conv2_2",    16,     0, False, "linear"),
     Up("deconv4",                      8, 4, "conv1",       8,     0, False, "linear"),
     Up("deconv5",                CLASSES, 4, None,          0,     0, False, "linear"),
-), "after the article of the same course: five deconvolutions, CReLU")
+), "after the article of yousan.ai's course: five deconvolutions, CReLU")
 
 # Ours. Features have many channels at low resolution; from 1/4 of the input's resolution on, the
 # decoder upsamples logits, which costs little and does not lose rare classes (docs/results.md).

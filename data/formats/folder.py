@@ -28,8 +28,9 @@ from data.formats.masks import (
 ABOUT = """SOURCE: a folder or zip with images and masks that share parts of their names.
 
 An image and a mask are paired if the last * of their patterns matches the same text, extension left
-out: photos/*.jpg and masks/*_m.png pair a.jpg with a_m.png. ** stands for any number of folders; a
-name that occurs in several of them is paired within its own. A folder called
+out: photos/*.jpg and masks/*_m.png pair a.jpg with a_m.png. ** stands for any number of folders; if
+a name occurs in several, ** must match the same folders: a/images/1.jpg goes with a/masks/1.png.
+A folder called
 train, val or test in the path gives the split. The classes of the mask values are given by
 --values, --classes, or a file in SOURCE: dataset.toml, classes.txt or labels.txt."""
 
