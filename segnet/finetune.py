@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +10,8 @@ import numpy as np
 from cli import Refusal, one_of
 from files import read_json, write_json
 from segnet.compress import KINDS, FinePlan, Tuned, arrays, assign
-from segnet.loop import CLIP_NORM, Hooks, Loop, duration
+from segnet.loop import CLIP_NORM, Hooks, Loop
 from segnet.run import checkpoint_file, differences, read_checkpoint, save_checkpoint, sweep
-
-WARM_STEPS, TIMED_STEPS = 2, 3
 
 
 def finetune(
@@ -35,7 +32,7 @@ def finetune(
 
     folder, prepare = Path(folder), KINDS[one_of(kind, KINDS, "fine-tuning method")].prepare
     backend.seed_everything(plan.seed)
-    images, masks = next(batches(0))
+    images, _ = next(batches(0))
     tuned = prepare(graph, plan, images)
     claim(folder, kind, graph, plan, say)
     compile_model(tuned.model, plan, class_weights)
@@ -46,8 +43,7 @@ def finetune(
     loop = Loop(tuned.model, plan, folder, plan.steps, hooks, tuned.first)
     loop.restore()
     if left := loop.steps - loop.step:
-        seconds = left * step_seconds(loop, images, masks)
-        say(f"{kind}: {left} of {loop.steps} steps to go, about {duration(seconds)}")
+        say(f"{kind}: {left} of {loop.steps} steps to go")
         loop.run()
     assign(tuned.model.variables, read_best(folder))
     return tuned.finish(tuned.model)
@@ -93,19 +89,6 @@ def compile_model(model, plan: FinePlan, class_weights=None) -> None:
     # keras.ops also takes the tensors of tf_keras: both are TensorFlow's.
     model.compile(optimizer, segmentation_loss(keras, model.output_shape[-1], class_weights))
     optimizer.build(model.trainable_variables)
-
-
-def step_seconds(loop: Loop, images, masks) -> float:
-    """Seconds per step, measured on a few steps that are then undone."""
-    kept = arrays(loop.variables)
-    for _ in range(WARM_STEPS):
-        loop.model.train_on_batch(images, masks)
-    start = time.perf_counter()
-    for _ in range(TIMED_STEPS):
-        loop.model.train_on_batch(images, masks)
-    seconds = (time.perf_counter() - start) / TIMED_STEPS
-    assign(loop.variables, kept)
-    return seconds
 
 
 def evaluate_settled(tuned: Tuned, evaluate) -> dict:
