@@ -4,8 +4,10 @@ import argparse
 import dataclasses
 import difflib
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 
 class Refusal(Exception):
@@ -26,7 +28,10 @@ class Verdict(Exception):
 def run(main: Callable[[], None]) -> None:
     """Runs a command and is the only place that prints a refusal. Bugs keep their traceback."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stdout.reconfigure(errors="backslashreplace")  # file names may be invalid text
+    open_streams()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # file names may be invalid text
+    stops = stop_on_signals()
     try:
         main()
         sys.stdout.flush()
@@ -34,11 +39,39 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {end}" if isinstance(end, Refusal) else str(end), file=sys.stderr)
         sys.exit(end.exit_code)
     except KeyboardInterrupt:
-        print("stopped; run the same command again to continue", file=sys.stderr)
-        sys.exit(130)
+        with suppress(OSError):  # the terminal may be gone
+            say("stopped; run the same command again to continue")
+        sys.exit(128 + (stops[-1] if stops else signal.SIGINT))
     except BrokenPipeError:  # a reader such as head closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails
         sys.exit(141)
+
+
+def open_streams() -> None:
+    """Opens the standard streams that were closed: files would get their numbers otherwise."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDWR)
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+            stream = open(number, "w" if number else "r", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
+def stop_on_signals() -> list[int]:
+    """Makes SIGTERM and SIGHUP end a command as Ctrl-C does; returns where they are noted."""
+    stops = []
+
+    def stop(number, _):
+        stops.append(number)
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
+            signal.signal(number, stop)
+    return stops
 
 
 def one_of(name: str, known: Iterable[str], what: str) -> str:

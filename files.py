@@ -1,8 +1,11 @@
-"""Atomic file writes, JSON, and a cache that outlives a process. Standard library only."""
+"""Atomic writes, locks, JSON, a cache that outlives a process. Standard library only."""
 
+import glob
 import hashlib
 import json
 import os
+import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -10,6 +13,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cli import Refusal
+
+PART = ".part-"  # begins the name of what is being written
+UMASK = os.umask(0o077)
+os.umask(UMASK)
+LONGEST = 200  # bytes of a name that is kept in a temporary one; file systems allow 255
 
 
 @contextmanager
@@ -27,6 +35,18 @@ def quiet():
 
 
 @contextmanager
+def writing(path: Path):
+    """Turns the errors of the file system into a Refusal that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise Refusal(
+            f"cannot write {path}: {error.strerror or error}. "
+            "Free some space or choose a folder that you may write to"
+        ) from error
+
+
+@contextmanager
 def beside(path: Path):
     """Yields a temporary path beside `path` that replaces it when the block succeeds.
 
@@ -36,23 +56,110 @@ def beside(path: Path):
     path = Path(path)
     spare = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The name keeps the suffix, from which writers choose their format.
-        handle, spare = tempfile.mkstemp(prefix=".part-", suffix=path.name, dir=path.parent)
-        os.close(handle)
-        os.chmod(spare, 0o644)
-        yield Path(spare)
-        with open(spare, "rb") as done:
-            os.fsync(done.fileno())
-        os.replace(spare, path)
-    except OSError as error:
-        raise Refusal(
-            f"cannot write {path}: {error.strerror or error}. "
-            "Free some space or choose a folder that you may write to"
-        ) from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # The name keeps the suffix, from which writers choose their format.
+            handle, spare = tempfile.mkstemp("-" + short(path), PART, path.parent)
+            os.close(handle)
+            os.chmod(spare, 0o666 & ~UMASK)
+            yield Path(spare)
+            with open(spare, "rb") as done:
+                os.fsync(done.fileno())
+            os.replace(spare, path)
     finally:
         if spare and os.path.exists(spare):
             os.unlink(spare)
+
+
+@contextmanager
+def folder_beside(out: Path):
+    """Yields a new folder beside `out` that replaces it when the block succeeds.
+
+    `out` may be a folder, which is then moved away first and deleted last: a process that is killed
+    leaves the old folder, the new one or none, never half of one. Temporary folders that a killed
+    process left are removed, so the caller holds `out` (`held`). Raises Refusal when the folder
+    cannot be written.
+    """
+    out = Path(out)
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        remove_parts(out)
+        part = new_part(out)
+        try:
+            yield part
+            old = new_part(out)
+            if out.exists():
+                os.replace(out, old / "old")
+            try:
+                os.replace(part, out)
+            except BaseException:
+                if (old / "old").exists():
+                    os.replace(old / "old", out)
+                raise
+        finally:
+            remove_parts(out)
+
+
+def new_part(out: Path) -> Path:
+    part = Path(tempfile.mkdtemp(f"-{short(out)}", PART, out.parent))
+    part.chmod(0o777 & ~UMASK)
+    return part
+
+
+def remove_parts(out: Path) -> None:
+    for part in out.parent.glob(f"{PART}????????-{glob.escape(short(out))}"):
+        if part.is_dir() and not part.is_symlink():
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def short(path: Path) -> str:
+    """The end of the name, of a length that leaves room for what is put before it."""
+    return os.fsdecode(os.fsencode(path.name)[-LONGEST:])
+
+
+@contextmanager
+def held(path: Path):
+    """Keeps other processes from writing `path`, a file or folder, until the block ends.
+
+    The lock is a hidden file beside `path`, which names the process that holds it; a process that
+    was killed holds nothing. Raises Refusal, with that name, when another process holds it.
+    """
+    import fcntl
+
+    path = Path(os.path.abspath(path))
+    lock = path.with_name(f".lock-{short(path)}")
+    handle = None
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    while handle is None:
+        with writing(path):
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 4096).decode(errors="replace") or "another process"
+            os.close(handle)
+            raise Refusal(
+                f"{path} is in use by {holder}. Wait until it ends, or stop it first"
+            ) from None
+        if not is_file_of(lock, handle):  # the holder before us has just removed it
+            os.close(handle)
+            handle = None
+    try:
+        os.ftruncate(handle, 0)
+        command = shlex.join([Path(sys.executable).name, *sys.argv])
+        os.write(handle, f"process {os.getpid()} ({command})".encode(errors="replace")[:4096])
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def is_file_of(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except OSError:
+        return False
 
 
 def write_json(path: Path, value) -> None:
