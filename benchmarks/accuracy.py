@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cli
 from benchmarks.accuracy_results import AccuracyRow, plot, table
-from benchmarks.latency import LOWERINGS, RECIPES
+from benchmarks.latency import RECIPES
 from files import beside, read_json, write_json
 
 FILES = {  # family in keras.applications: prefix of its weights files
@@ -186,10 +186,10 @@ def measure_once(plan, folder: Path) -> None:
     import numpy as np
 
     from data.dataset import read_dataset
-    from export.make import Trained
     from export.proof.score import score_function
     from export.tflite.inspect import macs
     from export.tflite.runtime import Runtime
+    from export.trained import Trained
     from segnet.run import read_run
 
     if (folder / "measured.json").exists():
@@ -222,23 +222,18 @@ def measure_once(plan, folder: Path) -> None:
 def files(trained) -> list[bytes]:
     """The float32 and the int8 file.
 
-    A preset is converted in the faster of the lowerings (how CReLU and deconvolutions are written
-    in TFLite operators), a peer by the plain converter.
+    A preset is converted in the lowering of the table (how CReLU and deconvolutions are written in
+    TFLite operators), a peer by the plain converter.
     """
     from benchmarks.peers import PEERS
     from export.graph.convert import to_tflite
-    from export.graph.deploy import lowering
-    from export.graph.lowering import compare
     from export.make import Choices, Exporter
     from export.recipes import BY_NAME
 
     chosen = [BY_NAME[name] for name in RECIPES]
     if trained.plan.preset not in PEERS:
-        exporter, lowerings = Exporter(trained, Choices()), [lowering(name) for name in LOWERINGS]
-        fastest = [
-            compare(trained, recipe.kernels, ("xnnpack",), lowerings, {}) for recipe in chosen
-        ]
-        return [exporter.content(*pair)[0] for pair in zip(chosen, fastest, strict=True)]
+        exporter = Exporter(trained, Choices())
+        return [exporter.made(each, exporter.lowering(each.kernels)[0]).content for each in chosen]
     single = network(trained.plan, len(trained.dataset.classes), batch=1)
     single.set_weights(trained.model.get_weights())
     return [

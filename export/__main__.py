@@ -66,10 +66,10 @@ def export_options():
         help="what the file must run on entirely: xnnpack, gpu, coreml, npu (default xnnpack)",
     )  # fmt: skip
     parser.add_argument(
-        "--lower", default="auto", metavar="NAME",
+        "--lower", default="table", metavar="NAME",
         help="lowering, how CReLU and deconvolutions are written in TFLite operators: signs, "
-        "mirrored or depthwise, a +, and depth_to_space, transpose_conv or late_bias; auto is the "
-        "fastest on this machine (default auto)",
+        "mirrored or depthwise, a +, and depth_to_space, transpose_conv or late_bias; table is the "
+        "first that the targets support, auto the fastest on this machine (default table)",
     )  # fmt: skip
     parser.add_argument(
         "--max-drop", type=float, default=1.0, metavar="X",

@@ -1,31 +1,37 @@
 """Makes the kits of a finished run: lower, convert, measure, check, write, recipe by recipe."""
 
 import dataclasses
-import hashlib
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
+from typing import NamedTuple
 
 import cli
 from cli import Refusal, Verdict, one_of
-from export.graph import calibration, equalise, keep_float
+from export.graph import equalise, keep_float
 from export.graph.convert import to_tflite
-from export.graph.deploy import deploy, lowering
+from export.graph.deploy import lowering
 from export.graph.lowering import choose
 from export.kit.write import write_kit
 from export.proof import gate, golden, measure
+from export.proof.accuracy import accuracy
 from export.proof.contract import make_contract
-from export.proof.layer_errors import layer_errors
-from export.proof.score import keras_function, subset_miou
+from export.proof.layer_errors import file_input, layer_errors
+from export.proof.remarks import remarks, run_remarks
+from export.proof.score import subset_miou
 from export.recipes import Recipe, parse
-from export.refuse import no_lowering, refuse, refused_file
+from export.refuse import accept, no_lowering, refuse
 from export.report.report import write as write_report
 from export.targets.audit import TARGETS
 from export.tflite.metadata import add_metadata
 from export.tflite.runtime import Runtime
-from export.tune import lowering_file, tune
-from files import read_json, write_json
+from export.trained import Trained, load
+from export.tune import fine_plan, lowering_file, tune, twin_of
+from files import held, read_json, write_json
+from segnet.run import read_run, sweep
+
+CLASS_DROP = 5  # times --max-drop: what one class may lose
+GPU_IMAGES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +39,10 @@ class Choices:
     """The options of an export."""
 
     targets: tuple[str, ...] = ("xnnpack",)
-    lower: str = "auto"
+    lower: str = "table"
     max_drop: float = 0.01  # largest drop in mIoU, a fraction
-    keep_float: tuple[str, ...] = ()  # layers that calibrated int8 recipes keep in float
-    repair: bool = False  # whether those recipes search for such layers
+    keep_float: tuple[str, ...] = ()  # layers that int8 keeps in float
+    repair: bool = False  # whether int8 searches for such layers
     sparsity: float = 0.7  # fraction of weights that sparse recipes set to zero
     epochs: int | None = None  # of fine-tuning; None: as many as its kind is known to need
 
@@ -45,52 +51,20 @@ class Choices:
             one_of(name, TARGETS, "target")
 
 
-@dataclasses.dataclass
-class Trained:
-    """A finished run and what all recipes need of it, computed once."""
+class Made(NamedTuple):
+    """A file and what it is compared with.
 
-    folder: Path
-    model: object
-    plan: object
-    manifest: dict
-    dataset: object
+    graph: the float graph that was converted, of Keras or tf_keras. float_model: it as a function
+    from (1, H, W, 3) in [-1, 1] to logits, Keras itself unless the file was fine-tuned. kept: the
+    layers that stay in float. fine: the `FinePlan`, if it was fine-tuned.
+    """
 
-    @property
-    def network(self):
-        return self.plan.network()
-
-    @cached_property
-    def weights(self) -> str:
-        """SHA-256 of the weights file that the kits are made from."""
-        return hashlib.sha256((self.folder / "best.weights.h5").read_bytes()).hexdigest()
-
-    @cached_property
-    def calibration(self) -> np.ndarray:
-        return calibration.inputs(calibration.sample(self.dataset), self.plan.size)
-
-    @cached_property
-    def training_histogram(self) -> np.ndarray:
-        return calibration.histogram(calibration.random_inputs(self.dataset, self.plan.size))
-
-    def graph(self, lowering, k=None, batch=1):
-        return deploy(
-            self.model, self.network, self.plan.size, len(self.dataset.classes), lowering, k, batch
-        )
-
-
-def load(folder: Path) -> Trained:
-    """A finished run. Raises Refusal if it is not one or its dataset now has other classes."""
-    from data.dataset import read_dataset
-    from segnet.run import load_run
-
-    folder = Path(folder)
-    model, plan, manifest = load_run(folder)
-    dataset = read_dataset(plan.data, plan.damaged)
-    if dataset.classes != manifest["dataset"]["classes"]:
-        raise Refusal(
-            f"the classes of {plan.data} are not those that {folder} was trained on; restore them"
-        )
-    return Trained(folder, model, plan, manifest, dataset)
+    content: bytes
+    graph: object
+    float_model: Callable
+    graph_error: float
+    kept: tuple[str, ...] = ()
+    fine: object = None
 
 
 class Exporter:
@@ -112,7 +86,7 @@ class Exporter:
         if not recipe.training:
             return self.lowering(recipe.kernels)
         path = lowering_file(self.trained.folder, recipe.training)
-        if self.choices.lower == "auto" and path.exists():
+        if self.choices.lower in ("table", "auto") and path.exists():
             name = read_json(path)["lowering"]
             return lowering(name), {name: "the fine-tuning was started with it"}
         found, costs = self.lowering(recipe.kernels)
@@ -125,24 +99,32 @@ class Exporter:
         """The file that the others are compared with."""
         return to_tflite(self.trained.graph(self.lowering("float")[0]))
 
-    def content(self, recipe: Recipe, lowering) -> tuple[bytes, object, tuple]:
-        """(the file, its float deploy graph or None if it was fine-tuned, its float layers)."""
-        graph = self.trained.graph(lowering)
+    def made(self, recipe: Recipe, lowering) -> Made:
+        trained = self.trained
+        graph = trained.graph(lowering)
         if recipe.kernels == "int8":
-            found = equalise.ranges(
-                self.trained.graph(lowering, batch=None), self.trained.calibration
-            )
+            found = equalise.ranges(trained.graph(lowering, batch=None), trained.calibration)
             equalise.equalise(graph, found)
         if recipe.training:
-            return to_tflite(self.tuned(recipe.training, graph, lowering), recipe), None, ()
-        if not recipe.calibrated:
-            return to_tflite(graph, recipe), graph, ()
-        kept = self.repaired(graph, recipe) if self.choices.repair else self.choices.keep_float
-        return to_tflite(graph, recipe, self.trained.calibration, kept), graph, kept
+            return self.tuned(recipe, graph, lowering)
+        error = measure.graph_error(graph, trained.keras, trained.samples)
+        kept, images = (), None
+        if recipe.calibrated:
+            images = trained.calibration
+            kept = self.repaired(graph, recipe) if self.choices.repair else self.choices.keep_float
+        content = to_tflite(graph, recipe, images, kept)
+        return Made(content, graph, trained.keras, error, kept)
 
-    def tuned(self, kind: str, graph, lowering):
-        choices = self.choices
-        return tune(self.trained, kind, graph, lowering, choices.sparsity, choices.epochs)
+    def tuned(self, recipe: Recipe, graph, lowering) -> Made:
+        trained, choices = self.trained, self.choices
+        twin = twin_of(trained, graph, lowering)
+        error = measure.graph_error(twin, trained.keras, trained.samples)
+        fine = fine_plan(trained, recipe.training, choices.sparsity, choices.epochs)
+        model = tune(trained, recipe.training, twin, fine)
+        return Made(
+            to_tflite(model, recipe), model,
+            lambda image: model.predict_on_batch(file_input(recipe, image)), error, (), fine,
+        )  # fmt: skip
 
     def repaired(self, graph, recipe: Recipe) -> tuple[str, ...]:
         """The layers that `keep_float.search` keeps in float to meet --max-drop."""
@@ -154,69 +136,113 @@ class Exporter:
         def measure_miou(layers):
             return miou(Runtime(to_tflite(graph, recipe, inputs, layers)))
 
-        errors = layer_errors(to_tflite(graph, recipe, inputs), graph, inputs[: measure.LOOKED_AT])
-        enough = miou(keras_function(trained.model)) - self.choices.max_drop
+        plain = to_tflite(graph, recipe, inputs)
+        errors = layer_errors(plain, graph, recipe, trained.samples)
+        enough = miou(trained.keras) - self.choices.max_drop
         groups = keep_float.candidates(graph, errors)
         return keep_float.search(measure_miou, groups, enough, cli.say)
 
     def export(self, recipe: Recipe) -> dict:
-        """Writes runs/NAME/export/RECIPE and returns its report. Raises Verdict if refused."""
-        trained = self.trained
-        out = trained.folder / "export" / recipe.name
+        """Writes runs/NAME/export/RECIPE and returns its report.
+
+        Raises Verdict if the gate refuses the file and Refusal if there can be none.
+        """
+        trained, out = self.trained, self.trained.folder / "export" / recipe.name
+        self.check(recipe)
         lowering, costs = self.lowering_of(recipe)
-        report = {
-            "recipe": recipe.name,
-            "weights": trained.weights,
-            "lowering": lowering and lowering.name,
-            "lowerings": costs,
-            "pixel_agreement_floor": recipe.pixel_agreement,
-            "max_drop": self.choices.max_drop,
-        }
+        report = self.opening(recipe, lowering, costs)
         if not lowering:
             refuse(out, report, [no_lowering(self.choices.targets, costs)])
-        content, graph, kept = self.content(recipe, lowering)
-        content = add_metadata(content, trained.dataset.classes)
-        report |= measure.structure(content, kept)
-        made = None
-        if not gate.failures(report):  # a file that cannot run is not measured further
-            made = make_contract(content, recipe.name, lowering.name, self.choices.targets, trained)
-            photo, mistakes = golden.pick_photo(made, Runtime(content), trained.dataset)
-            report |= self.measured(content, made, graph, recipe, photo)
-            report["mistakes"] = mistakes
-        reasons = gate.failures(report)
-        if reasons:
-            refuse(out, report, reasons)
+        made = self.made(recipe, lowering)
+        content = add_metadata(made.content, trained.dataset.classes)
+        report |= {"graph_error": made.graph_error, **self.structure(content, recipe, made)}
+        if reasons := gate.failures(report, early=True):
+            refuse(out, report, reasons, content)  # a file that cannot run is not measured further
+        contract = make_contract(content, recipe.name, lowering.name, self.choices.targets, trained)
+        photo, mistakes = golden.pick_photo(contract, Runtime(content), trained.dataset)
+        report |= self.measured(recipe, made, content, contract, photo, mistakes)
+        report["remarks"] = run_remarks(trained) + remarks(trained, report)
+        if reasons := gate.failures(report):
+            refuse(out, report, reasons, content)
         report = {"verdict": "yes", "reasons": [], **report}
-        write_kit(out, content, made, report, photo, trained.dataset)
-        refused_file(out).unlink(missing_ok=True)
+        write_kit(out, content, contract, report, photo, trained.dataset)
+        accept(out)
         return report
 
-    def measured(self, content: bytes, made: dict, graph, recipe: Recipe, photo) -> dict:
-        trained = self.trained
+    def check(self, recipe: Recipe) -> None:
+        """Raises Refusal for options that contradict the recipe."""
+        if recipe.output == "uint8" and (self.choices.keep_float or self.choices.repair):
+            raise Refusal(
+                "it is for processors without float arithmetic, so that no layer can stay in "
+                "float. Leave out --keep-float and --repair, or choose --recipe int8"
+            )
+
+    def opening(self, recipe: Recipe, lowering, costs: dict) -> dict:
+        """The report's first lines: what is made, and the limits that depend on it."""
         return {
-            **measure.accuracy(trained, Runtime(content)),
-            **measure.delegation(content, self.choices.targets, trained.calibration[:1]),
-            **measure.activations(graph, content, recipe, trained.calibration),
-            **measure.contract_figures(made, content, trained.dataset.classes, photo),
-            "calibration_distance": self.calibration_distance() if recipe.calibrated else None,
-            **measure.speed(content, self.float32),
+            "recipe": recipe.name,
+            "weights": self.trained.weights,
+            "lowering": lowering and lowering.name,
+            "lowerings": costs,
+            "asked_targets": list(self.choices.targets),
+            "pixel_agreement_floor": recipe.pixel_agreement,
+            "layer_snr_floor": recipe.snr,
+            "logit_bias_most": recipe.logits,
+            "max_drop": self.choices.max_drop,
+            "max_class_drop": CLASS_DROP * self.choices.max_drop,
         }
 
-    def calibration_distance(self) -> float:
-        mine = calibration.histogram(self.trained.calibration)
-        return calibration.distance(mine, self.trained.training_histogram)
+    def structure(self, content: bytes, recipe: Recipe, made: Made) -> dict:
+        return measure.structure(content, recipe, made.kept, made.fine)
+
+    def measured(self, recipe: Recipe, made: Made, content, contract, photo, mistakes) -> dict:
+        trained, targets = self.trained, self.choices.targets
+        dataset, split = trained.dataset, trained.judge
+        return {
+            **accuracy(
+                trained.keras, made.float_model, Runtime(content), dataset, split,
+                trained.plan.size,
+            ),
+            **measure.layers(content, made.graph, recipe, trained.samples),
+            **measure.range_figures(made.graph, recipe, trained, targets),
+            **measure.delegation(content, targets, trained.judged(GPU_IMAGES)),
+            **measure.contract_figures(contract, content, dataset.classes, photo),
+            **measure.mistake_figures(mistakes),
+            **(self.calibration_figures(contract) if recipe.calibrated else {}),
+            **measure.speed(content, self.float32),
+        }  # fmt: skip
+
+    def calibration_figures(self, contract: dict) -> dict:
+        trained = self.trained
+        return {
+            "calibration_distance": trained.calibration_distance,
+            "calibration_error": measure.calibration_error(
+                contract, trained.calibration_pairs, trained.calibration
+            ),
+        }
 
 
 def export_run(folder: Path, recipes="float32", choices: Choices | None = None):
-    """(reports of the accepted recipes by name, messages of the refused ones)."""
-    rows = parse(recipes)
-    exporter = Exporter(load(folder), choices or Choices())
-    reports, refused = {}, []
-    for recipe in rows:
-        cli.say(f"{recipe.name} ...")
-        try:
-            reports[recipe.name] = exporter.export(recipe)
-        except Verdict as verdict:
-            refused.append(str(verdict))
-    write_report(exporter.trained.folder)
-    return reports, refused
+    """(reports of the accepted recipes by name, messages of those that are not made).
+
+    A recipe that is refused or cannot be made leaves the others. Raises Refusal if none can.
+    """
+    rows, reports, ends = parse(recipes), {}, []
+    read_run(folder)
+    with held(folder):
+        sweep(Path(folder))
+        exporter = Exporter(load(folder), choices or Choices())
+        for line in run_remarks(exporter.trained):
+            cli.say(f"note: {line}")
+        for recipe in rows:
+            cli.say(f"{recipe.name} ...")
+            try:
+                reports[recipe.name] = exporter.export(recipe)
+            except Verdict as verdict:
+                ends.append(verdict)
+            except Refusal as refusal:
+                ends.append(Refusal(f"{recipe.name}: {refusal}"))
+        if not reports and all(isinstance(end, Refusal) for end in ends):
+            raise Refusal("; ".join(map(str, ends)))
+        write_report(exporter.trained.folder)
+    return reports, [str(end) for end in ends]

@@ -12,27 +12,34 @@ def lowering_file(run: Path, kind: str) -> Path:
     return run / "compress" / kind / "lowering.json"
 
 
-def tune(trained, kind: str, graph, lowering, sparsity: float, epochs: int | None):
-    """The fine-tuned tf_keras copy of `graph`, a deploy graph of a run.
-
-    kind: "qat", "sparse" or "cluster". epochs: None for as many as the kind is known to need.
-    """
+def twin_of(trained, graph, lowering):
+    """The tf_keras copy of `graph`, a deploy graph of a run, for any batch size."""
     import tf_keras
 
-    from data.batches import training_batches
-    from data.statistics import class_weights
-    from segnet.compress import KINDS, FinePlan
-    from segnet.finetune import finetune
-
-    plan, dataset = trained.plan, trained.dataset
     twin = trained.graph(lowering, tf_keras, batch=None)
     for layer in twin.layers:
         layer.set_weights(graph.get_layer(layer.name).get_weights())
-    steps = max(1, len(dataset.pairs("train")) // plan.batch)
+    return twin
+
+
+def fine_plan(trained, kind: str, sparsity: float, epochs: int | None):
+    """epochs: None for as many as the kind is known to need."""
+    from segnet.compress import KINDS, FinePlan
+
+    plan = trained.plan
+    steps = max(1, len(trained.dataset.pairs("train")) // plan.batch)
     epochs = KINDS[kind].epochs if epochs is None else epochs
     fine = FinePlan(steps, epochs, KINDS[kind].learning_rate, plan.batch, seed=plan.seed)
-    if kind == "sparse":
-        fine = dataclasses.replace(fine, sparsity=sparsity)
+    return dataclasses.replace(fine, sparsity=sparsity) if kind == "sparse" else fine
+
+
+def tune(trained, kind: str, twin, fine):
+    """The fine-tuned copy of `twin`. kind: "qat", "sparse" or "cluster"."""
+    from data.batches import training_batches
+    from data.statistics import class_weights
+    from segnet.finetune import finetune
+
+    plan, dataset = trained.plan, trained.dataset
     return finetune(
         kind, twin, fine, trained.folder / "compress" / kind,
         lambda start: training_batches(

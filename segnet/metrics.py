@@ -21,11 +21,11 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndar
 
 
 def scores(matrix: np.ndarray, names: list[str]) -> dict:
-    """miou: over the classes present in truth or prediction. iou: by name, None where absent.
-    pixel_accuracy. All are fractions."""
-    correct = np.diag(matrix)
-    union = matrix.sum(0) + matrix.sum(1) - correct
-    iou = [float(c / u) if u else None for c, u in zip(correct, union, strict=True)]
+    """miou: over the classes that the ground truth holds, so that a stray pixel of an absent class
+    does not count. iou: by name, None where the truth has none. pixel_accuracy. All fractions."""
+    correct, truth = np.diag(matrix), matrix.sum(1)
+    union = matrix.sum(0) + truth - correct
+    iou = [float(c / u) if t else None for c, u, t in zip(correct, union, truth, strict=True)]
     present = [value for value in iou if value is not None]
     return {
         "miou": float(np.mean(present)) if present else 0.0,

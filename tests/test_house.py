@@ -37,7 +37,7 @@ LAYERS = {
         ("kit", "budget"),
         ("report",),
         ("review",),
-        ("refuse", "tune"),
+        ("refuse", "trained", "tune"),
         ("make",),
     ),
 }

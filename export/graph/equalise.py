@@ -9,6 +9,8 @@ ranges of weights, we equalise measured ranges of activations).
 
 import numpy as np
 
+from export.graph.layers import layers_before
+
 UNSCALED = {"Add", "output"}  # need the original values
 # Least range of a channel, relative to the widest. A narrower channel is widened by at most
 # 1 / LEAST, because larger factors would make the next layer's weights vanish.
@@ -48,12 +50,6 @@ def equalise(graph, found: dict[str, np.ndarray]) -> None:
             scales[layer.name] = sources[0][: len(sources[0]) // 4]
         else:
             scales[layer.name] = sources[0]
-
-
-def layers_before(layer) -> list:
-    """The layers whose outputs are the inputs of `layer`, in order."""
-    (node,) = layer._inbound_nodes
-    return [tensor._keras_history.operation for tensor in node.input_tensors]
 
 
 def layers_after(layer) -> list:

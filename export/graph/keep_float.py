@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from export.graph.equalise import layers_before
+from export.graph.layers import layers_before
 
 MOST = 20  # evaluations; each converts the network again
 TRIED = 5  # candidates per round, those that add most error first

@@ -1,4 +1,4 @@
-"""Layers of the deploy graph that Keras does not have."""
+"""Layers of the deploy graph that Keras does not have, and the order of layers."""
 
 from functools import cache
 
@@ -33,3 +33,9 @@ def tiny_layers(k):
             return tf.nn.relu(x + self.bias)
 
     return {"Signs": Signs, "DepthToSpace": DepthToSpace, "LateBias": LateBias}
+
+
+def layers_before(layer) -> list:
+    """The layers, of Keras or tf_keras, whose outputs are the inputs of `layer`, in order."""
+    tensors = layer.input if isinstance(layer.input, list) else [layer.input]
+    return [tensor._keras_history[0] for tensor in tensors]

@@ -101,6 +101,9 @@ MISTAKES: dict[str, Callable[[dict], dict]] = {
     "resize rule": lambda contract: {"resize": "bilinear"},
 }
 
+INPUT_MISTAKES = ("channel order", "range", "resize rule")
+SEEN = 0.001  # fraction of the pixels from which a mistake can be seen
+
 
 def mistakes(contract: dict, runtime: Runtime, image: np.ndarray) -> dict[str, float]:
     """The fraction of the image's pixels whose class each mistake would change."""

@@ -1,58 +1,105 @@
-"""Quantisation error and clipping of each layer of an int8 file, against the float graph."""
+"""The error that each layer of a file adds, against the float graph that it was made from."""
+
+from contextlib import suppress
 
 import numpy as np
 
+from data.batches import STD
+from export.graph.layers import layers_before
+from export.recipes import Recipe
 from export.tflite.inspect import operators
 from export.tflite.runtime import to_bytes
 from files import quiet
 
+LEVELS = 255  # in a float tensor; an int8 one has its own step
+FLOOR = 10  # levels
+SILENCE = 1e-12  # the least noise, so that decibels stay finite
 
-def layer_errors(content: bytes, graph, inputs: np.ndarray) -> list[dict]:
-    """layer, error, added and clipped of every layer of the file, most added error first.
 
-    error: root mean square of the difference to the float graph's output, relative to that of the
-    output; added: error less the largest error of the layer's inputs; clipped: fraction of the
-    float graph's values outside the range of the file's tensor. graph: the deploy graph that the
-    file was made from; inputs: (N, H, W, 3) float32 in [-1, 1].
+def layer_errors(content: bytes, graph, recipe: Recipe, inputs: np.ndarray) -> list[dict]:
+    """What each layer of the file adds to the error, against the float graph it was made from.
+
+    A layer's wanted output is that of the float layer for the file's own inputs of this layer, so
+    that errors of earlier layers do not count: a fault shows at the operator that has it, and the
+    rounding of a sound one is small. Layers that are fused away are computed in float and count
+    with the next one. The last row, "output", is the file's output against the last layer's.
+
+    Rows, most added error first: layer; added, the root mean square of the difference relative to
+    that of the wanted output; snr, see `snr`, of the values within the tensor's int8 range;
+    clipped, the fraction of the wanted values outside that range, 0 in float.
+    graph: the deploy graph, of Keras or tf_keras; inputs: (N, H, W, 3) float32 in [-1, 1].
     """
-    layers = list(graph.layers[1:])
-    probe = type(graph)(graph.input, [layer.output for layer in layers])
-    interpreter = reference_interpreter(content)
-    steps = [step for step in operators(content) if step.outputs[0].scales]
-    sums = {}
-    for image in inputs:
-        wanted = dict(
-            zip([layer.name for layer in layers], probe.predict_on_batch(image[None]), strict=True)
-        )
-        found = tensors_of(interpreter, to_bytes(image[None]))
-        for step in steps:
-            tensor, true = step.outputs[0], wanted.get(step.layer)
-            if true is None or true.shape != found[tensor.name].shape:
-                continue
-            scale, zero = tensor.scales[0], tensor.zero_points[0]
-            value = (found[tensor.name].astype(np.float32) - zero) * scale
-            least, most = (np.array([-128.5, 127.5]) - zero) * scale
-            terms = [
-                ((value - true) ** 2).mean(),
-                (true**2).mean(),
-                ((true < least) | (true > most)).mean(),
-            ]
-            sums[tensor.name] = sums.get(tensor.name, 0) + np.array(terms)
-    return rows(steps, sums, len(inputs))
+    interpreter, tensors = reference_interpreter(content), tensors_by_layer(content)
+    detail = interpreter.get_output_details()[0]
+    names = {detail["name"], *(t.name for several in tensors.values() for t in several)}
+    found = run(interpreter, inputs, names)
+    values, rows = {graph.layers[0].name: file_input(recipe, inputs)}, []
+    for layer in graph.layers[1:]:
+        sources = [values[other.name] for other in layers_before(layer)]
+        true = np.asarray(layer(sources if len(sources) > 1 else sources[0]))
+        values[layer.name] = true
+        tensor = next((t for t in tensors.get(layer.name, []) if fits(found, t, true)), None)
+        if tensor:
+            values[layer.name] = dequantised(found[tensor.name], tensor.scales, tensor.zero_points)
+            rows.append(row(layer.name, values[layer.name], true, tensor))
+    scales, zeros = ([value] for value in detail["quantization"])
+    output = dequantised(found[detail["name"]], scales if scales[0] else (), zeros)
+    rows.append(row("output", output, values[graph.layers[-1].name], None))
+    return sorted(rows, key=lambda each: -each["added"])
 
 
-def rows(steps, sums, images) -> list[dict]:
-    error = {name: float(np.sqrt(s[0] / s[1])) if s[1] else 0.0 for name, s in sums.items()}
-    found = []
-    for step in steps:
-        name = step.outputs[0].name
-        if name in sums:
-            before = max((error.get(t.name, 0.0) for t in step.activations[:-1]), default=0.0)
-            found.append({
-                "layer": step.layer, "error": error[name], "added": error[name] - before,
-                "clipped": float(sums[name][2] / images),
-            })  # fmt: skip
-    return sorted(found, key=lambda row: -row["added"])
+def file_input(recipe: Recipe, inputs: np.ndarray) -> np.ndarray:
+    """The values that a file of the recipe sees for inputs in [-1, 1]: its own for its bytes."""
+    if recipe.input != "uint8":
+        return inputs
+    return (to_bytes(inputs).astype(np.float32) - recipe.input_zero) / np.float32(STD)
+
+
+def tensors_by_layer(content: bytes) -> dict[str, list]:
+    """Keras layer to the tensors that its operators write, the last one first."""
+    found = {}
+    for step in operators(content):
+        if step.outputs[0].role != "constant":
+            found.setdefault(step.layer, []).insert(0, step.outputs[0])
+    return found
+
+
+def fits(found: dict, tensor, true: np.ndarray) -> bool:
+    return tensor.name in found and found[tensor.name].shape == true.shape
+
+
+def dequantised(values: np.ndarray, scales, zeros) -> np.ndarray:
+    values = values.astype(np.float32)
+    return (values - zeros[0]) * np.float32(scales[0]) if len(scales) else values
+
+
+def row(name: str, value: np.ndarray, true: np.ndarray, tensor) -> dict:
+    level, clipped, within = float(np.abs(true).max()) / LEVELS, 0.0, true
+    if tensor and tensor.scales:
+        level = tensor.scales[0]
+        least, most = (np.array([-128, 127]) - tensor.zero_points[0]) * level
+        outside = (true < least - level / 2) | (true > most + level / 2)
+        clipped = float(outside.mean())
+        within = np.clip(true, least, most)
+    size = np.linalg.norm(rms(true))
+    return {
+        "layer": name, "added": float(np.linalg.norm(rms(value - true)) / size) if size else 0.0,
+        "snr": snr(value, within, level), "clipped": clipped,
+    }  # fmt: skip
+
+
+def rms(values: np.ndarray) -> np.ndarray:
+    """Root mean square of each channel of (N, H, W, C)."""
+    return np.sqrt(np.square(values, dtype=np.float64).mean((0, 1, 2)))
+
+
+def snr(value: np.ndarray, true: np.ndarray, level: float) -> float:
+    """The least signal to quantisation noise ratio of a channel of (N, H, W, C), in decibels.
+
+    A channel smaller than FLOOR levels counts as that large: its rounding does no harm.
+    """
+    ratio = (rms(true) + FLOOR * level) / np.maximum(rms(value - true), SILENCE)
+    return float(20 * np.log10(ratio).min())
 
 
 def reference_interpreter(content: bytes):
@@ -68,14 +115,17 @@ def reference_interpreter(content: bytes):
     return interpreter
 
 
-def tensors_of(interpreter, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Name to value of every tensor of a file, after it has run on `inputs`."""
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
-    interpreter.invoke()
-    found = {}
-    for detail in interpreter.get_tensor_details():
-        try:
-            found[detail["name"]] = interpreter.get_tensor(detail["index"])
-        except ValueError:  # a tensor that is not used
-            continue
-    return found
+def run(interpreter, inputs: np.ndarray, names: set[str]) -> dict[str, np.ndarray]:
+    """Name to values (N, ...) of the tensors `names` of a file that has run on each input."""
+    detail = interpreter.get_input_details()[0]
+    wanted = [each for each in interpreter.get_tensor_details() if each["name"] in names]
+    batches = {}
+    for image in inputs:
+        image = to_bytes(image[None]) if detail["dtype"] == np.uint8 else image[None]
+        interpreter.set_tensor(detail["index"], image)
+        interpreter.invoke()
+        for each in wanted:
+            with suppress(ValueError):  # a tensor that is not used
+                value = interpreter.get_tensor(each["index"])
+                batches.setdefault(each["name"], []).append(value)
+    return {name: np.concatenate(values) for name, values in batches.items()}

@@ -2,56 +2,27 @@
 
 import gzip
 import os
+from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
 
-from data.batches import to_input
+from data.batches import STD, to_input
+from data.images import read_image
 from export.graph.convert import to_tflite
 from export.proof import contract
-from export.proof.layer_errors import layer_errors
-from export.proof.score import keras_function, predictions
+from export.proof.claims import claim_faults
+from export.proof.layer_errors import file_input, layer_errors
+from export.proof.stored import weight_error
 from export.recipes import Recipe
 from export.targets import run_gpu, xnnpack
 from export.targets.audit import TARGETS, audit
 from export.tflite import inspect, profile
 from export.tflite.runtime import Runtime, latency_ms, machine
-from segnet.metrics import confusion, scores, to_mask
+from segnet.metrics import to_mask
 
-LOOKED_AT = 8  # images on which the layers are compared
+MOST_ERRORS = 10  # layers that are listed in the report
 CHECKED = "checked against the operator list"
-
-
-def accuracy(trained, runtime: Runtime) -> dict:
-    """mIoU, IoU and logits of the file against Keras on the whole validation set."""
-    from tqdm import tqdm
-
-    dataset = trained.dataset
-    classes = len(dataset.classes)
-    matrices, equal, pixels, error, largest = [0, 0], 0, 0, 0.0, 0.0
-    images = predictions(keras_function(trained.model), dataset, "val", trained.plan.size)
-    for inputs, wanted, truth in tqdm(
-        images, total=len(dataset.pairs("val")), unit="image", leave=False, disable=None
-    ):
-        found = runtime(inputs)[0]
-        equal += int((found.argmax(-1) == wanted.argmax(-1)).sum())
-        pixels += wanted.shape[0] * wanted.shape[1]
-        error = np.maximum(error, np.abs(found - wanted).max())  # unlike max(), keeps a NaN
-        largest = max(largest, float(np.abs(wanted).max()))
-        for index, logits in enumerate((wanted, found)):
-            predicted = to_mask(logits, truth.shape)
-            matrices[index] = matrices[index] + confusion(truth, predicted, classes)
-    before, after = (scores(matrix, dataset.classes) for matrix in matrices)
-    return {
-        "miou_keras": before["miou"],
-        "miou_tflite": after["miou"],
-        "miou_drop": before["miou"] - after["miou"],
-        "iou_keras": before["iou"],
-        "iou_tflite": after["iou"],
-        "confusion": matrices[1].tolist(),
-        "pixel_agreement": equal / pixels,
-        "max_abs_error": float(error) / largest if largest else float("inf"),
-    }
 
 
 def speed(content: bytes, float32: bytes) -> dict:
@@ -73,14 +44,18 @@ def speed(content: bytes, float32: bytes) -> dict:
     }
 
 
-def structure(content: bytes, keep_float) -> dict:
-    """What can be read from the file without running it. keep_float: layers that may be float."""
+def structure(content: bytes, recipe: Recipe, keep_float, fine=None) -> dict:
+    """What can be read from the file without running it.
+
+    keep_float: layers that may be float. fine: the `FinePlan` of a fine-tuned file.
+    """
     floats = [o for o in inspect.float_operators(content) if not kept(o, keep_float)]
     return {
         "size_bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, mtime=0)),
         "versions": {o.name: o.version for o in inspect.operators(content)},
         "conversions": inspect.conversions(content),
+        "claim_faults": claim_faults(content, recipe, keep_float, fine),
         "float_operators": [f"{o.name} ({o.layer})" for o in floats],
         "keep_float": list(keep_float),
         "open_shapes": inspect.open_shapes(content),
@@ -96,11 +71,11 @@ def kept(operator, layers) -> bool:
     return bool(layers) and operator.name in ("QUANTIZE", "DEQUANTIZE")
 
 
-def delegation(content: bytes, targets, image: np.ndarray) -> dict:
+def delegation(content: bytes, targets, images: np.ndarray) -> dict:
     """The delegate partitions of XNNPACK, and the operators that each target does not support.
 
     XNNPACK always runs the file; the GPU does if it is among `targets` and this machine has one,
-    with an image (1, H, W, 3) in [-1, 1]. For other targets, only the operator list is checked.
+    with images (N, H, W, 3) in [-1, 1]. For other targets, only the operator list is checked.
     """
     runtime = Runtime(content)
     partitioning = runtime.partitioning()
@@ -108,7 +83,7 @@ def delegation(content: bytes, targets, image: np.ndarray) -> dict:
     verdicts["xnnpack"] += xnnpack.run_faults(content, partitioning)
     ran = {"xnnpack"}
     if "gpu" in targets and run_gpu.available(one_convolution()):
-        verdicts["gpu"] += run_gpu.faults(content, runtime, image)
+        verdicts["gpu"] += run_gpu.faults(content, runtime, images)
         ran.add("gpu")
     return {
         **partitioning,
@@ -133,23 +108,62 @@ def one_convolution() -> bytes:
     return to_tflite(keras.Model(image, keras.layers.Conv2D(4, 3)(image)))
 
 
-def activations(graph, content: bytes, recipe: Recipe, inputs: np.ndarray) -> dict:
-    """Largest activation of the float graph; for int8, clipping and the layers with most error.
+def graph_error(graph, keras, inputs: np.ndarray) -> float:
+    """Largest absolute difference of a logit between a float graph and Keras, relative to the
+    largest absolute logit, over inputs (N, H, W, 3)."""
+    wanted, found = (
+        np.concatenate([np.asarray(function(image[None])) for image in inputs])
+        for function in (keras, graph)
+    )
+    largest = np.abs(wanted).max()
+    return float(np.abs(found - wanted).max() / largest) if largest else float("inf")
 
-    graph: the float deploy graph of the file, or None if there is none.
+
+def layers(content: bytes, graph, recipe: Recipe, inputs: np.ndarray) -> dict:
+    """The error of weights, the noise of the worst layer, clipping, the layers that add most error.
+
+    graph: the float graph of the file; inputs: (N, H, W, 3) in [-1, 1].
     """
-    found = {"largest_activation": None, "fp16_safe": None, "clipped": None, "layer_errors": []}
-    if graph is None:
-        return found
+    errors = layer_errors(content, graph, recipe, inputs)
+    weights, worst = weight_error(content, graph, recipe)
+    return {
+        "weight_error": weights,
+        "weight_error_worst": worst,
+        "layer_snr": float(np.min([each["snr"] for each in errors])),  # a NaN stays
+        "layer_snr_worst": min(errors, key=lambda each: each["snr"])["layer"],
+        "clipped": max(each["clipped"] for each in errors) if recipe.kernels == "int8" else None,
+        "layer_errors": errors[:MOST_ERRORS],
+    }
+
+
+def range_figures(graph, recipe: Recipe, trained, targets) -> dict:
+    """The largest activation: of all judged images where float16 matters, else of the samples."""
+    matters = recipe.weights == "float16" or "gpu" in targets
+    pairs = trained.dataset.pairs(trained.judge)
+    size = trained.plan.size
+    images = (to_input(read_image(pair[0]), size) for pair in pairs) if matters else trained.samples
+    largest = largest_activation(graph, (file_input(recipe, image) for image in images))
+    return {
+        "largest_activation": largest,
+        "largest_activation_images": len(pairs) if matters else len(trained.samples),
+        "fp16_safe": bool(largest <= np.finfo(np.float16).max),
+    }
+
+
+def largest_activation(graph, images: Iterable[np.ndarray]) -> float:
+    """The largest magnitude in a float graph over images (H, W, 3) in [-1, 1]; NaN if there is one.
+
+    It decides whether the file can be computed in float16.
+    """
+    import tensorflow as tf
+
     probe = type(graph)(graph.input, [layer.output for layer in graph.layers[1:]])
-    images = inputs[:LOOKED_AT]
-    largest = max(float(np.abs(v).max()) for x in images for v in probe.predict_on_batch(x[None]))
-    most = float(np.finfo(np.float16).max)
-    found |= {"largest_activation": largest, "fp16_safe": largest <= most}
-    if recipe.kernels == "int8":
-        errors = layer_errors(content, graph, images)
-        found |= {"clipped": max(e["clipped"] for e in errors), "layer_errors": errors[:10]}
-    return found
+
+    @tf.function
+    def largest(image):
+        return tf.stack([tf.reduce_max(tf.abs(values)) for values in probe(image, training=False)])
+
+    return float(np.max([np.max(largest(image[None])) for image in images]))
 
 
 def contract_figures(made: dict, content: bytes, classes: list[str], photo: np.ndarray) -> dict:
@@ -163,3 +177,23 @@ def contract_figures(made: dict, content: bytes, classes: list[str], photo: np.n
         "contract_agreement": float((by_contract == by_pipeline).mean()),
         "metadata_faults": contract.metadata_faults(made, content),
     }
+
+
+def mistake_figures(shown: dict[str, float]) -> dict:
+    """shown: the fraction of the golden photo's pixels that each mistake changes."""
+    inputs = {name: shown[name] for name in contract.INPUT_MISTAKES if name in shown}
+    return {
+        "mistakes": shown,
+        "mistakes_seen": sum(fraction >= contract.SEEN for fraction in inputs.values()),
+    }
+
+
+def calibration_error(made: dict, pairs: list, inputs: np.ndarray) -> float:
+    """The largest mean difference of a calibration image, (H, W, 3) in [-1, 1], to the same image
+    prepared by the contract, in levels of a byte."""
+    largest = 0.0
+    for (path, _), image in zip(pairs, inputs, strict=True):
+        wanted = contract.input_tensor(made, read_image(path))[0]
+        found = (image + 1) * STD
+        largest = max(largest, float(np.abs(found - wanted).mean()))
+    return largest

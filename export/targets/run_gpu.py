@@ -31,23 +31,23 @@ def available(probe: bytes) -> bool:
     return not run(probe, np.zeros((1, 8, 8, 3), np.float32))[1]
 
 
-def faults(content: bytes, runtime, image: np.ndarray) -> list[str]:
+def faults(content: bytes, runtime, images: np.ndarray) -> list[str]:
     """What the GPU does not run of a file, or that its output differs from that of `runtime`.
 
-    image: (1, H, W, 3) float32 RGB in [-1, 1].
+    images: (N, H, W, 3) float32 RGB in [-1, 1].
     """
-    inputs = runtime.encode(image)
+    inputs = np.concatenate([runtime.encode(image[None]) for image in images])
     output, refused = run(content, inputs)
     if refused:
         return refused
-    wanted = runtime.run(inputs)
+    wanted = np.concatenate([runtime.run(image[None]) for image in inputs])
     found = np.frombuffer(output, wanted.dtype).reshape(wanted.shape)
     equal = float((found.argmax(-1) == wanted.argmax(-1)).mean())
     return [] if equal >= EQUAL else [f"{equal:.2%} pixel agreement with the CPU"]
 
 
 def run(content: bytes, inputs: np.ndarray) -> tuple[bytes, list[str]]:
-    """(bytes of the output tensor, refusals), from a separate process."""
+    """(bytes of the output tensors of the inputs (N, H, W, 3), refusals), from another process."""
     with tempfile.TemporaryDirectory() as folder:
         model, source, target = (Path(folder) / name for name in ("model.tflite", "in", "out"))
         model.write_bytes(content)
@@ -110,9 +110,12 @@ def main(model: str, source: str, target: str) -> int:
     (image,) = compiled.get_input_tensor_details(key).values()
     (logits,) = compiled.get_output_tensor_details(key).values()
     inputs, outputs = compiled.create_input_buffers(0), compiled.create_output_buffers(0)
-    inputs[0].write(np.fromfile(source, image["dtype"]))
-    compiled.run_by_index(0, inputs, outputs)
-    outputs[0].read(int(np.prod(logits["shape"])), np.dtype(logits["dtype"])).tofile(target)
+    size, kind = int(np.prod(logits["shape"])), np.dtype(logits["dtype"])
+    with open(target, "wb") as file:
+        for each in np.fromfile(source, image["dtype"]).reshape(-1, int(np.prod(image["shape"]))):
+            inputs[0].write(each)
+            compiled.run_by_index(0, inputs, outputs)
+            outputs[0].read(size, kind).tofile(file)
     print(json.dumps({"version": RUNTIME, "whole": True}))
     return 0
 

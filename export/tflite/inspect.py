@@ -19,7 +19,7 @@ class Tensor(NamedTuple):
     """shape has -1 for a side that the file leaves open; scales is empty if not quantised.
 
     role: "input" or "output" of the network, "constant" (stored, or unpacked from a stored
-    tensor) or "inside". data: the values of a stored constant, flat if it is stored sparse.
+    tensor) or "inside". data: the values of a stored constant, also of one that is stored sparse.
     """
 
     name: str
@@ -127,9 +127,33 @@ def read_tensor(packed, dtype: str, role: str, data) -> Tensor:
     values = None
     if role == "constant" and dtype in np.sctypeDict:
         values = np.asarray(data, np.uint8).view(dtype)
-        values = values.reshape(shape) if packed.sparsity is None else values
+        values = values.reshape(shape) if packed.sparsity is None else dense(values, shape, packed)
     scales, zeros = tuple(float(s) for s in scales), ints(zeros)
     return Tensor(packed.name.decode(), shape, dtype, scales, zeros, role, values)
+
+
+def dense(values: np.ndarray, shape, packed) -> np.ndarray:
+    """The values of a tensor that is stored sparse: level by level, each dense or a list of indices
+    in segments; the levels after those of the shape are within blocks."""
+    sparsity, places, found = packed.sparsity, np.zeros(1, np.int64), []
+    for level in sparsity.dimMetadata:
+        if level.format == 0:  # dense
+            counts = np.full(len(places), level.denseSize)
+            places = (places[:, None] * level.denseSize + np.arange(level.denseSize)).ravel()
+            index = np.tile(np.arange(level.denseSize), len(counts))
+        else:
+            ends = np.asarray(level.arraySegments.values, np.int64)
+            counts = ends[places + 1] - ends[places]
+            first = np.repeat(ends[places] - np.cumsum(counts) + counts, counts)
+            places = first + np.arange(counts.sum())
+            index = np.asarray(level.arrayIndices.values, np.int64)[places]
+        found = [*(np.repeat(each, counts) for each in found), index]
+    at = [found[list(sparsity.traversalOrder).index(axis)] for axis in range(len(found))]
+    for axis, inner in zip(ints(sparsity.blockMap), at[len(shape) :], strict=True):
+        at[axis] = at[axis] * (inner.max() + 1) + inner
+    full = np.zeros(shape, values.dtype)
+    full[tuple(at[: len(shape)])] = values[places]
+    return full
 
 
 def read_operator(model, node, tensors, names) -> Operator:

@@ -123,8 +123,8 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def latency_ms(runtimes: dict[str, Runtime], rounds: int = 30) -> dict[str, dict[str, float]]:
-    """Least, median and p90 milliseconds of each runtime, timed in interleaved rounds.
+def latency_rounds(runtimes: dict, rounds: int = 30) -> dict:
+    """Milliseconds (rounds,) of each runtime, timed in interleaved rounds.
 
     Interleaving spreads load of other programs over all of them. But it also leaves each network
     cold caches, with which a small one takes up to twice as long; so WARM_UP runs come before each
@@ -138,11 +138,16 @@ def latency_ms(runtimes: dict[str, Runtime], rounds: int = 30) -> dict[str, dict
             start = time.perf_counter()
             runtime.interpreter.invoke()
             times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: np.array(each) for name, each in times.items()}
+
+
+def latency_ms(runtimes: dict[str, Runtime], rounds: int = 30) -> dict[str, dict[str, float]]:
+    """Least, median and p90 milliseconds of each runtime in `latency_rounds`."""
     return {
         name: {
             "least": float(np.min(each)),
             "median": float(np.median(each)),
             "p90": float(np.percentile(each, 90)),
         }
-        for name, each in times.items()
+        for name, each in latency_rounds(runtimes, rounds).items()
     }

@@ -1,0 +1,99 @@
+"""The accuracy of a file on the images it is judged on, against the trained and the float model."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from data.dataset import Dataset
+from export.proof.score import predictions
+from segnet.metrics import confusion, scores, to_mask
+
+CLEAR = 0.1  # of the truth's pixels outside its most frequent class, that a model must predict
+
+
+class Comparison:
+    """Sums of logits (H, W, C) of a file and of its float model, over images."""
+
+    def __init__(self, classes: int):
+        self.pixels = self.equal = 0
+        self.error = self.largest = 0.0
+        self.difference = np.zeros(classes)  # file less float model
+        self.squares = self.product = 0.0
+
+    def add(self, found: np.ndarray, wanted: np.ndarray) -> None:
+        self.pixels += wanted.shape[0] * wanted.shape[1]
+        self.equal += int((found.argmax(-1) == wanted.argmax(-1)).sum())
+        # Unlike max(), np.maximum keeps a NaN.
+        self.error = float(np.maximum(self.error, np.abs(found - wanted).max()))
+        self.largest = max(self.largest, float(np.abs(wanted).max()))
+        self.difference += np.float64(found - wanted).sum((0, 1))
+        self.squares += float(np.square(wanted, dtype=np.float64).sum())
+        self.product += float((np.float64(wanted) * found).sum())
+
+    def figures(self) -> dict:
+        """logit_bias: the largest mean difference of a class, relative to the logits' root mean
+        square; logit_scale_error: |1 - the factor by which the file's logits are larger|."""
+        classes = len(self.difference)
+        size = np.sqrt(self.squares / (self.pixels * classes))
+        bias = np.abs(self.difference).max() / self.pixels
+        return {
+            "pixel_agreement": self.equal / self.pixels,
+            "max_abs_error": self.error / self.largest if self.largest else float("inf"),
+            "logit_bias": float(bias / size) if size else float("inf"),
+            "logit_scale_error": abs(1 - self.product / self.squares) if self.squares else 1.0,
+        }
+
+
+def accuracy(
+    keras: Callable, float_model: Callable, file: Callable, dataset: Dataset, split: str, size
+) -> dict:
+    """mIoU and IoU of the file against Keras, and its logits against those of its float model.
+
+    keras, float_model, file: functions from (1, H, W, 3) to logits (1, H, W, C); float_model is
+    keras itself unless the file was fine-tuned.
+    """
+    from tqdm import tqdm
+
+    classes = len(dataset.classes)
+    matrices, compared = [0, 0], Comparison(classes)
+    images, total = predictions(keras, dataset, split, size), len(dataset.pairs(split))
+    for inputs, trained, truth in tqdm(
+        images, total=total, unit="image", leave=False, disable=None
+    ):
+        found = file(inputs)[0]
+        wanted = trained if float_model is keras else float_model(inputs)[0]
+        compared.add(found, wanted)
+        for index, logits in enumerate((trained, found)):
+            predicted = to_mask(logits, truth.shape)
+            matrices[index] = matrices[index] + confusion(truth, predicted, classes)
+    before, after = (scores(matrix, dataset.classes) for matrix in matrices)
+    drops = [b - after["iou"][name] for name, b in before["iou"].items() if b is not None]
+    return {
+        "judged_on": split,
+        "judged_images": total,
+        "miou_keras": before["miou"],
+        "miou_tflite": after["miou"],
+        "miou_drop": before["miou"] - after["miou"],
+        "iou_keras": before["iou"],
+        "iou_tflite": after["iou"],
+        "worst_class_drop": max(drops, default=None),
+        "confusion": matrices[1].tolist(),
+        "minority": minority(matrices[1]),
+        **compared.figures(),
+    }
+
+
+def minority(matrix: np.ndarray) -> float | None:
+    """Pixels that are not predicted as the class predicted most, relative to the truth's.
+
+    0 for a model that gives one class everywhere; None if the truth holds a single class, on which
+    nothing can be told.
+    """
+    total, predicted, truth = matrix.sum(), matrix.sum(0).max(), matrix.sum(1).max()
+    return float((total - predicted) / (total - truth)) if total > truth else None
+
+
+def majority_miou(matrix: np.ndarray) -> float:
+    """The mIoU of giving the truth's most frequent class everywhere."""
+    truth = matrix.sum(1)
+    return float(truth.max() / truth.sum() / np.count_nonzero(truth))

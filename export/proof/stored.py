@@ -1,0 +1,77 @@
+"""Compares the weights and biases that a file stores with those of its float graph, one by one."""
+
+import numpy as np
+
+from export.proof.claims import WEIGHTS_AT, stored_tensors
+from export.recipes import Recipe
+from export.tflite.inspect import Tensor, operators
+
+BIAS_AT = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "TRANSPOSE_CONV": 3}  # index of the input
+SMALLEST = 2.0**-24  # step of float16 near 0
+FLOAT_STEP = {"float16": 2.0**-10, "float32": 2.0**-22}  # relative to the largest of a tensor
+
+
+def weight_error(content: bytes, graph, recipe: Recipe) -> tuple[float, str]:
+    """(the largest difference of a stored weight or bias to the float graph's, in steps; layer).
+
+    A step is the scale of an int8 or int32 value, and for floats that of the tensor's largest one,
+    so that rounding alone is at most one half. Infinite if a layer with weights is not in the file.
+    """
+    steps = operators(content)
+    unpacked = stored_tensors(steps)
+    files = {step.layer: step for step in steps if step.name in WEIGHTS_AT}
+    worst = (0.0, "")
+    for layer in graph.layers:
+        kernel, bias = weights_of(layer)
+        if kernel is None:
+            continue
+        step = files.get(layer.name)
+        if step is None:
+            return float("inf"), layer.name
+        for at, wanted in ((WEIGHTS_AT[step.name], kernel), (BIAS_AT[step.name], bias)):
+            tensor = step.inputs[at] if len(step.inputs) > at else None
+            if tensor is None and wanted is None:
+                continue
+            tensor = tensor and unpacked.get(tensor.name, tensor)
+            error = difference(tensor, wanted, step, recipe)
+            worst = max(worst, (error, layer.name))
+    return worst
+
+
+def weights_of(layer) -> tuple:
+    """(kernel in the file's layout, bias or None) of a convolution; (None, None) of other layers.
+
+    A layer that tfmot wraps keeps its weights in the layer inside.
+    """
+    inner = getattr(layer, "layer", layer)
+    kind = type(inner).__name__
+    if kind == "DepthwiseConv2D":
+        kernel = np.asarray(inner.weights[0] if inner is layer else inner.depthwise_kernel)
+        kernel = kernel.reshape(1, *kernel.shape[:2], -1)
+    elif kind in ("Conv2D", "Conv2DTranspose"):
+        axes = (3, 0, 1, 2) if kind == "Conv2D" else (2, 0, 1, 3)
+        kernel = np.asarray(inner.kernel).transpose(axes)
+    else:
+        return None, None
+    return kernel, np.asarray(inner.bias) if inner.use_bias else None
+
+
+def difference(tensor: Tensor | None, wanted: np.ndarray | None, step, recipe: Recipe) -> float:
+    """In steps of the tensor; infinite if there is one side only."""
+    if wanted is None:  # the converter adds a bias of zeros where there is none
+        return float(np.abs(tensor.data).max())
+    if tensor is None or tensor.data is None or tensor.data.size != wanted.size:
+        return float("inf")
+    scales, found = np.array(tensor.scales or 1.0), tensor.data.reshape(wanted.shape)
+    axis = 3 if step.name == "DEPTHWISE_CONV_2D" and wanted.ndim == 4 else 0
+    others = tuple(i for i in range(wanted.ndim) if i != axis)
+    if tensor.scales:
+        scales = np.expand_dims(scales, others) if len(scales) > 1 else scales
+        steps = scales
+    elif recipe.kernels == "dynamic" and wanted.ndim == 4:  # may have been int8 in between
+        steps = np.abs(wanted).max(others, keepdims=True) / 127
+    else:
+        steps = FLOAT_STEP[tensor.dtype] * np.abs(wanted).max()
+    error = np.abs(found.astype(np.float64) * scales - wanted)
+    # A large int32 value is rounded as a float32 on its way.
+    return float((error / np.maximum(steps + 2.0**-22 * np.abs(wanted), SMALLEST)).max())
