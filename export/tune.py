@@ -19,7 +19,7 @@ def tune(trained, kind: str, graph, lowering, sparsity: float, epochs: int | Non
     """
     import tf_keras
 
-    from data.batches import training_batches
+    from data.batches import steps_per_epoch, training_batches
     from data.statistics import class_weights
     from segnet.compress import KINDS, FinePlan
     from segnet.finetune import finetune
@@ -28,7 +28,7 @@ def tune(trained, kind: str, graph, lowering, sparsity: float, epochs: int | Non
     twin = trained.graph(lowering, tf_keras, batch=None)
     for layer in twin.layers:
         layer.set_weights(graph.get_layer(layer.name).get_weights())
-    steps = max(1, len(dataset.pairs("train")) // plan.batch)
+    steps = steps_per_epoch(dataset, plan.batch)
     epochs = KINDS[kind].epochs if epochs is None else epochs
     fine = FinePlan(steps, epochs, KINDS[kind].learning_rate, plan.batch, seed=plan.seed)
     if kind == "sparse":
