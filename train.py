@@ -23,23 +23,22 @@ def main() -> None:
 
 def train(plan, folder: Path) -> None:
     from data.dataset import read_dataset
-    from segnet import backend
-    from segnet.build import build, check
+    from files import held
+    from segnet.build import check
+    from segnet.checkpoint import has_checkpoint
     from segnet.run import has_begun
-    from segnet.weights import check_source, load_encoder
+    from segnet.weights import check_source
 
     dataset = read_dataset(plan.data, plan.damaged)
-    network, classes = plan.network(), len(dataset.classes)
-    check(network, plan.size, classes)
+    network = plan.network()
+    check(network, plan.size, len(dataset.classes))
     probe(dataset)
-    # Refusals come before TensorFlow is loaded, which takes seconds.
-    if not has_begun(folder, plan, described(dataset)):
+    if not has_checkpoint(folder):
         check_source(network, plan.weights)
-    backend.seed_everything(plan.seed)
-    model = build(backend.start(), network, plan.size, classes)
-    loop, finished = fit(
-        model, dataset, plan, folder, lambda: load_encoder(model, network, plan.weights)
-    )
+    with held(folder):
+        has_begun(folder, plan, described(dataset))  # refuses before TensorFlow's seconds
+        model, load = begin(plan, len(dataset.classes))
+        loop, finished = fit(model, dataset, plan, folder, load)
     images = len(dataset.pairs("val"))
     print(f"{folder}: best mIoU {loop.best:.4f} on the {images} validation images")
     if finished:
@@ -47,41 +46,63 @@ def train(plan, folder: Path) -> None:
               f"start a new --run with --weights {folder}")  # fmt: skip
 
 
+def begin(plan, classes: int):
+    """(model with random weights, function that loads the initial ones and returns a line)."""
+    from segnet import backend
+    from segnet.build import build
+    from segnet.weights import load_encoder
+
+    backend.seed_everything(plan.seed)
+    network = plan.network()
+    model = build(backend.start(), network, plan.size, classes)
+    return model, lambda: load_encoder(model, network, plan.weights)
+
+
 def fit(model, dataset, plan, folder: Path, load):
     """Trains a built model in a run folder, or continues there: (loop, whether it was finished).
 
     load(): puts the initial weights into `model` and returns a line that names them; called when a
-    run begins.
+    run begins. The caller holds the folder (`files.held`).
     """
-    from data.batches import training_batches
-    from data.statistics import class_weights
-    from segnet.loop import Hooks, Loop, compile_model
-    from segnet.losses import distillation_loss, distillation_targets, segmentation_loss
-    from segnet.run import has_checkpoint, open_run
+    from segnet.checkpoint import has_checkpoint
+    from segnet.loop import Loop
+    from segnet.run import LAST, epochs_done, open_run
 
     if not has_checkpoint(folder):
         line = load()
     open_run(folder, plan, described(dataset))
-    steps = max(1, len(dataset.pairs("train")) // plan.batch)
+    steps, hooks = prepare(model, dataset, plan, folder)
+    loop = Loop(model, plan, folder, steps, hooks)
+    if loop.restore():
+        line = f"continues at step {loop.step} of {loop.steps}"
+        if epochs_done(folder) < len(loop.history):  # killed before the epoch's pictures
+            hooks.after_epoch(len(loop.history), loop.history)
+    cli.say(line)
+    finished = loop.step == loop.steps and (folder / LAST).exists()
+    if not finished:
+        loop.run()
+    return loop, finished
+
+
+def prepare(model, dataset, plan, folder: Path):
+    """Compiles the model; (steps per epoch, hooks of the loop)."""
+    from data.batches import steps_per_epoch, training_batches
+    from data.statistics import class_weights
+    from segnet.loop import Hooks, compile_model
+    from segnet.losses import distillation_loss, distillation_targets, segmentation_loss
+
+    steps = steps_per_epoch(dataset, plan.batch)
     weights = class_weights(dataset, plan.class_weights)
     teacher = teacher_of(plan, dataset)
     loss = distillation_loss if teacher else segmentation_loss
     compile_model(model, plan, plan.epochs * steps, weights, loss)
-    hooks = Hooks(
+    return steps, Hooks(
         lambda start: training_batches(
             dataset, plan.size, plan.batch, plan.seed, start, plan.augment
         ),
         lambda: evaluate(model, dataset, plan, weights), EpochLog(model, dataset, plan, folder),
         **({"target": partial(distillation_targets, teacher)} if teacher else {}),
     )  # fmt: skip
-    loop = Loop(model, plan, folder, steps, hooks)
-    if loop.restore():
-        line = f"continues at step {loop.step} of {loop.steps}"
-    cli.say(line)
-    finished = loop.step == loop.steps and (folder / "last.weights.h5").exists()
-    if not finished:
-        loop.run()
-    return loop, finished
 
 
 def described(dataset) -> dict:
@@ -94,6 +115,7 @@ def teacher_of(plan, dataset):
     """The model of `plan.teacher` at the plan's size, None without a teacher. Raises Refusal."""
     if not plan.teacher:
         return None
+    from segnet.backend import trace_every_shape
     from segnet.run import load_run
 
     teacher, _, manifest = load_run(plan.teacher, plan.size)
@@ -103,6 +125,7 @@ def teacher_of(plan, dataset):
             f"{plan.teacher} was trained on the classes {', '.join(theirs)}; needed: "
             f"{', '.join(dataset.classes)}. Name a --teacher that was trained on these"
         )
+    trace_every_shape(teacher)
     return teacher
 
 
@@ -143,7 +166,7 @@ def evaluate(model, dataset, plan, weights=None) -> dict:
 
 @dataclasses.dataclass
 class EpochLog:
-    """Writes TensorBoard curves and sample images after an epoch."""
+    """Writes TensorBoard curves and sample images after an epoch, then records that it is done."""
 
     model: object
     dataset: object
@@ -153,6 +176,8 @@ class EpochLog:
 
     def __call__(self, epoch: int, history: list[dict]) -> None:
         import tensorflow as tf
+
+        from segnet.run import record
 
         self.writer = self.writer or tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         with self.writer.as_default(step=epoch):
@@ -165,6 +190,7 @@ class EpochLog:
             with self.writer.as_default(step=epoch):
                 tf.summary.image("samples", drawn[None])
             self.writer.flush()
+        record(self.folder, epochs_done=epoch)
 
     def draw(self, path: Path):
         """Writes the sheet of sample images; (H, W, 3) uint8 RGB."""

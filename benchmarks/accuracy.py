@@ -109,6 +109,7 @@ def train_once(plan, folder: Path) -> None:
     """Trains in `folder` unless that is done. Raises Refusal if it has a run of another plan."""
     from benchmarks import peers
     from data.dataset import read_dataset
+    from files import held
     from segnet import backend
     from segnet.weights import load_encoder
     from train import fit, probe
@@ -128,7 +129,8 @@ def train_once(plan, folder: Path) -> None:
         rows = None if plan.preset in peers.PEERS else plan.network()
         return load_encoder(model, rows, plan.weights)
 
-    fit(model, dataset, plan, folder, load)
+    with held(folder):
+        fit(model, dataset, plan, folder, load)
 
 
 def network(plan, classes: int, batch: int | None = None):

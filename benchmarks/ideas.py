@@ -185,7 +185,7 @@ def auxiliary():
         def __init__(self, model, *args, **options):
             super().__init__(doubled[id(model)], *args, **options)
             keep = self.hooks.keep
-            self.hooks = self.hooks._replace(keep=lambda _, folder, name: keep(model, folder, name))
+            self.hooks = self.hooks._replace(keep=lambda _, *rest: keep(model, *rest))
 
     with (
         patch("segnet.loop.compile_model", compile_both),

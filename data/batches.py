@@ -36,14 +36,21 @@ def scale(image: np.ndarray) -> np.ndarray:
     return scaled
 
 
+def steps_per_epoch(dataset: Dataset, batch: int) -> int:
+    """Every image is seen once per epoch."""
+    return -(-len(dataset.pairs("train")) // batch)
+
+
 def training_batches(
     dataset: Dataset, size: tuple[int, int], batch: int, seed: int, start: int = 0,
     strength: float = 1.0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
     """Endless batches from step `start`: images (N, H, W, 3) float32 in [-1, 1], masks (N, H, W).
 
-    A step gives the same batch whatever `start` is: every element has its own seed, which also
-    selects the image that it is mixed with. strength: of the augmentation, 0 to 2.
+    batch: the most images of a step. Where they do not divide an epoch, its steps differ by one
+    image: a last step of the few that are left would weigh them more than others, and its batch
+    statistics be poor. A step gives the same batch whatever `start` is: every element has its own
+    seed, which also selects the image that it is mixed with. strength: of the augmentation, 0 to 2.
     """
     stream = training_stream(dataset, size, batch, seed, strength)
     return iter(with_threads(stream[start:], batch))
@@ -53,21 +60,27 @@ def training_stream(
     dataset: Dataset, size: tuple[int, int], batch: int, seed: int, strength: float = 1.0
 ):
     """The batches of `training_batches` as a Grain MapDataset: stream[s] is the batch of step s."""
-    pairs = dataset.pairs("train")
+    pairs, steps = dataset.pairs("train"), steps_per_epoch(dataset, batch)
+    count = len(pairs)
 
     def another(rng):
-        return read_pair(pairs[rng.integers(len(pairs))], dataset)
+        return read_pair(pairs[rng.integers(count)], dataset)
 
     def read(index, rng):
-        epoch, place = divmod(index, len(pairs))
-        pair = pairs[order(seed, epoch, len(pairs))[place]]
+        epoch, place = divmod(index, count)
+        pair = pairs[order(seed, epoch, count)[place]]
         return augment(*read_pair(pair, dataset), rng, size, strength, another)
 
+    def step(index):
+        epoch, place = divmod(index, steps)
+        first, end = (epoch * count + count * edge // steps for edge in (place, place + 1))
+        images, masks = zip(*(elements[at] for at in range(first, end)), strict=True)
+        return scale(np.stack(images)), np.stack(masks)
+
     cv2.setNumThreads(0)  # Grain's threads already use all cores
-    return (
-        start_grain().MapDataset.range(ENDLESS).seed(seed).random_map(read)
-        .batch(batch).map(lambda pair: (scale(pair[0]), pair[1]))
-    )  # fmt: skip
+    endless = start_grain().MapDataset.range(ENDLESS)
+    elements = endless.seed(seed).random_map(read)
+    return endless.map(step)
 
 
 @lru_cache(2)  # threads may be in two epochs at the same time

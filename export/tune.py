@@ -24,10 +24,11 @@ def twin_of(trained, graph, lowering):
 
 def fine_plan(trained, kind: str, sparsity: float, epochs: int | None):
     """epochs: None for as many as the kind is known to need."""
+    from data.batches import steps_per_epoch
     from segnet.compress import KINDS, FinePlan
 
     plan = trained.plan
-    steps = max(1, len(trained.dataset.pairs("train")) // plan.batch)
+    steps = steps_per_epoch(trained.dataset, plan.batch)
     epochs = KINDS[kind].epochs if epochs is None else epochs
     fine = FinePlan(steps, epochs, KINDS[kind].learning_rate, plan.batch, seed=plan.seed)
     return dataclasses.replace(fine, sparsity=sparsity) if kind == "sparse" else fine

@@ -30,3 +30,19 @@ def seed_everything(seed: int) -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+
+
+def trace_every_shape(model) -> None:
+    """Makes TensorFlow keep a graph for each shape of a batch, in training and in prediction.
+
+    Keras replaces the first graph by one for all shapes as soon as it sees a second; the two differ
+    in the last bit, so that the weights would depend on where a training was resumed.
+    """
+    if start().backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    for name in ("train", "predict"):
+        step = getattr(model, f"{name}_step")
+        step = tf.function(step, autograph=False, jit_compile=model.jit_compile)
+        setattr(model, f"{name}_function", lambda batches, step=step: step(next(iter(batches))))

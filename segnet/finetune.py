@@ -9,9 +9,12 @@ import numpy as np
 
 from cli import Refusal, one_of
 from files import read_json, write_json
+from segnet.checkpoint import checkpoint_file, read_checkpoint, save_checkpoint
 from segnet.compress import KINDS, FinePlan, Tuned, arrays, assign
 from segnet.loop import CLIP_NORM, Hooks, Loop
-from segnet.run import checkpoint_file, differences, read_checkpoint, save_checkpoint, sweep
+from segnet.run import differences, sweep
+
+FILES = ("plan.json", "lowering.json", "history.csv", "checkpoints/*.npz")
 
 
 def finetune(
@@ -54,7 +57,7 @@ def claim(folder: Path, kind: str, graph, plan: FinePlan, say) -> None:
 
     Checkpoints of other weights are removed. Raises Refusal if the folder is of another plan.
     """
-    sweep(folder)
+    sweep(folder, FILES)
     path, wanted = folder / "plan.json", {"kind": kind, **dataclasses.asdict(plan)}
     weights = fingerprint(graph)
     found = read_json(path) if path.exists() else {}
@@ -82,6 +85,7 @@ def compile_model(model, plan: FinePlan, class_weights=None) -> None:
     import keras
     import tf_keras
 
+    from segnet.backend import trace_every_shape
     from segnet.losses import segmentation_loss
 
     rate = tf_keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.epochs * plan.steps)
@@ -89,6 +93,7 @@ def compile_model(model, plan: FinePlan, class_weights=None) -> None:
     # keras.ops also takes the tensors of tf_keras: both are TensorFlow's.
     model.compile(optimizer, segmentation_loss(keras, model.output_shape[-1], class_weights))
     optimizer.build(model.trainable_variables)
+    trace_every_shape(model)
 
 
 def evaluate_settled(tuned: Tuned, evaluate) -> dict:
@@ -96,7 +101,7 @@ def evaluate_settled(tuned: Tuned, evaluate) -> dict:
     return evaluate(tuned.model)
 
 
-def keep(model, folder: Path, name: str) -> None:
+def keep(model, folder: Path, name: str, row: dict) -> None:
     """Saves the best epoch's variables; the last epoch's are in the loop's checkpoint."""
     if name == "best":
         save_checkpoint(folder, arrays(model.variables), {}, name)

@@ -10,15 +10,17 @@ import numpy as np
 
 from cli import Refusal
 from files import beside
-from segnet.backend import has_gpu
+from segnet.backend import has_gpu, trace_every_shape
+from segnet.checkpoint import read_checkpoint, save_checkpoint
 from segnet.losses import VOID, segmentation_loss
 from segnet.plan import Plan
-from segnet.run import read_checkpoint, save_checkpoint, save_weights
+from segnet.run import LAST, keep_best, save_weights
 
 CHECKPOINT_STEPS = 500  # and at the end of every epoch
 CLIP_NORM = 1.0
 ESTIMATE_STEPS = 10  # after which the time that is left is estimated
 WIDE_GAP = 0.15  # of pixel accuracy, between training mode and inference mode on one batch
+STATE = ("step", "best", "history", "loss_sum", "images")  # of a loop, kept in checkpoints
 PATIENCE = 3  # evaluations without a single pixel of a class, before a remark
 
 
@@ -43,10 +45,14 @@ def compile_model(model, plan: Plan, steps: int, weights=None, loss=segmentation
     jit = False if keras.backend.backend() == "tensorflow" and not has_gpu() else "auto"
     model.compile(optimizer, loss(keras, classes, weights), jit_compile=jit)
     optimizer.build(model.trainable_variables)
+    trace_every_shape(model)
 
 
-def keep_weights(model, folder: Path, name: str) -> None:
-    save_weights(model, folder / f"{name}.weights.h5")
+def keep_weights(model, folder: Path, name: str, row: dict) -> None:
+    if name == "best":
+        keep_best(model, folder, row["epoch"], row["miou"])
+    else:
+        save_weights(model, folder / LAST)
 
 
 class Hooks(NamedTuple):
@@ -54,9 +60,10 @@ class Hooks(NamedTuple):
 
     batches(step): endless training batches from that step on. evaluate(): `segnet.metrics.scores`
     on the validation set, with a "loss" if there is one. after_epoch(epoch, history): called with
-    all rows so far when the files of an epoch are written. keep(model, folder, name): saves the
-    "best" and the "last" epoch. target(images, masks): the target of the loss. diverged: what to
-    type when the loss is not finite; None advises a lower learning rate.
+    all rows so far when the files of an epoch are written. keep(model, folder, name, row): saves
+    the "best" or the "last" epoch, whose row of the history is `row`. target(images, masks): the
+    target of the loss. diverged: what to type when the loss is not finite; None advises a lower
+    learning rate.
     """
 
     batches: Callable[[int], Iterator]
@@ -111,7 +118,8 @@ class Loop:
     ):
         self.model, self.plan, self.folder, self.hooks = model, plan, folder, hooks
         self.steps_per_epoch, self.first_epoch = steps_per_epoch, first_epoch
-        self.step, self.loss_sum, self.best, self.history = 0, 0.0, -1.0, []
+        self.step, self.best, self.history = 0, -1.0, []
+        self.loss_sum, self.images = 0.0, 0  # of this epoch so far
 
     @property
     def steps(self) -> int:
@@ -122,9 +130,8 @@ class Loop:
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def save(self) -> None:
-        state = {"step": self.step, "loss_sum": self.loss_sum, "best": self.best}
         tensors = [np.asarray(variable) for variable in self.variables]
-        save_checkpoint(self.folder, tensors, {**state, "history": self.history})
+        save_checkpoint(self.folder, tensors, {name: getattr(self, name) for name in STATE})
 
     def restore(self) -> bool:
         saved = read_checkpoint(self.folder)
@@ -135,8 +142,8 @@ class Loop:
             raise Refusal(f"{self.folder / 'checkpoints'} is of another network. Name a new --run")
         for variable, value in zip(self.variables, tensors, strict=True):
             variable.assign(value)
-        self.step, self.loss_sum = state["step"], state["loss_sum"]
-        self.best, self.history = state["best"], state["history"]
+        for name in STATE:
+            setattr(self, name, state[name])
         return True
 
     def run(self) -> None:
@@ -159,24 +166,22 @@ class Loop:
                     slower = f"--learning-rate {self.plan.learning_rate / 4:g}"
                     way = self.hooks.diverged or f"Name a new --run with {slower}"
                     raise Refusal(f"the loss became {loss} at step {self.step}. {way}")
-                self.step, self.loss_sum = self.step + 1, self.loss_sum + loss
+                self.step, self.images = self.step + 1, self.images + len(images)
+                self.loss_sum += loss * len(images)
                 bar.update()
                 self.say_estimate()
-                bar.set_postfix(loss=f"{self.loss_sum / (self.step_in_epoch()):.3f}")
+                bar.set_postfix(loss=f"{self.loss_sum / self.images:.3f}")
                 if self.step % self.steps_per_epoch == 0:
                     self.end_epoch(images, masks)
                 elif self.step % CHECKPOINT_STEPS == 0:
                     self.save()
-        self.hooks.keep(self.model, self.folder, "last")
+        self.hooks.keep(self.model, self.folder, "last", self.history[-1])
 
     def say_estimate(self) -> None:
         seconds = self.clock.step(self.steps - self.step)
         if seconds is not None:
             left = self.steps - self.step
             note(f"{left} steps left, about {duration(seconds)} without validation")
-
-    def step_in_epoch(self) -> int:
-        return (self.step - 1) % self.steps_per_epoch + 1
 
     def end_epoch(self, images, masks) -> None:
         epoch = self.step // self.steps_per_epoch
@@ -186,7 +191,7 @@ class Loop:
             "epoch": epoch,
             "seconds": round(seconds, 1),
             "learning_rate": self.rate,
-            "loss": self.loss_sum / self.steps_per_epoch,
+            "loss": self.loss_sum / self.images,
             "val_loss": found.get("loss"),
             "miou": found["miou"],
             "pixel_accuracy": found["pixel_accuracy"],
@@ -195,8 +200,8 @@ class Loop:
         self.history.append(row)
         if found["miou"] > self.best and epoch >= self.first_epoch:
             self.best = found["miou"]
-            self.hooks.keep(self.model, self.folder, "best")
-        self.loss_sum = 0.0
+            self.hooks.keep(self.model, self.folder, "best", row)
+        self.loss_sum, self.images = 0.0, 0
         self.write_history()
         self.save()
         classes = ", ".join(f"{n} {v:.3f}" for n, v in found["iou"].items() if v is not None)

@@ -1,7 +1,7 @@
-"""The run folder: plan, manifest, weights, history, checkpoint. Files are renamed into place."""
+"""The run folder: plan, manifest, weights. Files are renamed into place."""
 
 import dataclasses
-import io
+import hashlib
 import json
 import platform
 import sys
@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from files import beside, read_json, write_json
+from files import PART, beside, read_json, write_json
 from segnet import __version__
+from segnet.checkpoint import has_checkpoint
 from segnet.plan import Plan
 
 MANIFEST = "manifest.json"  # written first; plan.json makes a folder a run
-PARTS = ".part-*"  # what `beside` calls a file that is being written
+BEST, LAST = "best.weights.h5", "last.weights.h5"
+# What training writes, besides TensorBoard's own files.
+FILES = (MANIFEST, "plan.json", "history.csv", BEST, LAST, "checkpoints/last.npz", "samples/*.png")
 HDF5_OVERHEAD = 2048  # bytes an array; measured 1,870
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "grain")
 
@@ -28,11 +31,11 @@ def has_begun(folder: Path, plan: Plan, dataset: dict) -> bool:
     """
     folder = Path(folder)
     if (folder / "plan.json").exists():
-        if has_checkpoint(folder) or (folder / "best.weights.h5").exists():
+        if has_checkpoint(folder) or (folder / BEST).exists():
             compare(folder, as_json(plan), dataset)
             return True
     elif folder.is_dir():
-        parts = {path.name for path in folder.glob(PARTS)}
+        parts = {path.name for path in folder.glob(f"{PART}*")}
         if strange := {path.name for path in folder.iterdir()} - {MANIFEST} - parts:
             raise Refusal(f"{folder} is not a run, it holds {min(strange)}. Name a new --run")
     return False
@@ -63,18 +66,17 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
     write_json(folder / "plan.json", as_json(plan))
 
 
-def sweep(folder: Path) -> None:
-    """Removes files that a killed process left half written."""
-    for part in [*folder.glob(PARTS), *folder.glob(f"*/{PARTS}")]:
-        part.unlink()
+def sweep(folder: Path, names: tuple[str, ...] = FILES) -> None:
+    """Removes what a killed process left of files that it was writing."""
+    for name in map(Path, names):
+        for part in (folder / name.parent).glob(f"{PART}*-{name.name}"):
+            part.unlink(missing_ok=True)
 
 
-def has_checkpoint(folder: Path) -> bool:
-    return checkpoint_file(folder).exists()
-
-
-def checkpoint_file(folder: Path, name: str = "last") -> Path:
-    return Path(folder) / "checkpoints" / f"{name}.npz"
+def record(folder: Path, **entries) -> None:
+    """Adds entries to the manifest of a run, or replaces them."""
+    path = Path(folder) / MANIFEST
+    write_json(path, read_json(path) | entries)
 
 
 def compare(folder: Path, wanted: dict, dataset: dict) -> None:
@@ -117,7 +119,7 @@ def read_plan(folder: Path) -> Plan:
 def load_run(folder: Path, size: tuple[int, int] | None = None):
     """(model with the best weights, plan, manifest) of a run. size: if not its own."""
     plan, manifest = read_run(folder)
-    best = Path(folder) / "best.weights.h5"
+    best = Path(folder) / BEST
     if not best.exists():
         raise Refusal(f"{best} is missing: the run has no finished epoch yet; train it first")
     from segnet.backend import start
@@ -137,6 +139,51 @@ def load_run(folder: Path, size: tuple[int, int] | None = None):
     return model, plan, manifest
 
 
+def keep_best(model, folder: Path, epoch: int, miou: float) -> None:
+    """Saves the weights of the best epoch so far, then records them in the manifest.
+
+    A process that is killed in between has no checkpoint of this epoch yet: it is trained again.
+    """
+    path = Path(folder) / BEST
+    save_weights(model, path)
+    record(folder, best={"epoch": epoch, "miou": miou, "sha256": sha256(path)})
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def best_of(folder: Path, manifest: dict) -> dict:
+    """{"epoch", "miou", "sha256"} of the best weights. Raises Refusal for any other file."""
+    path, best = Path(folder) / BEST, manifest.get("best")
+    if best is None:
+        raise Refusal(
+            f"{Path(folder) / MANIFEST} does not say which epoch is the best one: the run has no "
+            f"finished epoch, or an older version than {__version__} made it. Train it, or train "
+            "a new run"
+        )
+    if not path.exists():
+        raise Refusal(f"{path} is missing: restore it, or train a new run")
+    if sha256(path) != best["sha256"]:
+        raise Refusal(
+            f"{path} is not the file that training wrote: {MANIFEST} has another SHA-256. "
+            "Restore it; if training was interrupted, run its command again"
+        )
+    return best
+
+
+def epochs_done(folder: Path) -> int:
+    """The number of epochs whose files are all written."""
+    return read_json(Path(folder) / MANIFEST).get("epochs_done", 0)
+
+
+def unfinished(folder: Path, plan: Plan) -> str:
+    """Such as "31 of 60 epochs are trained"; "" for a finished run."""
+    done = epochs_done(folder)
+    return f"{done} of {plan.epochs} epochs are trained" if done < plan.epochs else ""
+
+
 def save_weights(model, path: Path) -> None:
     """The layers' weights, without the optimizer's. Raises Refusal when there is no room."""
     from segnet.backend import start
@@ -147,27 +194,3 @@ def save_weights(model, path: Path) -> None:
         # HDF5 does not survive a write that fails: it crashes when the process ends. So ask first.
         part.write_bytes(bytes(size))
         bare.save_weights(part)
-
-
-def save_checkpoint(folder: Path, tensors: list, state: dict, name: str = "last") -> None:
-    """Every variable of model and optimizer and the loop's state, in one file."""
-    arrays = {f"v{number:05}": value for number, value in enumerate(tensors)}
-    with beside(checkpoint_file(folder, name)) as part:
-        memory = io.BytesIO()
-        np.savez(memory, state=json.dumps(state), **arrays)
-        part.write_bytes(memory.getvalue())
-
-
-def read_checkpoint(folder: Path, name: str = "last") -> tuple[list[np.ndarray], dict] | None:
-    """What `save_checkpoint` wrote, or None. Raises Refusal when it is damaged."""
-    path = checkpoint_file(folder, name)
-    if not path.exists():
-        return None
-    try:
-        with np.load(path) as file:
-            state = json.loads(str(file["state"]))
-            return [file[name] for name in sorted(file.files) if name != "state"], state
-    except Exception as error:  # zip, NumPy and JSON each have their own
-        raise Refusal(
-            f"{path} is damaged ({type(error).__name__}). Delete it to begin this run again"
-        ) from error

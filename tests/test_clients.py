@@ -22,6 +22,7 @@ import pytest
 from conftest import show_all_classes, train
 
 from export.make import Choices, export_run, load
+from segnet.run import keep_best
 
 ROOT = Path(__file__).parent.parent
 RECIPES = ("float32", "float16", "dynamic8", "int8", "int8-full")
@@ -130,7 +131,7 @@ def kit(request, finished, tmp_path_factory):
     if preset == "base":  # two steps leave it with one class everywhere
         trained = load(run)
         show_all_classes(trained.model, trained.calibration)
-        trained.model.save_weights(run / "best.weights.h5")
+        keep_best(trained.model, run, 1, 0.5)
     _, refused = export_run(run, recipe, Choices(targets=("xnnpack", "gpu")))
     assert not refused, refused
     return run / "export" / recipe

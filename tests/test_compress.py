@@ -81,7 +81,7 @@ def test_sparse_weights_stay_zero(tuned):
         assert np.mean(kernel == 0) == pytest.approx(0.7, abs=0.01)
     assert np.all(model.get_layer("conv1").get_weights()[0] != 0)
     # Pruning ends after 12 of 24 steps, in the second epoch, the first that may be the best.
-    from segnet.run import read_checkpoint
+    from segnet.checkpoint import read_checkpoint
 
     rows = read_checkpoint(folder)[1]["history"]
     assert read_checkpoint(folder)[1]["best"] == max(row["miou"] for row in rows[1:])

@@ -31,11 +31,11 @@ def shapes(tmp_path):
 
 def test_batches_do_not_depend_on_the_start_step(shapes):
     dataset = read_dataset(shapes)
-    whole = list(itertools.islice(training_batches(dataset, (64, 64), 4, seed=3), 5))
-    resumed = next(training_batches(dataset, (64, 64), 4, seed=3, start=4))
+    whole = list(itertools.islice(training_batches(dataset, (64, 64), 3, seed=3), 5))
+    resumed = next(training_batches(dataset, (64, 64), 3, seed=3, start=4))
     assert all(np.array_equal(a, b) for a, b in zip(whole[4], resumed, strict=True))
-    assert whole[0][0].shape == (4, 64, 64, 3) and whole[0][1].shape == (4, 64, 64)
-    other = next(training_batches(dataset, (64, 64), 4, seed=4))
+    assert whole[0][0].shape == (3, 64, 64, 3) and whole[0][1].shape == (3, 64, 64)
+    other = next(training_batches(dataset, (64, 64), 3, seed=4))
     assert not np.array_equal(whole[0][0], other[0])
 
 

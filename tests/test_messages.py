@@ -23,8 +23,9 @@ from export.make import export_run
 from export.proof.score import score
 from segnet import __version__
 from segnet.build import build
+from segnet.checkpoint import save_checkpoint
 from segnet.presets import preset
-from segnet.run import load_run, save_checkpoint
+from segnet.run import load_run
 from segnet.weights import load_encoder
 
 

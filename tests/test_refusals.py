@@ -241,7 +241,7 @@ def test_damaged_checkpoint(finished, tmp_path):
 def test_unwritable_run_folder(finished, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     end = train(finished / "shapes", tmp_path / "file" / "run")
-    refused(end, "cannot write .*file/run/manifest.json", "choose a folder that you may write to")
+    refused(end, r"cannot write .*file/run: ", "choose a folder that you may write to")
     assert (tmp_path / "file").read_text() == "not a folder"
 
 

@@ -17,7 +17,7 @@ from export.graph import convert, deploy
 from export.make import Choices, export_run
 from export.proof import measure
 from export.tflite import inspect
-from segnet.run import load_run, save_weights
+from segnet.run import keep_best, load_run
 
 FIXED = "signs+depth_to_space"
 DEPTHWISE = 4  # in the schema's BuiltinOperator
@@ -30,7 +30,7 @@ def trained_run(finished, tmp_path_factory):
     model, plan, _ = load_run(run)
     pairs = evaluation_pairs(read_dataset(plan.data), "val", plan.size, 6)
     show_all_classes(model, next(iter(pairs))[0])
-    save_weights(model, run / "best.weights.h5")
+    keep_best(model, run, 1, 0.5)
     return run
 
 

@@ -16,12 +16,12 @@ from data.statistics import balanced_weights
 from segnet import blocks
 from segnet import rows as rows_module
 from segnet.build import build
+from segnet.checkpoint import read_checkpoint, save_checkpoint
 from segnet.loop import Loop, remarks
 from segnet.losses import distillation_loss, distillation_targets, segmentation_loss
 from segnet.metrics import confusion, scores
 from segnet.presets import PRESETS, preset
 from segnet.rows import mobilenet_v1
-from segnet.run import read_checkpoint, save_checkpoint
 from segnet.twin import twin
 from segnet.weights import copy_encoder, load_encoder, opposite_pairs
 
