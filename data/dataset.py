@@ -15,10 +15,11 @@ from pathlib import Path
 
 from cli import Refusal, one_of
 from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours, mask_name
+from data.names import first_fault, shown
 from data.shards import PackedPairs, is_packed, shard_counts
-from files import beside
+from files import beside, read_regular
 
-BYTES = range(256)
+MOST_TEXT = 1_000_000  # bytes of dataset.toml and labels.txt
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,14 @@ def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
         raise Refusal(f"no such folder: {folder}. --data takes a folder with train/ and val/")
     table, source = read_names(folder)
     classes = table.get("classes")
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+    if not (isinstance(classes, list) and classes and all(isinstance(n, str) for n in classes)):
         raise Refusal(f"{source} has no list of class names: write classes = ['background', 'lip']")
-    if len(set(classes)) < len(classes) or not all(name.splitlines() == [name] for name in classes):
-        raise Refusal(f"{source}: class names must be distinct and one line each; found: {classes}")
+    classes = [name.strip() for name in classes]
+    if fault := first_fault(classes):
+        index, why = fault
+        raise Refusal(
+            f"{source}: class {index}, {shown(classes[index])}, {why}. Give it another name"
+        )
     unknown = set(table) - {"classes", "void", "colours"}
     if unknown:
         raise Refusal(
@@ -144,27 +149,30 @@ def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
     if not (isinstance(colours, list) and len(colours) == len(classes) and all(map(rgb, colours))):
         raise Refusal(f"{source}: colours needs {len(classes)} [r, g, b] lists, one per class")
     void = table.get("void", VOID)
-    if void not in BYTES:
-        raise Refusal(f"{source}: void is {void!r}; needed: an id from 0 to {VOID}")
+    if not is_byte(void):
+        raise Refusal(f"{source}: void is {str(void)[:40]}; needed: an id from 0 to {VOID}")
     return Dataset(folder, classes, colours, void, damaged)
 
 
 def rgb(colour) -> bool:
-    return isinstance(colour, list) and len(colour) == 3 and all(value in BYTES for value in colour)
+    return isinstance(colour, list) and len(colour) == 3 and all(map(is_byte, colour))
+
+
+def is_byte(value) -> bool:
+    return type(value) is int and 0 <= value <= 255
 
 
 def read_names(folder: Path) -> tuple[dict, Path]:
     toml, labels = folder / "dataset.toml", folder / "labels.txt"
-    if toml.exists():
-        try:
-            return tomllib.loads(toml.read_text()), toml
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise Refusal(f"{toml} cannot be read: {error}") from error
-    if labels.exists():
-        try:
-            return {"classes": [line for line in labels.read_text().split("\n") if line]}, labels
-        except UnicodeDecodeError as error:
-            raise Refusal(f"{labels} cannot be read: {error}") from error
+    for path in (toml, labels):
+        if path.exists():
+            try:
+                text = read_regular(path, MOST_TEXT).decode("utf-8-sig")
+                return tomllib.loads(text) if path == toml else {
+                    "classes": text.rstrip().split("\n")
+                }, path
+            except (ValueError, RecursionError) as error:
+                raise Refusal(f"{path} cannot be read: {error}") from error
     raise Refusal(f"{toml} is missing: write classes = ['background', ...] in it, in id order")
 
 
