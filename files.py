@@ -109,15 +109,19 @@ def new_folder(out: Path):
     Raises Refusal when `out` is anything but an empty folder or a name that is free.
     """
     with held(out):
-        refuse_taken(out)
+        make_room(out)
         with folder_beside(out) as part:
             yield part
 
 
-def refuse_taken(out: Path) -> None:
-    """Raises Refusal when `out` is anything but an empty folder or a name that is free."""
+def make_room(out: Path) -> None:
+    """Removes what killed processes left beside `out`, which the caller holds.
+
+    Raises Refusal when `out` is anything but an empty folder or a name that is free.
+    """
     out = Path(out)
     with writing(out):
+        remove_parts(out)
         here = out.exists() and out.samefile(os.curdir)
         taken = out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir())))
     if here or taken:
@@ -171,9 +175,10 @@ def held(path: Path):
             os.close(handle)
             handle = None
     try:
-        os.ftruncate(handle, 0)
         command = shlex.join([Path(sys.executable).name, *sys.argv])
-        os.write(handle, f"process {os.getpid()} ({command})".encode(errors="replace")[:4096])
+        with suppress(OSError):  # a full disk: it is held without a name
+            os.ftruncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} ({command})".encode(errors="replace")[:4096])
         yield
     finally:
         lock.unlink(missing_ok=True)

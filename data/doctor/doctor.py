@@ -17,7 +17,7 @@ from data.doctor.facts import Facts, look
 from data.doctor.files import Pair, list_files
 from data.doctor.readings import conventions_of, guessed_classes, read
 from data.layout import VOID, default_colours
-from files import held, quiet, refuse_taken
+from files import held, make_room, quiet
 
 THREADS = 4
 AHEAD = 256  # pairs that are queued for the threads at once, which bounds the memory
@@ -85,7 +85,7 @@ def check_dataset(
         if fix:
             refuse_inside(folder, fix)
             stack.enter_context(held(fix))
-            refuse_taken(fix)
+            make_room(fix)
         exam = examine(folder)
         found = findings(exam)
         if html:
