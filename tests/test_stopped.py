@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-import time
+import textwrap
 
 import pytest
 from commands import ROOT, run
@@ -71,17 +71,41 @@ def test_the_same_command_again_completes_it(inputs, tmp_path, name, number):
     assert sum(code == 0 for code, _ in ends[1::2]) >= 3
 
 
-@pytest.mark.parametrize("name", ["shapes", "import", "check", "pack"])
+WAITING = """
+    import importlib, sys
+    import cli
+    from data.__main__ import main
+    module, name, *words = sys.argv[1:]
+    module = importlib.import_module(module)
+    kept = getattr(module, name)
+    def waiting(*args):
+        print("begun", flush=True)
+        sys.stdin.readline()
+        return kept(*args)
+    setattr(module, name, waiting)
+    sys.argv = ["data", *words]
+    cli.run(main)
+"""
+BEGINS = {  # the function with which a command begins to write
+    "shapes": ("files", "folder_beside"),
+    "import": ("files", "folder_beside"),
+    "check": ("data.doctor.fix", "folder_beside"),
+    "pack": ("data.pack", "claim"),
+}
+
+
+@pytest.mark.parametrize("name", BEGINS)
 def test_of_two_at_once_one_is_refused(inputs, tmp_path, name):
-    words = [sys.executable, "-m", "data", *command(name, inputs, tmp_path / "out")]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL) as one:
-        while not (tmp_path / ".lock-out").exists() and one.poll() is None:
-            time.sleep(0.001)
-        one.send_signal(signal.SIGSTOP)  # while it holds the folder
-        two = run("data", *words[3:])
-        one.send_signal(signal.SIGCONT)
+    words = command(name, inputs, tmp_path / "out")
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(WAITING), *BEGINS[name], *words], cwd=ROOT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as one:  # fmt: skip
+        assert one.stdout.readline() == "begun\n"
+        two = run("data", *words)
+        one.communicate("go on\n")
     assert (one.returncode, two.returncode) == (0, 2)
-    assert re.search(rf"out is in use by (process {one.pid} .*data|another process)", two.stderr)
+    assert re.search(rf"error: .*/out is in use by process {one.pid} \(.*data", two.stderr)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
