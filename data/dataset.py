@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli import Refusal, one_of
+from data import fingerprint
 from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours, mask_name
 from data.names import first_fault, shown
 from data.shards import PackedPairs, is_packed, shard_counts
@@ -29,7 +30,7 @@ class Dataset:
     colours: list[list[int]]  # RGB, 0..255, one per class
     void: int  # id of void pixels on disk; 255 is always void as well
     damaged: str = "refuse"  # or "skip": what to do with unreadable records of shards
-    listed: dict = field(default_factory=dict, repr=False, compare=False)  # split -> pairs
+    listed: dict = field(default_factory=dict, repr=False, compare=False)  # what was read once
 
     def pairs(self, split: str):
         """The (image, mask) pairs of a split, sorted by name and made on access, for `data.images`.
@@ -51,13 +52,64 @@ class Dataset:
         there = "test" in shard_counts(self.folder) if packed else (self.folder / "test").is_dir()
         return list(SPLITS if there else SPLITS[:2])
 
-    def fingerprint(self, splits: tuple[str, ...] = ("train", "val")) -> str:
-        """A SHA-256 over the classes and the name, size and time of every file of the splits."""
+    def fingerprint(
+        self, splits: tuple[str, ...] = ("train", "val"), trust_times: bool = False
+    ) -> str:
+        """A SHA-256 over the classes and the name and content of every file of the splits.
+
+        trust_times: over sizes and times in place of contents, which need not be read then.
+        """
         digest = hashlib.sha256(repr((self.classes, self.void)).encode())
         for split in splits:
-            for name, size, time in self.pairs(split).stamps():
-                digest.update(f"{split}/{name} {size} {time}\n".encode())
+            for name, mark in self.marks(split, trust_times).items():
+                digest.update(os.fsencode(f"{split}/{name} {mark}\n"))
         return digest.hexdigest()
+
+    def marks(self, split: str, trust_times: bool = False) -> dict[str, str]:
+        """The hash of each file of a split by name, or its size and time; made once."""
+        if (split, trust_times) not in self.listed:
+            pairs = self.pairs(split)
+            self.listed[split, trust_times] = (
+                {name: f"{size} {when}" for name, size, when in pairs.stamps()}
+                if trust_times
+                else fingerprint.digests(self.folder, split, dict(pairs.files()))
+            )
+        return self.listed[split, trust_times]
+
+    def described(self, trust_times: bool = False) -> dict:
+        """What a run records of its data, as JSON; `changes` compares with it later."""
+        return {
+            "classes": self.classes,
+            "colours": self.colours,
+            "void": self.void,
+            "fingerprint": self.fingerprint(trust_times=trust_times),
+            "by": "times" if trust_times else "contents",
+            "splits": {
+                split: fingerprint.summary(self.marks(split, trust_times))
+                for split in ("train", "val")
+            },
+        }
+
+    def changes(self, before: dict) -> list[str]:
+        """What has changed since `before`, a result of `described`, a sentence each; [] if nothing.
+
+        Contents or times are compared, as they were then.
+        """
+        lines = []
+        if before["classes"] != self.classes:
+            now, then = (", ".join(names) for names in (self.classes, before["classes"]))
+            lines.append(f"the classes are {now} now, {then} before")
+        elif before["colours"] != self.colours:
+            lines.append("classes have other colours")
+        if before["void"] != self.void:
+            lines.append(f"void is {self.void} now, {before['void']} before")
+        if "splits" not in before:  # recorded when only the times were compared
+            same = before.get("fingerprint") == self.fingerprint(trust_times=True)
+            return lines if same or lines else ["names, sizes or times of files are others"]
+        now = self.described(before["by"] == "times")["splits"]
+        for split, files in now.items():
+            lines += fingerprint.changes(split, before["splits"][split], files)
+        return lines
 
 
 @dataclass(frozen=True)
@@ -77,6 +129,12 @@ class FolderPairs:
             return [self[index] for index in range(*at.indices(len(self)))]
         name = self.names[at]
         return self.folder / "images" / name, self.folder / "masks" / mask_name(name)
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """(name, path) of every file."""
+        for name in self.names:
+            for part in (f"images/{name}", f"masks/{mask_name(name)}"):
+                yield part, self.folder / part
 
     def stamps(self) -> Iterator[tuple[str, int, int]]:
         """(name, size in bytes, modification time in ns) of every file."""
