@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ PART = ".part-"  # begins the name of what is being written
 UMASK = os.umask(0o077)
 os.umask(UMASK)
 LONGEST = 200  # bytes of a name that is kept in a temporary one; file systems allow 255
+MOST_JSON = 1 << 28  # bytes of a JSON file of ours
 
 
 @contextmanager
@@ -100,6 +102,33 @@ def folder_beside(out: Path):
             remove_parts(out)
 
 
+@contextmanager
+def new_folder(out: Path):
+    """Yields a folder that becomes `out` when the block succeeds; `out` is held until then.
+
+    Raises Refusal when `out` is anything but an empty folder or a name that is free.
+    """
+    with held(out):
+        make_room(out)
+        with folder_beside(out) as part:
+            yield part
+
+
+def make_room(out: Path) -> None:
+    """Removes what killed processes left beside `out`, which the caller holds.
+
+    Raises Refusal when `out` is anything but an empty folder or a name that is free.
+    """
+    out = Path(out)
+    with writing(out):
+        remove_parts(out)
+        here = out.exists() and out.samefile(os.curdir)
+        taken = out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir())))
+    if here or taken:
+        why = "is the current folder" if here else "exists"
+        raise Refusal(f"{out} {why}: name a new or an empty folder, or remove it first")
+
+
 def new_part(out: Path) -> Path:
     part = Path(tempfile.mkdtemp(f"-{short(out)}", PART, out.parent))
     part.chmod(0o777 & ~UMASK)
@@ -146,9 +175,10 @@ def held(path: Path):
             os.close(handle)
             handle = None
     try:
-        os.ftruncate(handle, 0)
         command = shlex.join([Path(sys.executable).name, *sys.argv])
-        os.write(handle, f"process {os.getpid()} ({command})".encode(errors="replace")[:4096])
+        with suppress(OSError):  # a full disk: it is held without a name
+            os.ftruncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} ({command})".encode(errors="replace")[:4096])
         yield
     finally:
         lock.unlink(missing_ok=True)
@@ -167,12 +197,32 @@ def write_json(path: Path, value) -> None:
         part.write_text(json.dumps(value, indent=1) + "\n")
 
 
-def read_json(path: Path):
+def read_regular(path: Path, most: int) -> bytes:
+    """The content of a file of at most `most` bytes.
+
+    Raises Refusal for anything else: a pipe would block, a device may have no end.
+    """
     try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise Refusal(f"{path} is missing") from None
-    except (ValueError, OSError) as error:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise Refusal(f"{path} is not a regular file: replace it by a copy of its content")
+        if found.st_size > most:
+            raise Refusal(f"{path} has {found.st_size} bytes; at most {most} are read")
+        with open(path, "rb") as file:
+            raw = file.read(found.st_size + 1)
+    except OSError as error:
+        raise Refusal(f"{path} cannot be read: {error.strerror}") from error
+    if len(raw) > found.st_size:
+        raise Refusal(f"{path} grows while it is read: replace it by a copy of its content")
+    return raw
+
+
+def read_json(path: Path):
+    if not Path(path).exists():
+        raise Refusal(f"{path} is missing")
+    try:
+        return json.loads(read_regular(path, MOST_JSON))
+    except (ValueError, RecursionError) as error:
         raise Refusal(f"{path} is damaged: {error}. Restore it or delete its folder") from error
 
 
@@ -187,15 +237,33 @@ def cached(folder: Path, what: str, fingerprint: str, make: Callable):
     The cache has one file per folder and `what`, so that a dataset that changes leaves no stale
     files.
     """
-    key = json.dumps([str(Path(folder).resolve()), what])
-    path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-    try:
-        found = read_json(path)
-        if found["fingerprint"] == fingerprint:
-            return found["value"]
-    except (Refusal, KeyError, TypeError):
-        pass  # missing or damaged: computed again
+    found = read_cache(folder, what)
+    if isinstance(found, dict) and found.get("fingerprint") == fingerprint and "value" in found:
+        return found["value"]
     value = make()
-    with suppress(Refusal):  # disk full or not writable: the next start only takes longer
-        write_json(path, {"fingerprint": fingerprint, "value": value})
+    write_cache(folder, what, {"fingerprint": fingerprint, "value": value})
     return value
+
+
+def cache_file(folder: Path, what: str) -> Path:
+    key = json.dumps([str(Path(folder).resolve()), what])
+    return cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+
+
+def read_cache(folder: Path, what: str):
+    """The JSON value that `write_cache` wrote last; None without one, or if it is damaged."""
+    try:
+        found = read_json(cache_file(folder, what))
+    except Refusal:
+        return None
+    whole = isinstance(found, dict) and found.get("check") == check_of(found.get("content"))
+    return found["content"] if whole else None
+
+
+def write_cache(folder: Path, what: str, content) -> None:
+    with suppress(Refusal):  # disk full or not writable: the next start only takes longer
+        write_json(cache_file(folder, what), {"content": content, "check": check_of(content)})
+
+
+def check_of(content) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import cli
-from cli import Refusal
+from cli import Refusal, plain
 
 ABOUT = """Creates, imports, checks, packs and previews datasets.
 
@@ -29,12 +29,14 @@ def main() -> None:
 def shapes(argv: list[str]) -> None:
     parser = cli.parser("python -m data shapes", "Writes the built-in synthetic dataset.")
     parser.add_argument("folder", metavar="DIR", help="folder to write, new or empty")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default 0)")
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="random seed from 0 on (default 0)"
+    )
     args = parser.parse_args(argv)
     from data.shapes import write_shapes
 
     write_shapes(args.folder, args.seed)
-    print(args.folder)
+    print(plain(args.folder))
 
 
 def check(argv: list[str]) -> None:
@@ -77,9 +79,9 @@ def pack(argv: list[str]) -> None:
     from data.pack import splits_line
 
     broken = pack_dataset(args.source, args.folder, args.shards, args.size)
-    print(f"{args.folder}: {splits_line(args.folder)}")
+    print(plain(f"{args.folder}: {splits_line(args.folder)}"))
     for line in broken:
-        print(f"broken: {line}")
+        print(plain(f"broken: {line}"))
     if broken:
         raise Refusal(f"broken and left out: {len(broken)}, listed above; the rest was packed")
 
@@ -89,6 +91,14 @@ def count(word: str) -> int:
 
     if not (word.isdecimal() and 0 < int(word) < 100_000):
         raise argparse.ArgumentTypeError(f"{word}: a number from 1 to 99999 is needed")
+    return int(word)
+
+
+def seed(word: str) -> int:
+    import argparse
+
+    if not (word.isdecimal() and word.isascii()):
+        raise argparse.ArgumentTypeError(f"{word}: a whole number from 0 on is needed")
     return int(word)
 
 
@@ -114,7 +124,7 @@ def preview(argv: list[str]) -> None:
     from data.preview import preview
 
     write_image(args.out, preview(read_dataset(args.folder), args.augment))
-    print(args.out)
+    print(plain(args.out))
 
 
 def import_(argv: list[str]) -> None:
@@ -126,19 +136,17 @@ def import_(argv: list[str]) -> None:
         parser = cli.parser(command, about)
         parser.add_argument("format", choices=FORMATS, metavar="FORMAT")
         parser.parse_args(argv)
-    from data.formats import module_of
 
     name, args = argv[0], import_options(argv[0]).parse_args(argv[1:])
-    from data.formats.imports import SplitOptions, splits_line, write_dataset
-    from data.formats.selection import select
+    if args.val + args.test >= 1:
+        raise Refusal(f"--val {args.val:g} and --test {args.test:g} leave nothing to train on")
+    from data.formats.imports import SplitOptions, import_source, splits_line
 
     options = SplitOptions(args.val, args.test, args.seed, args.group)
-    found = module_of(name).read(args.source, args)
-    selection = select(found.classes, renames(args.map, args.merge), args.only)
-    broken = write_dataset(found, args.folder, selection, options)
-    print(f"{args.folder}: {splits_line(args.folder)}; {len(selection.classes)} classes")
+    classes, broken = import_source(name, args, renames(args.map, args.merge), options)
+    print(plain(f"{args.folder}: {splits_line(args.folder)}; {len(classes)} classes"))
     for line in broken:
-        print(f"broken: {line}")
+        print(plain(f"broken: {line}"))
     if broken:
         raise Refusal(f"broken and left out: {len(broken)}, listed above; the rest was imported")
 
@@ -188,10 +196,25 @@ def add_shared_options(parser) -> None:
         "--seed", type=int, default=0, metavar="N", help="random seed of the splits (default 0)"
     )
     parser.add_argument(
-        "--group", metavar="REGEX",
+        "--group", type=expression, metavar="REGEX",
         help="images whose names give the same match share a split, such as frames of one video: "
         "'^[^_]+' takes the text before the first _",
     )  # fmt: skip
+    parser.add_argument(
+        "--links", action="store_true",
+        help="follow links in SOURCE that lead outside it; without it they are refused",
+    )  # fmt: skip
+
+
+def expression(word: str) -> str:
+    import argparse
+    import re
+
+    try:
+        re.compile(word)
+    except (re.error, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"{word} is no regular expression: {error}") from None
+    return word
 
 
 def fraction(word: str) -> float:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli import Refusal, one_of
+from data import fingerprint
 from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours, mask_name
+from data.names import first_fault, shown
 from data.shards import PackedPairs, is_packed, shard_counts
-from files import beside
+from files import beside, read_regular
 
-BYTES = range(256)
+MOST_TEXT = 1_000_000  # bytes of dataset.toml and labels.txt
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Dataset:
     colours: list[list[int]]  # RGB, 0..255, one per class
     void: int  # id of void pixels on disk; 255 is always void as well
     damaged: str = "refuse"  # or "skip": what to do with unreadable records of shards
-    listed: dict = field(default_factory=dict, repr=False, compare=False)  # split -> pairs
+    listed: dict = field(default_factory=dict, repr=False, compare=False)  # what was read once
 
     def pairs(self, split: str):
         """The (image, mask) pairs of a split, sorted by name and made on access, for `data.images`.
@@ -50,13 +52,64 @@ class Dataset:
         there = "test" in shard_counts(self.folder) if packed else (self.folder / "test").is_dir()
         return list(SPLITS if there else SPLITS[:2])
 
-    def fingerprint(self, splits: tuple[str, ...] = ("train", "val")) -> str:
-        """A SHA-256 over the classes and the name, size and time of every file of the splits."""
+    def fingerprint(
+        self, splits: tuple[str, ...] = ("train", "val"), trust_times: bool = False
+    ) -> str:
+        """A SHA-256 over the classes and the name and content of every file of the splits.
+
+        trust_times: over sizes and times in place of contents, which need not be read then.
+        """
         digest = hashlib.sha256(repr((self.classes, self.void)).encode())
         for split in splits:
-            for name, size, time in self.pairs(split).stamps():
-                digest.update(f"{split}/{name} {size} {time}\n".encode())
+            for name, mark in self.marks(split, trust_times).items():
+                digest.update(os.fsencode(f"{split}/{name} {mark}\n"))
         return digest.hexdigest()
+
+    def marks(self, split: str, trust_times: bool = False) -> dict[str, str]:
+        """The hash of each file of a split by name, or its size and time; made once."""
+        if (split, trust_times) not in self.listed:
+            pairs = self.pairs(split)
+            self.listed[split, trust_times] = (
+                {name: f"{size} {when}" for name, size, when in pairs.stamps()}
+                if trust_times
+                else fingerprint.digests(self.folder, split, dict(pairs.files()))
+            )
+        return self.listed[split, trust_times]
+
+    def described(self, trust_times: bool = False) -> dict:
+        """What a run records of its data, as JSON; `changes` compares with it later."""
+        return {
+            "classes": self.classes,
+            "colours": self.colours,
+            "void": self.void,
+            "fingerprint": self.fingerprint(trust_times=trust_times),
+            "by": "times" if trust_times else "contents",
+            "splits": {
+                split: fingerprint.summary(self.marks(split, trust_times))
+                for split in ("train", "val")
+            },
+        }
+
+    def changes(self, before: dict) -> list[str]:
+        """What has changed since `before`, a result of `described`, a sentence each; [] if nothing.
+
+        Contents or times are compared, as they were then.
+        """
+        lines = []
+        if before["classes"] != self.classes:
+            now, then = (", ".join(names) for names in (self.classes, before["classes"]))
+            lines.append(f"the classes are {now} now, {then} before")
+        elif before["colours"] != self.colours:
+            lines.append("classes have other colours")
+        if before["void"] != self.void:
+            lines.append(f"void is {self.void} now, {before['void']} before")
+        if "splits" not in before:  # recorded when only the times were compared
+            same = before.get("fingerprint") == self.fingerprint(trust_times=True)
+            return lines if same or lines else ["names, sizes or times of files are others"]
+        now = self.described(before["by"] == "times")["splits"]
+        for split, files in now.items():
+            lines += fingerprint.changes(split, before["splits"][split], files)
+        return lines
 
 
 @dataclass(frozen=True)
@@ -76,6 +129,12 @@ class FolderPairs:
             return [self[index] for index in range(*at.indices(len(self)))]
         name = self.names[at]
         return self.folder / "images" / name, self.folder / "masks" / mask_name(name)
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """(name, path) of every file."""
+        for name in self.names:
+            for part in (f"images/{name}", f"masks/{mask_name(name)}"):
+                yield part, self.folder / part
 
     def stamps(self) -> Iterator[tuple[str, int, int]]:
         """(name, size in bytes, modification time in ns) of every file."""
@@ -129,10 +188,14 @@ def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
         raise Refusal(f"no such folder: {folder}. --data takes a folder with train/ and val/")
     table, source = read_names(folder)
     classes = table.get("classes")
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+    if not (isinstance(classes, list) and classes and all(isinstance(n, str) for n in classes)):
         raise Refusal(f"{source} has no list of class names: write classes = ['background', 'lip']")
-    if len(set(classes)) < len(classes) or not all(name.splitlines() == [name] for name in classes):
-        raise Refusal(f"{source}: class names must be distinct and one line each; found: {classes}")
+    classes = [name.strip() for name in classes]
+    if fault := first_fault(classes):
+        index, why = fault
+        raise Refusal(
+            f"{source}: class {index}, {shown(classes[index])}, {why}. Give it another name"
+        )
     unknown = set(table) - {"classes", "void", "colours"}
     if unknown:
         raise Refusal(
@@ -144,27 +207,30 @@ def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
     if not (isinstance(colours, list) and len(colours) == len(classes) and all(map(rgb, colours))):
         raise Refusal(f"{source}: colours needs {len(classes)} [r, g, b] lists, one per class")
     void = table.get("void", VOID)
-    if void not in BYTES:
-        raise Refusal(f"{source}: void is {void!r}; needed: an id from 0 to {VOID}")
+    if not is_byte(void):
+        raise Refusal(f"{source}: void is {str(void)[:40]}; needed: an id from 0 to {VOID}")
     return Dataset(folder, classes, colours, void, damaged)
 
 
 def rgb(colour) -> bool:
-    return isinstance(colour, list) and len(colour) == 3 and all(value in BYTES for value in colour)
+    return isinstance(colour, list) and len(colour) == 3 and all(map(is_byte, colour))
+
+
+def is_byte(value) -> bool:
+    return type(value) is int and 0 <= value <= 255
 
 
 def read_names(folder: Path) -> tuple[dict, Path]:
     toml, labels = folder / "dataset.toml", folder / "labels.txt"
-    if toml.exists():
-        try:
-            return tomllib.loads(toml.read_text()), toml
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise Refusal(f"{toml} cannot be read: {error}") from error
-    if labels.exists():
-        try:
-            return {"classes": [line for line in labels.read_text().split("\n") if line]}, labels
-        except UnicodeDecodeError as error:
-            raise Refusal(f"{labels} cannot be read: {error}") from error
+    for path in (toml, labels):
+        if path.exists():
+            try:
+                text = read_regular(path, MOST_TEXT).decode("utf-8-sig")
+                return tomllib.loads(text) if path == toml else {
+                    "classes": text.rstrip().split("\n")
+                }, path
+            except (ValueError, RecursionError) as error:
+                raise Refusal(f"{path} cannot be read: {error}") from error
     raise Refusal(f"{toml} is missing: write classes = ['background', ...] in it, in id order")
 
 

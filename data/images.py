@@ -184,11 +184,22 @@ def turned(mask: np.ndarray, orientation: int) -> np.ndarray:
     return np.array(ImageOps.exif_transpose(image)).astype(mask.dtype)
 
 
+def encoded(image: np.ndarray, suffix: str) -> bytes:
+    """(H, W, 3) RGB or (H, W) grey uint8 as a file with this suffix; JPEG at OpenCV's default, 95.
+
+    Raises Refusal for a suffix of no known format.
+    """
+    if not cv2.haveImageWriter(f"name{suffix}"):
+        raise Refusal(
+            f"an image cannot be written as {suffix or 'a file without an ending'}: "
+            "name a file that ends in .png or .jpg"
+        )
+    pixels = image[..., ::-1] if image.ndim == 3 else image
+    return cv2.imencode(suffix, np.ascontiguousarray(pixels))[1].tobytes()
+
+
 def write_image(path: Path, image: np.ndarray) -> None:
     """Writes (H, W, 3) RGB or (H, W) grey uint8; the file ending selects the format."""
+    raw = encoded(image, Path(path).suffix)
     with beside(path) as part:
-        pixels = image[..., ::-1] if image.ndim == 3 else image
-        done, raw = cv2.imencode(Path(path).suffix, np.ascontiguousarray(pixels))
-        if not done:
-            raise Refusal(f"cannot write {path}: the image format is not supported")
-        part.write_bytes(raw.tobytes())
+        part.write_bytes(raw)

@@ -1,14 +1,16 @@
 """Packs a dataset into shards: python -m data pack. data/shards.py describes their format."""
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from cli import Refusal
 from data.dataset import Dataset, read_dataset, write_names
-from data.images import read_bytes, read_pair
+from data.images import encoded, read_bytes, read_pair
 from data.shards import (
     INDEX,
     LENGTHS,
@@ -21,7 +23,7 @@ from data.shards import (
     shard_of,
     shard_paths,
 )
-from files import beside, read_json, write_json
+from files import beside, held, read_json, write_json, writing
 
 SHARDS = 8  # per split, unless it has fewer pairs
 OPTIONS = "group_size:1,uncompressed"  # images are already compressed; one read per record
@@ -38,13 +40,12 @@ def pack(source: Path, out: Path, shards: int = SHARDS, size=None) -> list[str]:
     """
     from tqdm import tqdm
 
-    dataset, out = read_dataset(source), Path(out)
+    dataset, out, broken = read_dataset(source), Path(out), []
     if is_packed(source):
         raise Refusal(f"{source} is already packed: pack the folder that it was made from")
-    claim(dataset, out, shards, size)
     total = sum(len(dataset.pairs(split)) for split in dataset.splits())
-    broken = []
-    with tqdm(total=total, unit="image", leave=False, disable=None) as bar:
+    with held(out), tqdm(total=total, unit="image", leave=False, disable=None) as bar:
+        claim(dataset, out, shards, size)
         for split, parts in shard_counts(out).items():
             for part in range(parts):
                 path = out / shard_name(split, part, parts)
@@ -74,41 +75,63 @@ def claim(dataset: Dataset, out: Path, shards: int, size) -> None:
         "size": size and list(size),
         "splits": {split: min(shards, len(dataset.pairs(split))) for split in splits},
     }
+    with writing(out):
+        leftovers = [path for path in out.glob(".part-*") if path.is_file()]
+        empty = not out.exists() or (out.is_dir() and set(out.iterdir()) <= set(leftovers))
     if is_packed(out):
         if read_json(out / INDEX) != wanted:
             raise Refusal(
                 f"{out} was packed from another source, from an older state of it or with other "
                 "options: choose a new folder, or remove it first"
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif not empty:
         raise Refusal(f"{out} exists but has no shards: choose a new folder, or remove it first")
-    for leftover in out.glob(".part-*"):
-        leftover.unlink()
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        for leftover in leftovers:
+            leftover.unlink()
+        out.mkdir(parents=True, exist_ok=True)
     write_json(out / INDEX, wanted)
     write_names(out, dataset.classes, dataset.colours, dataset.void)
 
 
 def write_shard(path: Path, dataset: Dataset, pairs: list, size) -> None:
-    from array_record.python.array_record_module import ArrayRecordWriter
-
     names, broken = [], []
-    with beside(path) as part, ThreadPoolExecutor(THREADS) as pool:
-        writer = ArrayRecordWriter(str(part), OPTIONS)
-        try:
+    with beside(path) as part:
+        with ThreadPoolExecutor(THREADS) as pool, appending(part, path) as append:
             for start in range(0, len(pairs), AT_ONCE):
                 chunk = pairs[start : start + AT_ONCE]
                 jobs = pool.map(lambda pair: to_record(pair, dataset, size), chunk)
                 for pair, record in zip(chunk, jobs, strict=True):
                     if isinstance(record, bytes):
-                        writer.write(record)
+                        append(record)
                         names.append(pair[0].name)
                     else:
                         broken.append(record)
-        finally:
-            writer.close()
         length = part.stat().st_size
     write_json(index_of(path), {"bytes": length, "images": names, "broken": broken})
+
+
+@contextmanager
+def appending(part: Path, path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Yields a function that appends a record to `part`, which will be the shard `path`."""
+    from array_record.python.array_record_module import ArrayRecordWriter
+
+    writer = ArrayRecordWriter(str(part), OPTIONS)
+
+    def attempt(action: Callable, *record) -> None:
+        try:
+            action(*record)
+        except RuntimeError as error:  # all that ArrayRecord raises, a full disk included
+            why = str(error).partition(";")[0]
+            raise Refusal(
+                f"cannot write {path}: {why}. Free some space or choose a folder that you may "
+                "write to"
+            ) from error
+
+    try:
+        yield partial(attempt, writer.write)
+    finally:
+        attempt(writer.close)
 
 
 def to_record(pair, dataset: Dataset, size) -> bytes | str:
@@ -124,10 +147,5 @@ def to_record(pair, dataset: Dataset, size) -> bytes | str:
         to = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         image = cv2.resize(image, to, interpolation=cv2.INTER_AREA)
         mask = cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST_EXACT)
-        files = [encoded(image[..., ::-1], pair[0].suffix), encoded(mask, ".png")]
+        files = [encoded(image, pair[0].suffix), encoded(mask, ".png")]
     return LENGTHS.pack(*map(len, files)) + b"".join(files)
-
-
-def encoded(pixels: np.ndarray, suffix: str) -> bytes:
-    """(H, W, 3) BGR or (H, W) uint8 as a file with this suffix; JPEG at OpenCV's default, 95."""
-    return cv2.imencode(suffix, np.ascontiguousarray(pixels))[1].tobytes()

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cli import Refusal
-from data.images import write_image
-from files import write_json
+from data.dataset import write_names
+from data.images import encoded
+from files import new_folder, write_json
 
 CLASSES = ["background", "disc", "box", "star"]
 COLOURS = [[0, 0, 0], [230, 80, 60], [60, 160, 230], [245, 190, 40]]
@@ -59,16 +59,16 @@ def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_shapes(folder: Path, seed: int = 0, train: int = TRAIN, val: int = VAL) -> None:
-    """Writes the dataset. Raises Refusal if the folder is not empty."""
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise Refusal(f"{folder} is not empty: name a new folder or delete it")
-    for split, count in (("train", train), ("val", val)):
-        for number in range(count):
-            rng = np.random.default_rng([seed, split == "val", number])
-            image, mask = pair(rng)
-            write_image(folder / split / "images" / f"{number:04}.png", image)
-            write_image(folder / split / "masks" / f"{number:04}.png", mask)
-    toml = f"classes = {CLASSES}\ncolours = {COLOURS}\n"
-    write_json(folder / "origin.json", {"made_by": "python -m data shapes", "seed": seed})
-    (folder / "dataset.toml").write_text(toml)
+    """Writes the dataset, whole or not at all. Raises Refusal if the folder is not empty."""
+    with new_folder(folder) as part:
+        for split, count in (("train", train), ("val", val)):
+            images, masks = part / split / "images", part / split / "masks"
+            for each in (images, masks):
+                each.mkdir(parents=True)
+            for number in range(count):
+                rng = np.random.default_rng([seed, split == "val", number])
+                image, mask = pair(rng)
+                (images / f"{number:04}.png").write_bytes(encoded(image, ".png"))
+                (masks / f"{number:04}.png").write_bytes(encoded(mask, ".png"))
+        write_json(part / "origin.json", {"made_by": "python -m data shapes", "seed": seed})
+        write_names(part, CLASSES, COLOURS)

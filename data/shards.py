@@ -134,12 +134,17 @@ class PackedPairs:
         record, name = Record(self, place), self.names[place]
         return Member(record, 0, name), Member(record, 1, mask_name(name))
 
-    def stamps(self) -> Iterator[tuple[str, int, int]]:
-        """(name, size in bytes, modification time in ns) of every file."""
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """(name, path) of every file."""
         for path in self.paths:
             for file in (path, index_of(path)):
-                stat = file.stat()
-                yield file.name, stat.st_size, stat.st_mtime_ns
+                yield file.name, file
+
+    def stamps(self) -> Iterator[tuple[str, int, int]]:
+        """(name, size in bytes, modification time in ns) of every file."""
+        for name, file in self.files():
+            stat = file.stat()
+            yield name, stat.st_size, stat.st_mtime_ns
 
     def where(self, place: int) -> str:
         """The shard and the record's index in it, for messages."""

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from PIL import Image
 
 from data.__main__ import import_options
 from data.formats import module_of
+from data.formats.imports import SplitOptions, write_dataset
+from data.formats.selection import select
+from files import new_folder
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -207,7 +211,14 @@ SOURCES = {
 def read_source(name: str, source, *options):
     """The Found of a format's import with these options."""
     args = import_options(name).parse_args([str(source), "out", *options])
+    args.scratch = Path(tempfile.mkdtemp())
     return module_of(name).read(source, args)
+
+
+def written(found, out: Path) -> list[str]:
+    """Writes a Found with all its classes as the dataset folder `out`; a message per broken item"""
+    with new_folder(out) as part:
+        return write_dataset(found, part, select(found.classes), SplitOptions())
 
 
 def named(found) -> dict:

@@ -82,8 +82,8 @@ def test_exif_rotation(tmp_path):
     ("text", "message"),
     [
         ("classes = 3", r"dataset.toml has no list of class names: write classes ="),
-        ("classes = ['a', 'a']", r"class names must be distinct"),
-        ("classes = ['a', '']", r"class names must be distinct and one line each"),
+        ("classes = ['a', 'a']", r"toml: class 1, 'a', equals class 0, 'a'. Give it another"),
+        ("classes = ['a', '']", r"dataset.toml: class 1, '', has no visible character"),
         (
             "classes = ['a', 'b']\nviod = 3",
             r"unknown key 'viod'; supported: classes, void, colours",

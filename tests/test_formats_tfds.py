@@ -5,11 +5,9 @@ import importlib.util
 import numpy as np
 import pytest
 from PIL import Image
-from sources import read_source
+from sources import read_source, written
 
 from cli import Refusal
-from data.formats.imports import SplitOptions, write_dataset
-from data.formats.selection import select
 
 
 def test_tfds_not_installed(tmp_path):
@@ -95,7 +93,7 @@ def small(tmp_path):
 
     def imported():
         found = read_source("tfds", "small", "--data-dir", str(tmp_path))
-        return write_dataset(found, tmp_path / "out", select(found.classes), SplitOptions())
+        return written(found, tmp_path / "out")
 
     return tmp_path / "small/1.0.0", imported
 

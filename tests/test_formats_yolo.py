@@ -6,11 +6,9 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from sources import SOURCES, photo, read_source, text
+from sources import SOURCES, photo, read_source, text, written
 
 from cli import Refusal
-from data.formats.imports import SplitOptions, write_dataset
-from data.formats.selection import select
 
 
 def test_yolo_polygons(tmp_path):
@@ -92,7 +90,7 @@ def test_images_with_exif_orientation(tmp_path, name):
             text(tmp_path / f"in/labels/{stem}.txt", square)
         text(tmp_path / "in/data.yaml", "names: [dark]")
     found = read_source(name, tmp_path / "in")
-    write_dataset(found, tmp_path / "out", select(found.classes), SplitOptions())
+    written(found, tmp_path / "out")
     masks = list((tmp_path / "out").rglob("masks/*.png"))
     assert len(masks) == 2
     for path in masks:

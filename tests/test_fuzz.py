@@ -20,9 +20,7 @@ from sources import SOURCES
 from cli import Refusal
 from data.__main__ import import_options
 from data.dataset import read_dataset
-from data.formats import module_of
-from data.formats.imports import SplitOptions, write_dataset
-from data.formats.selection import select
+from data.formats.imports import SplitOptions, import_source
 from data.images import read_pair
 from data.layout import SPLITS
 
@@ -35,8 +33,7 @@ def outcome(name, source, out) -> str:
     """ "refused", "listed" (some items are broken) or "complete"; the dataset is read back."""
     try:
         args = import_options(name).parse_args([str(source), str(out)])
-        found = module_of(name).read(source, args)
-        broken = write_dataset(found, out, select(found.classes), SplitOptions(val=0.25))
+        _, broken = import_source(name, args, {}, SplitOptions(val=0.25))
     except Refusal as refusal:
         assert str(refusal).strip()
         assert not out.exists()

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # and from the layers below. A name is that of a file or of a whole folder.
 LAYERS = {
     "data": (
-        ("layout",),
+        ("fingerprint", "layout", "names"),
         ("dataset", "images", "shards"),
         ("augment", "batches", "drawing", "pack", "preview", "shapes", "statistics"),
         ("formats",),

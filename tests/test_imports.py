@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from sources import real_data, run_import, splits_of, write_pair
+from sources import real_data, run_import, splits_of, write_pair, written
 
 from cli import Refusal
 from data.__main__ import import_
 from data.dataset import read_dataset
 from data.formats import Found, Item
-from data.formats.imports import SplitOptions, file_names, write_dataset
+from data.formats.imports import file_names
 from data.formats.selection import select
 from data.images import read_mask, read_pair
 from data.layout import VOID
@@ -59,8 +59,11 @@ def test_selection_of_classes(source, tmp_path, capsys, choice, classes, row):
         (["--map", "cow=dog"], "no class 'cow'"),
         (["--map", "cow"], "--map cow: write OLD=NEW"),
         (["--merge", "cow"], "--merge cow: write NEW=OLD,OLD"),
-        (["--map", "cat=a\nb"], r"the class name 'a\\nb' is not valid: it must be one line"),
-        (["--map", "cat=a\x7f"], "the class name .* is not valid"),
+        (
+            ["--map", "cat=a\nb"],
+            r"the class name 'a\\nb' contains the invisible or control character \\n: type another",
+        ),
+        (["--map", "cat=a\x7f"], r"the class name 'a\\x7f' contains the invisible or control"),
         (["--val", "1.5"], "1.5 is not a fraction; needed: from 0 to below 1"),
     ],
 )
@@ -127,7 +130,7 @@ def test_a_folder_that_exists_is_refused_and_kept(source, tmp_path):
     (tmp_path / "out/mine.txt").write_text("mine")
     end = run_import("folder", source, tmp_path / "out", "--values", *CLASSES)
     assert end.returncode == 2 and end.stdout == ""
-    assert f"error: {tmp_path}/out exists: choose a new folder" in end.stderr
+    assert f"error: {tmp_path}/out exists: name a new or an empty folder" in end.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
     (tmp_path / "out/mine.txt").unlink()
     end = run_import("folder", "source", "out", "--values", *CLASSES, cwd=tmp_path)
@@ -153,7 +156,7 @@ def test_masks_with_ids_out_of_range(tmp_path):
     for id_ in (-2, 1):
         item = Item("a", tmp_path / "a.png", lambda id_=id_: np.array([[0, id_]]))
         with pytest.raises(Refusal, match=f"a.png: its mask has id {id_}, but there are 1 classes"):
-            write_dataset(Found(["a"], [item], []), tmp_path / "out", select(["a"]), SplitOptions())
+            written(Found(["a"], [item], []), tmp_path / "out")
 
 
 def test_file_names():

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 from PIL import Image
-from sources import splits_of, write_pair
+from sources import splits_of, write_pair, written
 
 from data.__main__ import import_
 from data.dataset import read_dataset
 from data.formats import Found, Item
-from data.formats.imports import SplitOptions, write_dataset
-from data.formats.selection import select
 from data.images import read_pair
 
 CLASSES = "0=sky 1=cat 2=dog 3=tree 9=void".split()
@@ -60,7 +58,7 @@ def test_formats_whose_masks_match_the_stored_image(tmp_path, orientation):
     displayed, stored = corner(orientation)
     save_oriented(tmp_path / "a.jpg", stored, orientation)
     found = Found(list("abcd"), [Item("a", tmp_path / "a.jpg", lambda: stored, turned=False)], [])
-    write_dataset(found, tmp_path / "out", select(found.classes), SplitOptions())
+    written(found, tmp_path / "out")
     dataset = read_dataset(tmp_path / "out")
     ids, mask = image_as_ids(dataset.pairs("train")[0], dataset)
     assert np.array_equal(ids, displayed) and np.array_equal(mask, displayed)

@@ -115,7 +115,7 @@ def test_split_without_folder(copy):
 
 def test_shapes_into_a_folder_in_use(tmp_path):
     (tmp_path / "letters.txt").write_text("dear")
-    with pytest.raises(Refusal, match="is not empty: name a new folder or delete it"):
+    with pytest.raises(Refusal, match="exists: name a new or an empty folder, or remove it"):
         write_shapes(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """python -m data pack: splits, --size, resuming, refusals and broken pairs."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,8 @@ def test_packing_into_another_folder_is_refused(source):
     ):
         pack(source, packed, shards=2)
     (source / "train/images/0000.png").touch()
+    assert pack(source, packed, shards=3) == []
+    shutil.copy(source / "train/images/0001.png", source / "train/images/0000.png")
     with pytest.raises(Refusal, match="packed from another source, from an older state"):
         pack(source, packed, shards=3)
     with pytest.raises(Refusal, match="shapes exists but has no shards: choose a new folder"):

@@ -4,11 +4,12 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 
-from cli import Refusal, Verdict
+from cli import Refusal, Verdict, plain
 from data.dataset import Dataset, read_dataset, read_names
 from data.doctor.checks.table import ERROR, Finding, advice, findings
 from data.doctor.exam import Exam, split_name
@@ -16,7 +17,7 @@ from data.doctor.facts import Facts, look
 from data.doctor.files import Pair, list_files
 from data.doctor.readings import conventions_of, guessed_classes, read
 from data.layout import VOID, default_colours
-from files import quiet
+from files import held, make_room, quiet
 
 THREADS = 4
 AHEAD = 256  # pairs that are queued for the threads at once, which bounds the memory
@@ -78,23 +79,26 @@ def check_dataset(
     fix: a new folder for a repaired copy, to which the verdict then applies. html: a file for the
     page.
     """
-    from data.doctor.fix import refuse_target, write_repaired
+    from data.doctor.fix import refuse_inside, write_repaired
 
-    if fix:
-        refuse_target(folder, fix)
-    exam = examine(folder)
-    found = findings(exam)
-    if html:
-        from data.doctor.page import write_page
+    with ExitStack() as stack:
+        if fix:
+            refuse_inside(folder, fix)
+            stack.enter_context(held(fix))
+            make_room(fix)
+        exam = examine(folder)
+        found = findings(exam)
+        if html:
+            from data.doctor.page import write_page
 
-        write_page(exam, found, html)
-    changes = write_repaired(exam, fix) if fix else []
+            write_page(exam, found, html)
+        changes = write_repaired(exam, fix) if fix else []
     after = findings(examine(fix)) if fix else found
     if as_json:
         print(json.dumps(summary(exam, found, changes), indent=1))
     else:
         for line in lines(exam, found, changes):
-            print(line)
+            print(plain(line))
     errors = [finding for finding in after if finding.rank == ERROR]
     if errors:
         more = "" if html else "; --html FILE shows them with images"
@@ -146,10 +150,10 @@ def lines(exam: Exam, found: list[Finding], changes: list[str]) -> Iterator[str]
         yield ""
         yield from finding_lines(finding)
     if changes:
-        yield "\n--fix:"
+        yield from ("", "--fix:")
         yield from (f"  {change}" for change in changes)
     if not found:
-        yield "\nno errors or warnings"
+        yield from ("", "no errors or warnings")
 
 
 def split_lines(split: str, figures: dict) -> Iterator[str]:

@@ -3,9 +3,7 @@
 Faults with an unambiguous repair are repaired, other faulty pairs are left out; both are listed.
 """
 
-import os
 import shutil
-import tempfile
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,9 +22,9 @@ from data.doctor.files import Pair
 from data.doctor.readings import STRAY, Reading
 from data.formats.imports import file_names, link
 from data.formats.splits import assign
-from data.images import read_bytes, read_image, turned, write_image
+from data.images import encoded, read_bytes, read_image, turned
 from data.layout import VOID
-from files import write_json
+from files import folder_beside, write_json
 
 THREADS = 4
 VAL = 0.15  # share of the pairs that val gets if train and val are not both there
@@ -47,24 +45,20 @@ class Job(NamedTuple):
     stem: str
 
 
-def refuse_target(folder: Path, out: Path) -> None:
-    folder, out = Path(folder).resolve(), Path(out).resolve()
-    if out.is_relative_to(folder):
+def refuse_inside(folder: Path, out: Path) -> None:
+    if Path(out).resolve().is_relative_to(Path(folder).resolve()):
         raise Refusal(
             f"{out} is inside the dataset, which --fix does not change: name another folder"
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Refusal(f"{out} exists: name a new or an empty folder, or remove it first")
 
 
 def write_repaired(exam: Exam, out: Path) -> list[str]:
     """Writes the dataset folder `out`, or nothing at all, and returns a line for each change.
 
-    Raises Refusal if there are too few valid pairs for train and val.
+    The caller holds `out`. Raises Refusal if there are too few valid pairs for train and val.
     """
     from tqdm import tqdm
 
-    out = Path(out)
     dropped = left_out(exam)
     changes = [f"{exam.name(exam.listing.pairs[i].image)}: left out because {why}"
                for i, why in sorted(dropped.items())]  # fmt: skip
@@ -74,10 +68,7 @@ def write_repaired(exam: Exam, out: Path) -> list[str]:
     ):  # fmt: skip
         changes += [f"{exam.name(path)}: left out because {why}" for path in paths]
     jobs = jobs_of(exam, [i for i in range(len(exam.facts)) if i not in dropped])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".part-{out.name}-", dir=out.parent))
-    try:
-        part.chmod(0o755)
+    with folder_beside(out) as part:
         for job in jobs:
             for name in ("images", "masks"):
                 (part / job.split / name).mkdir(parents=True, exist_ok=True)
@@ -88,11 +79,6 @@ def write_repaired(exam: Exam, out: Path) -> list[str]:
         changes += write_classes(exam, part)
         origin = {"made_by": "python -m data check --fix", "source": str(exam.folder)}
         write_json(part / "origin.json", {**origin, "changes": changes})
-        if out.exists():
-            out.rmdir()
-        os.replace(part, out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return changes
 
 
@@ -190,13 +176,13 @@ def write_pair(exam: Exam, job: Job, part: Path) -> list[str]:
     images, masks = part / job.split / "images", part / job.split / "masks"
     if facts.image.depth == 16 or facts.image.mode == "CMYK":
         image = eight_bits(pair.image, facts.image.brightest)
-        write_image(images / f"{job.stem}.png", image)
+        (images / f"{job.stem}.png").write_bytes(encoded(image, ".png"))
         changes.append(f"{name}: written as 8-bit RGB")
     else:
         link(pair.image, images / f"{job.stem}{pair.image.suffix.lower()}")
     ids, steps = repaired(job)
     if steps:
-        write_image(masks / f"{job.stem}.png", ids)
+        (masks / f"{job.stem}.png").write_bytes(encoded(ids, ".png"))
         changes.append(f"{exam.name(pair.mask)}: {', '.join(steps)}")
     else:
         link(pair.mask, masks / f"{job.stem}.png")

@@ -57,7 +57,7 @@ MOST_CLASS = 255 // 10 * 256 + 255  # the largest value that R and G can encode
 
 
 def read(source: Path, args) -> Found:
-    source = opened(source)
+    source = opened(source, args)
     challenge = ("images", "annotations")
     if holds(source, challenge) or not any(map(is_seg, files_below(source))):
         return scene_parsing(folder_with(source, challenge))

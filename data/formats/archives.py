@@ -1,6 +1,6 @@
-"""Safe unpacking of untrusted zip archives."""
+"""Safe opening of untrusted folders and zip archives."""
 
-import atexit
+import os
 import shutil
 import stat
 import tempfile
@@ -15,43 +15,71 @@ MOST_FILES = 2_000_000
 MOST_BYTES = 200 * 2**30
 MOST_RATIO = 200  # unpacked to packed size; images are already compressed
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
+MOST_DEEP = 50  # folders in each other
+MOST_NAME = 255  # bytes, the limit of file systems
 SMALL = 100 * 2**20  # bytes; below this the ratio is not checked
 
 
-def opened(source: Path) -> Path:
-    """The folder `source`, or a temporary folder with the content of the zip `source`.
+def opened(source: Path, args) -> Path:
+    """The folder `source`, or a folder in `args.scratch` with the content of the zip `source`.
 
-    Raises Refusal for anything else, and for a damaged or malicious zip.
+    Raises Refusal for anything else, for a damaged or malicious zip and, unless `args.links`, for a
+    folder with links that lead outside.
     """
     source = Path(source)
     if source.is_dir():
+        if not args.links:
+            refuse_links(source)
         return source
     if not source.is_file():
         raise Refusal(f"no such folder or zip: {source}")
     if not zipfile.is_zipfile(source):
         raise Refusal(f"{source} is neither a folder nor a zip")
-    folder = temporary()
+    folder = temporary(args.scratch) / source.name
     try:
+        folder.mkdir()
         with zipfile.ZipFile(source) as archive:
             unpack(archive, source, folder)
     except (*DAMAGE, ValueError, NotImplementedError) as error:
         raise Refusal(f"{source} is damaged: {error}. Create it again") from error
-    except (OSError, RuntimeError) as error:
+    except RuntimeError as error:
         raise Refusal(f"{source} cannot be unpacked: {error}") from error
+    except OSError as error:
+        raise Refusal(f"{source} cannot be unpacked: {error.strerror}") from error
     return folder
 
 
-def temporary() -> Path:
-    """A new folder that is deleted at exit."""
-    folder = Path(tempfile.mkdtemp(prefix="import-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def refuse_links(source: Path) -> None:
+    """Raises Refusal for a symbolic link below `source` that leads outside; hidden ones are never
+    read."""
+    root, places = source.resolve(), [source]
+    while places:
+        with os.scandir(places.pop()) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_symlink():
+                    to = Path(os.path.realpath(entry.path))
+                    if not to.is_relative_to(root):
+                        raise Refusal(
+                            f"{entry.path} is a link to {to}, outside {source}: add --links to "
+                            "follow such links, or put a copy in its place"
+                        )
+                elif entry.is_dir():
+                    places.append(entry.path)
+
+
+def temporary(scratch: Path) -> Path:
+    """A new folder in `scratch`, which is deleted when the import ends."""
+    scratch.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=scratch))
 
 
 def unpack(archive: zipfile.ZipFile, source: Path, folder: Path) -> None:
     entries = archive.infolist()
     for entry in entries:
         check_entry(entry, source)
+    check_places(entries, source)
     check_size(entries, source, folder)
     for entry in entries:
         target = folder / entry.filename
@@ -72,11 +100,38 @@ def check_entry(entry: zipfile.ZipInfo, source: Path) -> None:
     name, kind = entry.filename, stat.S_IFMT(entry.external_attr >> 16)
     path, windows = PurePosixPath(name), PureWindowsPath(name)
     if not path.parts or path.is_absolute() or windows.anchor or ".." in windows.parts:
-        raise Refusal(f"{source}: entry {name!r} points outside the folder; nothing was unpacked")
+        raise Refusal(
+            f"{source}: entry {shown(name)} points outside the folder; nothing was unpacked"
+        )
+    if len(path.parts) > MOST_DEEP or max(map(len, map(os.fsencode, path.parts))) > MOST_NAME:
+        raise Refusal(
+            f"{source}: entry {shown(name)} is in {len(path.parts) - 1} folders or has a "
+            f"name that is too long; at most {MOST_DEEP} and {MOST_NAME} bytes"
+        )
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise Refusal(f"{source}: entry {name!r} is a link or a device; nothing was unpacked")
+        raise Refusal(f"{source}: entry {shown(name)} is a link or a device; nothing was unpacked")
     if entry.flag_bits & 1:
-        raise Refusal(f"{source}: entry {name!r} is encrypted; unpack it yourself")
+        raise Refusal(f"{source}: entry {shown(name)} is encrypted; unpack it yourself")
+
+
+def check_places(entries: list[zipfile.ZipInfo], source: Path) -> None:
+    """Raises Refusal for two files of one name, and for a file where another entry has a folder."""
+    files, folders = set(), set()
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        if not entry.is_dir():
+            if path in files:
+                raise Refusal(f"{source}: entry {shown(entry.filename)} occurs twice")
+            files.add(path)
+        folders.update([path, *path.parents] if entry.is_dir() else path.parents)
+    if both := files & folders:
+        name = shown(min(map(str, both)))
+        raise Refusal(f"{source}: entry {name} is a file, but other entries have it as a folder")
+
+
+def shown(name: str) -> str:
+    """The name in quotes, shortened."""
+    return repr(name) if len(name) < 100 else f"{name[:50]!r}...{name[-30:]!r}"
 
 
 def check_size(entries: list[zipfile.ZipInfo], source: Path, folder: Path) -> None:

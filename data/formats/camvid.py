@@ -49,7 +49,7 @@ ELEVEN = (
 
 
 def read(source: Path, args) -> Found:
-    source = opened(source)
+    source = opened(source, args)
     images, masks = images_and_masks(source)
     if not masks:
         raise Refusal(f"{source} contains no masks: they are called NAME_L.png or are in masks/")

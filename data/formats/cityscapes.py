@@ -51,7 +51,7 @@ IMAGE_END = "_leftImg8bit"
 
 
 def read(source: Path, args) -> Found:
-    source = folder_with(opened(source), ["leftImg8bit"])
+    source = folder_with(opened(source, args), ["leftImg8bit"])
     kind = next((name for name in ("gtFine", "gtCoarse") if (source / name).is_dir()), None)
     if kind is None:
         raise Refusal(f"{source} has no folder gtFine: unpack gtFine_trainvaltest.zip there")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cli import Refusal
 from data.formats import Found, Item
-from data.formats.archives import opened
+from data.formats.archives import opened, refuse_links
 from data.formats.masks import files_below, split_of
 from data.formats.polygons import (
     inside,
@@ -71,7 +71,7 @@ class AnnotationFile(NamedTuple):
 
 
 def read(source: Path, args) -> Found:
-    source, folder = source_of(source)
+    source, folder = source_of(source, args)
     images = Images([Path(args.images)] if args.images else [folder])
     classes, annotated, broken = annotation_files(
         json_files(source, "instances"), folder, [BACKGROUND]
@@ -133,12 +133,14 @@ def annotation_files(files: list[Path], folder: Path, classes: list[str]):
     return classes, annotated, broken
 
 
-def source_of(source: Path) -> tuple[Path, Path]:
+def source_of(source: Path, args) -> tuple[Path, Path]:
     """(source, folder that file names are relative to); the source may be a single JSON file."""
     source = Path(source)
     if source.suffix.lower() == ".json" and source.is_file():
+        if not (args.images or args.links):
+            refuse_links(source.parent)
         return source, source.parent
-    folder = opened(source)
+    folder = opened(source, args)
     return folder, folder
 
 

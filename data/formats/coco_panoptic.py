@@ -30,7 +30,7 @@ nor scored)."""
 
 
 def read(source: Path, args) -> Found:
-    source, folder = source_of(source)
+    source, folder = source_of(source, args)
     images = Images([Path(args.images)] if args.images else [folder])
     pngs = Images([folder])
     found = annotation_files(json_files(source, "panoptic"), folder, [])

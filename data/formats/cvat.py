@@ -14,7 +14,7 @@ ABOUT = """SOURCE: an export in the format "Segmentation mask 1.1", zipped or un
 
 
 def read(source: Path, args) -> Found:
-    root = folder_with(opened(source), FOLDERS)
+    root = folder_with(opened(source, args), FOLDERS)
     table = root / "labelmap.txt"
     label_map = read_label_map(table)
     if label_map.colours is None:

@@ -50,7 +50,7 @@ def add_patterns(parser, images: str, masks: str) -> None:
 
 
 def read(source: Path, args) -> Found:
-    source = opened(source)
+    source = opened(source, args)
     paired, broken = pairs(source, args.images, args.masks)
     label_map = label_map_of(source, args, [pair.mask for pair in paired])
     items = [

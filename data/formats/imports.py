@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,11 +14,12 @@ from PIL import Image
 
 from cli import Refusal
 from data.dataset import write_names
-from data.formats import Found, Item
-from data.formats.selection import Selection
+from data.formats import Found, Item, module_of
+from data.formats.selection import Selection, select
 from data.formats.splits import assign
-from data.images import open_image, orientation_of, read_image, turned, write_image
+from data.images import encoded, open_image, orientation_of, read_image, turned
 from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours
+from files import new_folder
 
 THREADS = 4
 MOST_NAME = 200  # bytes; file systems allow 255 including the ending
@@ -35,66 +35,69 @@ class SplitOptions(NamedTuple):
     group: str | None = None
 
 
-def write_dataset(
-    found: Found, out: Path, selection: Selection, options: SplitOptions
-) -> list[str]:
-    """Writes the dataset folder `out` atomically and returns a message for each broken item.
+def import_source(
+    name: str, args, renamed: dict[str, str], options: SplitOptions
+) -> tuple[list[str], list[str]]:
+    """Imports `args.source` of the format `name` as the new folder `args.folder`, or nothing.
 
-    Raises Refusal if `out` is not empty or if no item is valid.
+    args: the parsed options of the format. Returns the names of the classes and a message for each
+    broken item. Raises Refusal if the folder is not empty or if no item is valid.
     """
-    from tqdm import tqdm
-
-    with new_folder(Path(out)) as part:
-        stems = file_names([item.stem for item in found.items])
-        with ThreadPoolExecutor(THREADS) as pool:
-            jobs = pool.map(
-                lambda pair: try_item(*pair, part, selection), zip(found.items, stems, strict=True)
-            )
-            results = list(tqdm(jobs, total=len(stems), unit="image", leave=False, disable=None))
-        broken = [*found.broken, *(r for r in results if isinstance(r, str))]
-        valid = [
-            (item, stem, result)
-            for item, stem, result in zip(found.items, stems, results, strict=True)
-            if not isinstance(result, str)
-        ]
-        if not valid:
-            first = f" Broken items: {len(broken)}; the first: {broken[0]}" if broken else ""
-            raise Refusal(f"no item in the source is valid.{first}")
-        for (_, stem, (image, _)), split in zip(valid, assign_splits(valid, options), strict=True):
-            place(part, stem, image, split)
-        shutil.rmtree(part / "all")
-        colours = default_colours(len(selection.classes))
-        if found.colours:
-            colours = [
-                colour if old is None else list(found.colours[old])
-                for old, colour in zip(selection.kept, colours, strict=True)
-            ]
-        write_names(part, selection.classes, colours)
-    return broken
+    with new_folder(args.folder) as part:
+        args.scratch = part / "scratch"  # what importers unpack; it goes with the folder
+        with reading(args.source):
+            found = module_of(name).read(args.source, args)
+        selection = select(found.classes, renamed, args.only)
+        broken = write_dataset(found, part, selection, options)
+        shutil.rmtree(args.scratch, ignore_errors=True)
+    return selection.classes, broken
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder that is renamed to `out` if the block succeeds and deleted if not."""
-    if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
-        raise Refusal(f"{out} exists: choose a new folder, or remove it first")
-    part = None
+def reading(source: Path) -> Iterator[None]:
+    """Turns the errors of the file system into a Refusal that names the file."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".part-{out.name[:100]}-", dir=out.parent))
-        part.chmod(0o755)
-        yield part
-        if out.exists():
-            out.rmdir()
-        os.replace(part, out)
+        yield
     except OSError as error:
-        raise Refusal(
-            f"cannot write {out}: {error.strerror or error}. "
-            "Free some space or choose a folder that you may write to"
-        ) from error
-    finally:
-        if part:
-            shutil.rmtree(part, ignore_errors=True)
+        path = error.filename or source
+        raise Refusal(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def write_dataset(
+    found: Found, part: Path, selection: Selection, options: SplitOptions
+) -> list[str]:
+    """Writes a dataset into the folder `part` and returns a message for each broken item.
+
+    Raises Refusal if no item is valid.
+    """
+    from tqdm import tqdm
+
+    stems = file_names([item.stem for item in found.items])
+    with ThreadPoolExecutor(THREADS) as pool:
+        jobs = pool.map(
+            lambda pair: try_item(*pair, part, selection), zip(found.items, stems, strict=True)
+        )
+        results = list(tqdm(jobs, total=len(stems), unit="image", leave=False, disable=None))
+    broken = [*found.broken, *(r for r in results if isinstance(r, str))]
+    valid = [
+        (item, stem, result)
+        for item, stem, result in zip(found.items, stems, results, strict=True)
+        if not isinstance(result, str)
+    ]
+    if not valid:
+        first = f" Broken items: {len(broken)}; the first: {broken[0]}" if broken else ""
+        raise Refusal(f"no item in the source is valid.{first}")
+    for (_, stem, (image, _)), split in zip(valid, assign_splits(valid, options), strict=True):
+        place(part, stem, image, split)
+    shutil.rmtree(part / "all")
+    colours = default_colours(len(selection.classes))
+    if found.colours:
+        colours = [
+            colour if old is None else list(found.colours[old])
+            for old, colour in zip(selection.kept, colours, strict=True)
+        ]
+    write_names(part, selection.classes, colours)
+    return broken
 
 
 def try_item(item: Item, stem: str, part: Path, selection: Selection):
@@ -122,8 +125,8 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection):
     if suffix in IMAGE_ENDINGS:
         link(item.image, folder / "images" / name)
     else:
-        write_image(folder / "images" / name, image)
-    write_image(folder / "masks" / f"{stem}.png", ids)
+        (folder / "images" / name).write_bytes(encoded(image, ".png"))
+    (folder / "masks" / f"{stem}.png").write_bytes(encoded(ids, ".png"))
     return name, frozenset(np.unique(ids[ids != VOID]).tolist())
 
 

@@ -17,6 +17,7 @@ from data.formats.masks import ENDINGS, decoded, files_below, read_lines, split_
 from data.formats.polygons import items_of, read_tree, shape_in, vertices
 from data.formats.selection import BACKGROUND
 from data.images import FORMATS, MOST_PIXELS
+from files import writing
 
 ABOUT = """SOURCE: a folder or zip with labelme's NAME.json files, next to their images or with the
 images embedded. A folder called train, val or test gives the split. The classes are those of
@@ -36,7 +37,7 @@ def add_arguments(parser) -> None:
 
 
 def read(source: Path, args) -> Found:
-    source = opened(source)
+    source = opened(source, args)
     files = [path for path in files_below(source) if path.suffix.lower() == ".json"]
     if not files:
         raise Refusal(f"{source} contains no JSON file")
@@ -45,7 +46,7 @@ def read(source: Path, args) -> Found:
         try:
             tree = read_tree(path)
             shapes = items_of(tree, "shapes", path)
-            image = image_of(tree, path, source)
+            image = image_of(tree, path, source, args)
         except Refusal as refusal:
             broken.append(str(refusal))
             continue
@@ -75,15 +76,15 @@ def list_of_labels(source: Path, args, occurring: dict) -> list[str]:
     return sorted(occurring)
 
 
-def image_of(tree: dict, path: Path, source: Path) -> Path:
+def image_of(tree: dict, path: Path, source: Path, args) -> Path:
     """The image from imagePath, else from imageData, else a file of the same stem."""
     name = tree.get("imagePath")
     named = path.parent / name.replace("\\", "/") if isinstance(name, str) else path
-    inside = is_within(source, named)
+    inside = args.links or is_within(source, named)
     if inside and named.suffix.lower() in ENDINGS and is_file(named):
         return named
     if isinstance(tree.get("imageData"), str):
-        return embedded(tree["imageData"], path)
+        return embedded(tree["imageData"], path, args.scratch)
     for ending in ENDINGS:
         if is_file(path.with_suffix(ending)):
             return path.with_suffix(ending)
@@ -105,7 +106,7 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def embedded(text: str, path: Path) -> Path:
+def embedded(text: str, path: Path, scratch: Path) -> Path:
     """Writes the image in imageData to a temporary file."""
     try:
         raw = base64.b64decode(text, validate=True)
@@ -113,8 +114,10 @@ def embedded(text: str, path: Path) -> Path:
     except (OSError, ValueError, binascii.Error) as error:
         raise Refusal(f"{path}: imageData is not an image") from error
     ending = {"JPEG": ".jpg", "MPO": ".jpg"}.get(kind, f".{kind.lower()}")
-    target = temporary() / f"{path.stem[:100]}{ending}"
-    target.write_bytes(raw)
+    target = scratch / f"{path.stem[:100]}{ending}"
+    with writing(target):
+        target = temporary(scratch) / target.name
+        target.write_bytes(raw)
     return target
 
 

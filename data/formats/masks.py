@@ -12,6 +12,7 @@ import numpy as np
 from cli import Refusal
 from data.images import as_stored, decoded, open_image
 from data.layout import IMAGE_ENDINGS, VOID
+from files import read_regular
 
 ENDINGS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")
 MOST_TEXT = 20_000_000  # bytes of a text file
@@ -112,14 +113,11 @@ def read_colours(path: Path) -> np.ndarray:
     return pack(red, green, blue)
 
 
-def read_text(path: Path) -> str:
-    if not readable(path):
-        raise Refusal(f"{path} is not a regular file")
+def read_text(path: Path, most: int = MOST_TEXT) -> str:
+    """The content of a text file of at most `most` bytes. Raises Refusal."""
     try:
-        if path.stat().st_size > MOST_TEXT:
-            raise Refusal(f"{path} has {path.stat().st_size} bytes; at most {MOST_TEXT} are read")
-        return path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_regular(path, most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         raise Refusal(f"{path} cannot be read: {error}") from error
 
 
@@ -235,7 +233,8 @@ def folder_with(source: Path, names: Iterable[str]) -> Path:
     """The folder that contains folders of these names, up to two levels below the source."""
     roots = [source] if holds(source, names) else []
     for pattern in () if roots else ("*", "*/*"):
-        roots += [path for path in sorted(source.glob(pattern)) if holds(path, names)]
+        below = (path for path in sorted(source.glob(pattern)) if not is_hidden(path, source))
+        roots += [path for path in below if holds(path, names)]
     if not roots:
         raise Refusal(f"{source} has no folder that contains {' and '.join(names)}")
     if len(roots) > 1:
@@ -243,6 +242,10 @@ def folder_with(source: Path, names: Iterable[str]) -> Path:
             f"{source} has several datasets: {', '.join(map(str, roots))}. Name one as SOURCE"
         )
     return roots[0]
+
+
+def is_hidden(path: Path, source: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(source).parts)
 
 
 def holds(folder: Path, names: Iterable[str]) -> bool:

@@ -41,7 +41,7 @@ def add_arguments(parser) -> None:
 
 
 def read(source: Path, args) -> Found:
-    source = opened(source)
+    source = opened(source, args)
     if not 0 <= args.low < args.high <= 1:
         raise Refusal(f"--low {args.low} --high {args.high}: needed: 0 <= low < high <= 1")
     if not 0 <= args.band <= 100:

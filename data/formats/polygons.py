@@ -10,6 +10,7 @@ import numpy as np
 from cli import Refusal
 from data.formats.masks import SPLIT_OF
 from data.images import MOST_PIXELS, open_image
+from files import read_regular
 
 MOST_JSON = 1 << 30  # bytes
 FAR = 16  # image sides, the largest valid coordinate of a vertex
@@ -20,10 +21,8 @@ MOST_OUTLINE = 2_000_000  # pixels, perimeter; pycocotools allocates 80 bytes fo
 def read_tree(path: Path):
     """The content of a JSON file. Raises Refusal that names the file."""
     try:
-        if path.stat().st_size > MOST_JSON:
-            raise Refusal(f"{path} has {path.stat().st_size >> 20} MB; split it into several files")
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads(read_regular(path, MOST_JSON))
+    except (ValueError, RecursionError) as error:
         raise Refusal(f"{path} cannot be read: {error}") from error
 
 

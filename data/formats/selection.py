@@ -7,6 +7,7 @@ import numpy as np
 
 from cli import Refusal, one_of
 from data.layout import VOID
+from data.names import LONGEST, first_fault, shown, typed
 
 BACKGROUND = "background"
 NOT_SCORED = "void"  # a new name for classes whose pixels become void
@@ -34,17 +35,13 @@ def select(
     """
     for old in renamed or {}:
         one_of(old, classes, "class")
-    names = [(renamed or {}).get(name, name) for name in classes]
+    names = [(renamed or {}).get(name, name).strip() for name in classes]
     scored = list(dict.fromkeys(name for name in names if name != NOT_SCORED))
     if only:
         for name in only:
             one_of(name, scored, "class")
         scored = list(dict.fromkeys([BACKGROUND, *only]))
-    odd = [name for name in scored if not (name.strip() and name.isprintable())]
-    if odd:
-        raise Refusal(
-            f"the class name {odd[0]!r} is not valid: it must be one line of printable text"
-        )
+    refuse_faulty(scored, names, classes)
     if len(scored) > VOID:
         raise Refusal(
             f"{len(scored)} classes are too many: an 8-bit mask holds at most {VOID}. "
@@ -55,3 +52,21 @@ def select(
     ids = [VOID if name == NOT_SCORED else place.get(name, rest) for name in names]
     kept = [names.index(name) if name in names else None for name in scored]
     return Selection(scored, np.array([*ids, VOID], np.uint8), kept)
+
+
+def refuse_faulty(scored: list[str], names: list[str], classes: Sequence[str]) -> None:
+    """Raises Refusal for a name that a class of a dataset cannot have.
+
+    names: the new name of each class in the source. classes: the old ones.
+    """
+    if not (fault := first_fault(scored)):
+        return
+    index, why = fault
+    old = names.index(scored[index]) if scored[index] in names else None
+    if old is None or classes[old].strip() != scored[index]:
+        raise Refusal(f"the class name {shown(scored[index])} {why}: type another one")
+    how = f"--map {typed(classes[old])}=NEW" if len(classes[old]) <= LONGEST else "--map OLD=NEW"
+    raise Refusal(
+        f"class {old} of the source, {shown(classes[old])}, {why}. Add {how}, where NEW is another "
+        "name or that of a class to merge it with"
+    )

@@ -7,6 +7,7 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import temporary
 from data.formats.masks import SPLIT_OF, LabelMap, parse_values, read_as, to_label_map
+from files import writing
 
 ABOUT = """SOURCE: NAME, NAME/CONFIG or NAME:VERSION of a dataset in TensorFlow Datasets that has an
 image and a mask of class ids. It is downloaded once, to --data-dir. Needs: pip install
@@ -35,7 +36,7 @@ def read(source: Path, args) -> Found:
     given = parse_values(args.values) if args.values else None
     builder = builder_of(str(source), args)
     label_map = given or named(builder.info.features[args.mask])
-    folder, items = temporary(), []
+    folder, items = temporary(args.scratch), []
     for name, info in builder.info.splits.items():
         for stem, image, mask in examples(builder, name, info.num_examples, args):
             # Named by number, because split names come from a file and may be paths.
@@ -104,5 +105,6 @@ def examples(builder, split: str, count: int, args):
 
 def written(folder: Path, name: str, raw: bytes) -> Path:
     path = folder / (name + (".jpg" if raw.startswith(b"\xff\xd8") else ".png"))
-    path.write_bytes(raw)
+    with writing(path):
+        path.write_bytes(raw)
     return path

@@ -46,7 +46,7 @@ add_arguments = add_label_map_options
 
 
 def read(source: Path, args) -> Found:
-    root = folder_with(opened(source), FOLDERS)
+    root = folder_with(opened(source, args), FOLDERS)
     label_map = label_map_of(root, args)
     items, broken = listed(root, lambda path: partial(read_voc, path, label_map))
     return Found(label_map.classes, items, broken, colours_of(label_map))

@@ -19,9 +19,12 @@ in data.yaml (or another .yaml) or classes.txt. The split comes from train, val 
 data.yaml, or from folders with these names. Pixels without a polygon are background; where polygons
 overlap, the smaller is on top."""
 
+MOST_YAML = 1_000_000  # bytes
+MOST_DEEP = 20  # lists and tables in each other
+
 
 def read(source: Path, args) -> Found:
-    source = opened(source)
+    source = opened(source, args)
     tree = settings(source)
     classes, splits = names(tree, source), split_places(tree, source)
     items = []
@@ -40,19 +43,30 @@ def read(source: Path, args) -> Found:
 
 def settings(source: Path) -> dict:
     """The content of data.yaml, or of the first other .yaml with names; {} if there is none."""
-    import yaml
-
-    files = sorted([*source.glob("*.yaml"), *source.glob("*.yml")])
+    files = sorted([*source.glob("[!.]*.yaml"), *source.glob("[!.]*.yml")])
     for path in sorted(files, key=lambda path: path.stem != "data"):
-        try:
-            tree = yaml.safe_load(read_text(path))
-        except Refusal:
-            raise
-        except Exception as error:  # PyYAML raises arbitrary exceptions for wrong tags
-            raise Refusal(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        tree = read_yaml(path)
         if isinstance(tree, dict) and "names" in tree:
             return tree
     return {}
+
+
+def read_yaml(path: Path):
+    """The content of a YAML file without aliases, which can make a few lines endless."""
+    import yaml
+
+    text, deep = read_text(path, MOST_YAML), 0
+    try:
+        for event in yaml.parse(text, yaml.SafeLoader):
+            deep += isinstance(event, yaml.CollectionStartEvent)
+            deep -= isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or deep > MOST_DEEP:
+                raise Refusal(f"{path} has aliases or is nested deeply: write it out plainly")
+        return yaml.safe_load(text)
+    except Refusal:
+        raise
+    except Exception as error:  # PyYAML raises arbitrary exceptions for wrong tags
+        raise Refusal(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
 
 def names(tree: dict, source: Path) -> list[str]:
