@@ -22,7 +22,7 @@ from export import make, recipes
 from export.graph.deploy import lowering
 from export.kit import write as kit_write
 from export.make import Choices, export_run
-from export.proof import contract, golden, measure, verify
+from export.proof import contract, golden, measure
 from export.targets import run_gpu
 from export.tflite import inspect
 from export.tflite.metadata import read_metadata
@@ -107,7 +107,7 @@ def test_golden_photo_distinguishes_resize_rules(side, wanted):
         for rule in (contract.RESIZE, "bilinear")
     )  # fmt: skip
     off = np.abs(right.astype(int) - wrong)
-    assert (off > verify.LEVEL).mean() > 0.5
+    assert (off > golden.LEVEL).mean() > 0.5
 
 
 def test_int8_kit(run):
@@ -123,8 +123,6 @@ def test_int8_kit(run):
         raw = np.fromfile(out / "golden/input.bin", np.uint8).reshape(64, 64, 3)
         image = cv2.imread(str(out / "golden/image.png"), cv2.IMREAD_COLOR_RGB)
         assert np.array_equal(raw, image)
-        digest = hashlib.sha256((out / "golden/output.bin").read_bytes()).hexdigest()
-        assert contract["golden"]["output_sha256"] == digest
         assert contract["golden"]["tolerance"] == 0
         assert report["partitions"] == 1 and set(report["outside"]) <= {"QUANTIZE"}
         assert report["float_operators"] == []

@@ -7,10 +7,21 @@ ENDING = ".j2"
 
 
 def render(folder: Path, contract: dict) -> list[Path]:
-    """Renders every template to the same relative path in the kit `folder`; returns the paths.
+    """Writes the files of `rendered` to the kit `folder`; returns their paths."""
+    written = []
+    for name, text in rendered(contract).items():
+        path = Path(folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+        written.append(path)
+    return written
 
-    contract: the content of contract.json (schema 3), the values that a program needs to run the
-    model. Raises jinja2's UndefinedError for a key that a template uses and the contract lacks.
+
+def rendered(contract: dict) -> dict[str, str]:
+    """Relative path in the kit to the content, for every template.
+
+    contract: the content of contract.json, the values that a program needs to run the model. Raises
+    jinja2's UndefinedError for a key that a template uses and the contract lacks.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -20,14 +31,10 @@ def render(folder: Path, contract: dict) -> list[Path]:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     templates.filters |= {"kotlin": kotlin, "swift": swift, "quoted": quoted, "markdown": markdown}
-    values, written = variables(contract), []
-    for name in templates.list_templates(filter_func=lambda name: name.endswith(ENDING)):
-        path = Path(folder, name.removesuffix(ENDING))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = templates.get_template(name).render(values)
-        path.write_text(text, encoding="utf-8", newline="\n")
-        written.append(path)
-    return written
+    values = variables(contract)
+    names = templates.list_templates(filter_func=lambda name: name.endswith(ENDING))
+    return {name.removesuffix(ENDING): templates.get_template(name).render(values)
+            for name in names}  # fmt: skip
 
 
 def variables(contract: dict) -> dict:

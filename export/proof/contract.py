@@ -19,7 +19,7 @@ from export.tflite.runtime import Runtime
 from segnet import __version__
 from segnet.metrics import to_mask
 
-SCHEMA = 3
+SCHEMA = 4
 RESIZE = "area-bilinear"
 RESIZE_TEXT = (
     "area-bilinear: the whole image is resized to the input's size, width and height "
@@ -33,7 +33,10 @@ PACKAGES = (
 
 
 def make_contract(content: bytes, recipe: str, lowering: str, targets, trained) -> dict:
-    """The contract of a .tflite made from `trained`, without "golden", which comes last."""
+    """The contract of a .tflite made from `trained`.
+
+    Without "golden", "files" and "digest", which are known when the kit is written.
+    """
     runtime = Runtime(content)
     return {
         "schema": SCHEMA,

@@ -1,18 +1,23 @@
-"""The golden files of a kit: images, their input tensors and the outputs that are expected."""
+"""The golden files of a kit: images, their input tensors and the outputs that are expected.
 
-import hashlib
+They are written when the kit is made, and compared with the results when it is verified.
+"""
+
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from cli import Refusal
 from data.batches import resize
-from data.images import read_image, write_image
+from data.images import read_bytes, read_image, write_image
 from export.proof.contract import input_tensor, mistakes
 from export.tflite.runtime import Runtime
 from segnet.metrics import to_mask
 
+LEVEL = 1  # grey level by which a resized image may differ
+EQUAL = 0.995  # least pixel agreement on the golden photo
 LOOKED_AT = 16  # validation images among which the golden photo is chosen
 MOST_SIDE = 640  # pixels, of the golden photo: keeps kits small
 DOWNSCALE = 1.25  # ratio of the photo's side to the model's where its own would not do
@@ -62,7 +67,62 @@ def write(folder: Path, contract: dict, runtime: Runtime, photo: np.ndarray) -> 
     for name, tensor in (("input", inputs), ("output", outputs), ("photo_input", photo_inputs)):
         (folder / f"{name}.bin").write_bytes(tensor.tobytes())
     exact = contract["input"]["dtype"] == "uint8"  # int8 kernels are bit-exact everywhere
-    return {
-        "tolerance": 0.0 if exact else float(TOLERANCE * np.abs(logits).max()),
-        "output_sha256": hashlib.sha256(outputs.tobytes()).hexdigest() if exact else None,
-    }
+    exact = contract["input"]["dtype"] == "uint8"  # int8 kernels are bit-exact everywhere
+    return {"tolerance": 0.0 if exact else float(TOLERANCE * np.abs(logits).max())}
+
+
+def golden_faults(golden: Path, contract, runtime) -> list[str]:
+    """image.png must give input.bin by the contract, input.bin output.bin, output.bin mask.png."""
+    lines = []
+    stored = read_tensor(golden / "input.bin", contract["input"])
+    image = read_image(golden / "image.png")
+    if not np.array_equal(stored, input_tensor(contract, image)):
+        lines.append("input.bin is not image.png prepared by the contract")
+    wanted = read_tensor(golden / "output.bin", contract["output"])
+    error = difference(runtime.run(stored), wanted)
+    if not error <= contract["golden"]["tolerance"]:
+        lines.append(
+            f"the output differs from output.bin by {error:g}; at most "
+            f"{contract['golden']['tolerance']:g} is allowed"
+        )
+    mask = read_image(golden / "mask.png")[..., 0]
+    if not np.array_equal(mask, to_mask(runtime.decode(wanted)[0])):
+        lines.append("mask.png does not have the classes of the largest values of output.bin")
+    return lines
+
+
+def resize_faults(golden: Path, contract, runtime) -> list[str]:
+    """photo.png must give photo_input.bin by the contract, and its mask must be photo_mask.png."""
+    lines = []
+    photo = read_image(golden / "photo.png")
+    stored = read_tensor(golden / "photo_input.bin", contract["input"])
+    made = input_tensor(contract, photo)
+    level = LEVEL if contract["input"]["dtype"] == "uint8" else LEVEL / contract["std"]
+    off = int((np.abs(stored.astype(np.float64) - made) > level * 1.01).sum())
+    if off:
+        lines.append(
+            f"{off} values of photo_input.bin differ from photo.png prepared by the contract"
+        )
+    found = to_mask(runtime.decode(runtime.run(made))[0], photo.shape[:2])
+    mask = read_image(golden / "photo_mask.png")[..., 0]
+    equal = float((found == mask).mean()) if found.shape == mask.shape else 0.0
+    if not equal >= EQUAL:
+        lines.append(
+            f"the mask of photo.png has {equal:.2%} pixel agreement with photo_mask.png; at least "
+            f"{EQUAL:.1%} is needed"
+        )
+    return lines
+
+
+def difference(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest absolute difference of two tensors of the same shape and any type."""
+    with np.errstate(invalid="ignore"):  # NaN, of a file that was damaged
+        return float(np.abs(found.astype(np.float64) - wanted.astype(np.float64)).max())
+
+
+def read_tensor(path: Path, tensor: dict) -> np.ndarray:
+    """A tensor in a file, little-endian. Raises Refusal if it has another size."""
+    raw, dtype = read_bytes(path), np.dtype(tensor["dtype"]).newbyteorder("<")
+    if len(raw) != dtype.itemsize * np.prod(tensor["shape"]):
+        raise Refusal(f"{path} has {len(raw)} bytes, which is not {tensor['shape']} {dtype.name}")
+    return np.frombuffer(raw, dtype).reshape(tensor["shape"])

@@ -1,0 +1,128 @@
+"""A finished kit that does not pass its own checks is not kept, and the export is refused."""
+
+import os
+import shutil
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+from cli import Verdict
+from export import make
+from export.kit import render, write
+from export.make import Choices, export_run
+from export.proof import measure
+
+FIXED = Choices(lower="signs+depth_to_space")
+
+
+@pytest.fixture(scope="module")
+def run(finished, tmp_path_factory):
+    return shutil.copytree(finished / "run", tmp_path_factory.mktemp("write") / "run")
+
+
+@pytest.fixture(scope="module")
+def arguments(run):
+    """What an export passes to `write_kit` after the folder."""
+    caught = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(make, "write_kit", lambda out, *rest: caught.append(rest))
+        patch.setattr(make, "write_report", lambda _: None)
+        export_run(run, "float32", FIXED)
+    return caught[0]
+
+
+@pytest.fixture
+def templates(tmp_path, monkeypatch):
+    """A copy of the templates that the kit is made of in this test."""
+    copied = shutil.copytree(render.TEMPLATES, tmp_path / "templates")
+    monkeypatch.setattr(render, "TEMPLATES", copied)
+    return copied
+
+
+def change(path, old, new):
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def refused(arguments, tmp_path):
+    """The Verdict's message; an older kit is still there, and nothing of the new one."""
+    out = tmp_path / "kits" / "float32"
+    out.mkdir(parents=True)
+    with pytest.raises(Verdict) as verdict:
+        write.write_kit(out, *arguments)
+    assert os.listdir(tmp_path / "kits") == ["float32"] and os.listdir(out) == []
+    message = str(verdict.value)
+    assert message.startswith("float32 is refused: its kit fails ")
+    return message
+
+
+def test_a_right_kit_is_kept(arguments, tmp_path):
+    write.write_kit(tmp_path / "float32", *arguments)
+    assert (tmp_path / "float32/python/segment.py").exists()
+
+
+def test_a_kit_without_code(arguments, tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "render", lambda folder, contract: [])
+    assert "fails code: README.md cannot be read: No such file" in refused(arguments, tmp_path)
+
+
+def test_no_templates(arguments, templates, tmp_path):
+    shutil.rmtree(templates)
+    assert "android/Contract.kt cannot be read" in refused(arguments, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["android/Contract.kt", "ios/Contract.swift", "python/segment.py", "web/segnet.js"]
+)
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("for label in labels", "for label in labels[1:] + labels[:1]", "labels is ["),
+        ("{{ sha256 }}", "{{ sha256[::-1] }}", "sha256 is "),
+        ("= {{ width }}", "= {{ width + 1 }}", "width is 65 in "),
+        ("{{ classes }}", "{{ classes + 1 }}", "classes is 5 in "),
+        ("{{ golden.tolerance }}", "{{ 2 * golden.tolerance }}", "tolerance is "),
+        ("{{ byte_step }}", "1.0", "byte_step is 1.0 in "),
+    ],
+)
+def test_a_wrong_constant_of_a_template(arguments, templates, tmp_path, name, old, new, why):
+    change(templates / f"{name}.j2", old, new)
+    message = refused(arguments, tmp_path)
+    assert why in message and f" in {name}, but " in message
+
+
+def test_wrong_code_of_a_template(arguments, templates, tmp_path):
+    change(templates / "python/segment.py.j2", "resize(image)[None].", "resize(image)[None, ::-1].")
+    assert "self-test of python/segment.py: " in (message := refused(arguments, tmp_path))
+    assert "values of image.png differ from golden/input.bin" in message
+
+
+def test_python_code_that_does_not_run(arguments, templates, tmp_path):
+    change(templates / "python/segment.py.j2", "import cv2", "import cv3")
+    assert "No module named 'cv3'" in refused(arguments, tmp_path)
+
+
+def test_the_golden_pair_of_another_model(arguments, tmp_path, monkeypatch):
+    right = write.golden.write
+
+    def other(folder, contract, runtime, photo):
+        made = right(folder, contract, runtime, photo)
+        outputs = np.fromfile(folder / "output.bin", "<f4")
+        (outputs * np.float32(1.01)).tofile(folder / "output.bin")
+        return made
+
+    monkeypatch.setattr(write.golden, "write", other)
+    assert "golden: the output differs from output.bin by " in refused(arguments, tmp_path)
+
+
+def test_an_export_with_a_wrong_template(run, templates, tmp_path, monkeypatch):
+    """The self-test of the kit that the export made fails, so there is no kit."""
+    monkeypatch.setattr(measure, "speed", lambda *_: {"latency_ms": 1.0})
+    monkeypatch.setattr(make, "write_report", lambda _: None)
+    change(templates / "python/segment.py.j2", "cv2.INTER_AREA", "cv2.INTER_NEAREST")
+    reports, (refusal,) = export_run(run, "float32", FIXED)
+    assert reports == {} and not (run / "export/float32").exists()
+    assert "values of photo.png differ from golden/photo_input.bin" in refusal
