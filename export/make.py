@@ -230,7 +230,7 @@ def export_run(folder: Path, recipes="float32", choices: Choices | None = None):
     rows, reports, ends = parse(recipes), {}, []
     read_run(folder)
     with held(folder):
-        sweep(Path(folder))
+        sweep(Path(folder) / "export", ("report.html", "*.refused.*"))
         exporter = Exporter(load(folder), choices or Choices())
         for line in run_remarks(exporter.trained):
             cli.say(f"note: {line}")

@@ -1,6 +1,5 @@
 """A finished run, and what all recipes need of it, computed once."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,10 +33,10 @@ class Trained:
         """The function from (1, H, W, 3) to logits (1, H, W, C) that was trained."""
         return keras_function(self.model)
 
-    @cached_property
+    @property
     def weights(self) -> str:
         """SHA-256 of the weights file that the kits are made from."""
-        return hashlib.sha256((self.folder / "best.weights.h5").read_bytes()).hexdigest()
+        return self.manifest["best"]["sha256"]
 
     @cached_property
     def judge(self) -> str:
@@ -84,15 +83,18 @@ class Trained:
 
 
 def load(folder: Path) -> Trained:
-    """A finished run. Raises Refusal if it is not one or its dataset is no longer the same."""
+    """A run. Raises Refusal if its weights or its dataset are not those of the training."""
     from data.dataset import read_dataset
-    from segnet.run import load_run
+    from segnet.run import best_of, load_run, read_run
 
     folder = Path(folder)
-    model, plan, manifest = load_run(folder)
-    dataset = read_dataset(plan.data, plan.damaged)
-    if dataset.classes != manifest["dataset"]["classes"]:
+    plan, manifest = read_run(folder)
+    best_of(folder, manifest)
+    dataset, before = read_dataset(plan.data, plan.damaged), manifest["dataset"]
+    # Other colours prove no less.
+    if changes := dataset.changes({**before, "colours": dataset.colours}):
         raise Refusal(
-            f"the classes of {plan.data} are not those that {folder} was trained on; restore them"
+            f"{plan.data} has changed since {folder} was trained: {'; '.join(changes)}. "
+            "Restore it, or train a new run"
         )
-    return Trained(folder, model, plan, manifest, dataset)
+    return Trained(folder, load_run(folder)[0], plan, manifest, dataset)

@@ -4,6 +4,7 @@ import numpy as np
 
 from export.proof.accuracy import majority_miou
 from export.proof.contract import INPUT_MISTAKES, SEEN
+from segnet.run import unfinished
 
 FEW_IMAGES = 20
 CHOSE = {
@@ -14,7 +15,8 @@ CHOSE = {
 
 def run_remarks(trained) -> list[str]:
     """What is known before a file is made."""
-    return []
+    left = unfinished(trained.folder, trained.plan)
+    return [f"the run is unfinished: {left}"] if left else []
 
 
 def remarks(trained, report: dict) -> list[str]:

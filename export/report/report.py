@@ -5,7 +5,6 @@ RECIPE.refused.json; the exported files run here only to draw their masks.
 """
 
 import csv
-import hashlib
 import shlex
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +17,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader, is_undefin
 from cli import Refusal
 from data.dataset import Dataset, read_dataset
 from data.drawing import IMAGES, overlay, uri
-from data.images import read_bytes, read_pair
+from data.images import read_pair
 from data.layout import VOID
 from export.graph import calibration
 from export.proof import gate
@@ -67,7 +66,7 @@ def write(folder: Path) -> Path:
     """Writes export/report.html of a run, returns its path. Raises Refusal for a damaged file."""
     folder = Path(folder)
     plan, manifest = read_run(folder)
-    digest = hashlib.sha256(read_bytes(folder / "best.weights.h5")).hexdigest()
+    digest = manifest["best"]["sha256"]
     found = entries(folder / "export")
     # Recipes of different weights are not comparable.
     recent = [entry for entry in found if entry.weights in (None, digest)]
