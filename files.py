@@ -42,9 +42,11 @@ def writing(path: Path):
     try:
         yield
     except OSError as error:
+        why = error.strerror or error
+        if isinstance(error, FileExistsError) and error.filename:  # where a folder is needed
+            why = f"{error.filename} is a file"
         raise Refusal(
-            f"cannot write {path}: {error.strerror or error}. "
-            "Free some space or choose a folder that you may write to"
+            f"cannot write {path}: {why}. Free some space or choose a folder that you may write to"
         ) from error
 
 

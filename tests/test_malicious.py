@@ -194,8 +194,8 @@ def test_a_link_to_the_outside(tmp_path, name):
 
 def test_links_inside_and_linked_folders(tmp_path):
     source = SOURCES["folder"](tmp_path / "in")
-    (source / "masks").rename(source / "kept")
-    (source / "masks").symlink_to("kept")
+    (source / "masks/a1.png").rename(source / "kept.png")
+    (source / "masks/a1.png").symlink_to("../kept.png")
     (tmp_path / "link").symlink_to(source)
     assert run("data", "import", "folder", tmp_path / "link", tmp_path / "out").returncode == 0
     (source / "images").rename(tmp_path / "images")
