@@ -169,7 +169,8 @@ def each(file: AnnotationFile, images: Images) -> Iterator[Item | str]:
     listed = items_of(file.tree, "images", path)
     for entry in items_of(file.tree, "annotations", path):
         shapes.setdefault(key_of(entry.get("image_id")), []).append(entry)
-    shapes.pop(None, None)
+    if lost := shapes.pop(None, None):
+        yield f"{path}: annotations that name no image: {len(lost)}"
     if shapes and shapes.keys().isdisjoint(key_of(entry.get("id")) for entry in listed):
         yield f"{path}: no annotation belongs to a listed image"
         return
