@@ -141,7 +141,7 @@ def test_coco_annotations_that_would_be_lost(tmp_path):
     assert line.endswith("instances_train.json: annotations that name no image: 1")
     shutil.rmtree(source)
     source = changed(tmp_path, lambda tree: tree["annotations"].insert(2, None))
-    with pytest.raises(Refusal, match="train.json is damaged: entry 2 of 'annotations' is no obj"):
+    with pytest.raises(Refusal, match=r"is damaged: entry 2 of 'annotations' is no object"):
         read_source("coco", source)
 
 
