@@ -193,6 +193,20 @@ def test_a_link_to_the_outside(tmp_path, name):
     assert end.returncode == 0, end.stderr
 
 
+def test_links_beside_a_json_file_and_in_images(tmp_path):
+    source = SOURCES["coco"](tmp_path / "in")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "secret.jpg").write_bytes((source / "images/a1.jpg").read_bytes())
+    (tmp_path / "images/a1.jpg").symlink_to(tmp_path / "secret.jpg")
+    (source / "annotations/a1.jpg").symlink_to(tmp_path / "secret.jpg")
+    json_file = source / "annotations/instances_train.json"
+    out = tmp_path / "out"
+    for words, folder in ((["--images", tmp_path / "images"], tmp_path / "images"),
+                          ([], source / "annotations")):  # fmt: skip
+        end = run("data", "import", "coco", json_file, out, *words)
+        assert end.returncode == 2 and f"{folder}/a1.jpg is a link to" in end.stderr
+
+
 def test_links_inside_and_linked_folders(tmp_path):
     source = SOURCES["folder"](tmp_path / "in")
     (source / "masks/a1.png").rename(source / "kept.png")

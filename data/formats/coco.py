@@ -136,6 +136,8 @@ def annotation_files(files: list[Path], folder: Path, classes: list[str]):
 def source_of(source: Path, args) -> tuple[Path, Path]:
     """(source, folder that file names are relative to); the source may be a single JSON file."""
     source = Path(source)
+    if args.images and not args.links:
+        refuse_links(Path(args.images))
     if source.suffix.lower() == ".json" and source.is_file():
         if not (args.images or args.links):
             refuse_links(source.parent)
