@@ -14,6 +14,7 @@ from data.dataset import read_dataset
 from data.doctor.checks.table import findings
 from data.doctor.doctor import examine
 from data.formats.selection import select
+from data.names import typed
 from data.shapes import write_shapes
 
 BAD = {  # a second name beside "sky" -> what is said about class 1
@@ -108,6 +109,15 @@ def test_a_source_with_such_a_name_says_what_to_type(kind):
     assert done.stdout.decode() == name
     assert select(["sky", name, "sea"], {name: "cat"}).classes == ["sky", "cat", "sea"]
     assert select(["sky", name, "sea"], only=["sea"]).classes == ["background", "sea"]
+
+
+@pytest.mark.parametrize("name", ["$(touch x)", "`A`;B&", "it's \\ \x1b'$(touch x)", "A B", ""])
+def test_a_name_is_harmless_to_the_shell(tmp_path, name):
+    """It stands in a command that people are told to type."""
+    done = subprocess.run(
+        ["bash", "-c", f"printf %s {typed(name)}"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout == name and not list(tmp_path.iterdir())
 
 
 def test_the_doctor_reports_such_names(tmp_path):
