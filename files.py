@@ -42,9 +42,11 @@ def writing(path: Path):
     try:
         yield
     except OSError as error:
+        why = error.strerror or error
+        if isinstance(error, FileExistsError) and error.filename:  # where a folder is needed
+            why = f"{error.filename} is a file"
         raise Refusal(
-            f"cannot write {path}: {error.strerror or error}. "
-            "Free some space or choose a folder that you may write to"
+            f"cannot write {path}: {why}. Free some space or choose a folder that you may write to"
         ) from error
 
 
@@ -261,8 +263,11 @@ def read_cache(folder: Path, what: str):
 
 
 def write_cache(folder: Path, what: str, content) -> None:
+    path = cache_file(folder, what)
+    for part in path.parent.glob(f"{PART}*-{path.name}"):  # of a process that was killed
+        part.unlink(missing_ok=True)
     with suppress(Refusal):  # disk full or not writable: the next start only takes longer
-        write_json(cache_file(folder, what), {"content": content, "check": check_of(content)})
+        write_json(path, {"content": content, "check": check_of(content)})
 
 
 def check_of(content) -> str:

@@ -5,7 +5,6 @@ ignore index on disk, for pixels that are neither trained on nor scored; 255 is 
 optional `colours = [[r, g, b], ...]`. Without dataset.toml, labels.txt gives one class per line.
 """
 
-import hashlib
 import json
 import os
 import tomllib
@@ -30,7 +29,7 @@ class Dataset:
     colours: list[list[int]]  # RGB, 0..255, one per class
     void: int  # id of void pixels on disk; 255 is always void as well
     damaged: str = "refuse"  # or "skip": what to do with unreadable records of shards
-    listed: dict = field(default_factory=dict, repr=False, compare=False)  # what was read once
+    listed: dict = field(default_factory=dict, repr=False, compare=False)  # split -> pairs
 
     def pairs(self, split: str):
         """The (image, mask) pairs of a split, sorted by name and made on access, for `data.images`.
@@ -59,35 +58,26 @@ class Dataset:
 
         trust_times: over sizes and times in place of contents, which need not be read then.
         """
-        digest = hashlib.sha256(repr((self.classes, self.void)).encode())
-        for split in splits:
-            for name, mark in self.marks(split, trust_times).items():
-                digest.update(os.fsencode(f"{split}/{name} {mark}\n"))
-        return digest.hexdigest()
+        marks = ((split, self.marks(split, trust_times)) for split in splits)
+        return fingerprint.whole(repr((self.classes, self.void)), marks)
 
     def marks(self, split: str, trust_times: bool = False) -> dict[str, str]:
-        """The hash of each file of a split by name, or its size and time; made once."""
-        if (split, trust_times) not in self.listed:
-            pairs = self.pairs(split)
-            self.listed[split, trust_times] = (
-                {name: f"{size} {when}" for name, size, when in pairs.stamps()}
-                if trust_times
-                else fingerprint.digests(self.folder, split, dict(pairs.files()))
-            )
-        return self.listed[split, trust_times]
+        """The hash of each file of a split by name, or its size and time."""
+        pairs = self.pairs(split)
+        if trust_times:
+            return {name: f"{size} {when}" for name, size, when in pairs.stamps()}
+        return fingerprint.digests(self.folder, split, pairs.folder, pairs.files())
 
     def described(self, trust_times: bool = False) -> dict:
         """What a run records of its data, as JSON; `changes` compares with it later."""
+        marks = {split: self.marks(split, trust_times) for split in ("train", "val")}
         return {
             "classes": self.classes,
             "colours": self.colours,
             "void": self.void,
-            "fingerprint": self.fingerprint(trust_times=trust_times),
+            "fingerprint": fingerprint.whole(repr((self.classes, self.void)), marks.items()),
             "by": "times" if trust_times else "contents",
-            "splits": {
-                split: fingerprint.summary(self.marks(split, trust_times))
-                for split in ("train", "val")
-            },
+            "splits": {split: fingerprint.summary(own) for split, own in marks.items()},
         }
 
     def changes(self, before: dict) -> list[str]:
@@ -130,11 +120,9 @@ class FolderPairs:
         name = self.names[at]
         return self.folder / "images" / name, self.folder / "masks" / mask_name(name)
 
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """(name, path) of every file."""
-        for name in self.names:
-            for part in (f"images/{name}", f"masks/{mask_name(name)}"):
-                yield part, self.folder / part
+    def files(self) -> list[str]:
+        """The names of all files, relative to `folder`."""
+        return [name for name, *_ in self.stamps()]
 
     def stamps(self) -> Iterator[tuple[str, int, int]]:
         """(name, size in bytes, modification time in ns) of every file."""
@@ -222,16 +210,17 @@ def is_byte(value) -> bool:
 
 def read_names(folder: Path) -> tuple[dict, Path]:
     toml, labels = folder / "dataset.toml", folder / "labels.txt"
-    for path in (toml, labels):
+    for path, parse in ((toml, tomllib.loads), (labels, lines_of)):
         if path.exists():
             try:
-                text = read_regular(path, MOST_TEXT).decode("utf-8-sig")
-                return tomllib.loads(text) if path == toml else {
-                    "classes": text.rstrip().split("\n")
-                }, path
+                return parse(read_regular(path, MOST_TEXT).decode("utf-8-sig")), path
             except (ValueError, RecursionError) as error:
                 raise Refusal(f"{path} cannot be read: {error}") from error
     raise Refusal(f"{toml} is missing: write classes = ['background', ...] in it, in id order")
+
+
+def lines_of(labels: str) -> dict:
+    return {"classes": labels.rstrip().split("\n")}
 
 
 def write_names(

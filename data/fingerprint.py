@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,25 +20,25 @@ CTIME = 2  # its place in a stamp
 ODD = "not readable"  # stands for the hash of a pipe, a device or a file without permission
 
 
-def digests(folder: Path, split: str, files: dict[str, Path]) -> dict[str, str]:
-    """The SHA-256 of each file of a split, by name.
+def digests(folder: Path, split: str, root: Path, names: list[str]) -> dict[str, str]:
+    """The SHA-256 of each file of a split of the dataset `folder`, by name below `root`.
 
     A hash is computed once: it is kept in the cache with the size, the times, and the number of the
     file. Its ctime changes with every edit, even if the other time is set back.
     """
     begun, known = time.time_ns(), read_cache(folder, f"contents of {split}")
     known = known if isinstance(known, dict) else {}
-    stamps = {name: stamp_of(path) for name, path in files.items()}
+    stamps = {name: stamp_of(root / name) for name in names}
     found = {name: row[-1] for name, row in known.items() if row[:-1] == stamps.get(name)}
-    if missing := [name for name in files if name not in found]:
-        found |= computed({name: files[name] for name in missing}, stamps)
+    if missing := [name for name in names if name not in found]:
+        found |= computed(root, {name: stamps[name] for name in missing})
         kept = {
             name: [*stamps[name], found[name]]
-            for name in files
+            for name in names
             if found[name] != ODD and stamps[name][CTIME] < begun - FRESH
         }
         write_cache(folder, f"contents of {split}", kept)
-    return {name: found[name] for name in files}
+    return {name: found[name] for name in names}
 
 
 def stamp_of(path: Path) -> list[int]:
@@ -50,10 +51,10 @@ def stamp_of(path: Path) -> list[int]:
     return row if stat.S_ISREG(found.st_mode) else []
 
 
-def computed(files: dict[str, Path], stamps: dict[str, list[int]]) -> dict[str, str]:
+def computed(root: Path, stamps: dict[str, list[int]]) -> dict[str, str]:
     from tqdm import tqdm
 
-    size = sum(stamps[name][0] for name in files if stamps[name])
+    size = sum(stamp[0] for stamp in stamps.values() if stamp)
     with (
         ThreadPoolExecutor(THREADS) as pool,
         tqdm(desc="fingerprint", total=size, unit="B", unit_scale=True, leave=False, disable=None)
@@ -61,9 +62,9 @@ def computed(files: dict[str, Path], stamps: dict[str, list[int]]) -> dict[str, 
     ):  # fmt: skip
 
         def digest(name: str) -> str:
-            return sha256(files[name], bar) if stamps[name] else ODD
+            return sha256(root / name, bar) if stamps[name] else ODD
 
-        return dict(zip(files, pool.map(digest, files), strict=True))
+        return dict(zip(stamps, pool.map(digest, stamps), strict=True))
 
 
 def sha256(path: Path, bar) -> str:
@@ -75,6 +76,15 @@ def sha256(path: Path, bar) -> str:
                 bar.update(len(block))
     except OSError:
         return ODD
+    return digest.hexdigest()
+
+
+def whole(head: str, marks: Iterable[tuple[str, dict[str, str]]]) -> str:
+    """The SHA-256 of a text and of the marks of some splits, hex."""
+    digest = hashlib.sha256(head.encode())
+    for split, own in marks:
+        for name, mark in own.items():
+            digest.update(os.fsencode(f"{split}/{name} {mark}\n"))
     return digest.hexdigest()
 
 

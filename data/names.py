@@ -1,5 +1,6 @@
 """The names of classes: what a file, a person or a source may call a class."""
 
+import shlex
 import unicodedata
 from collections.abc import Sequence
 
@@ -46,11 +47,10 @@ def shown(name: str) -> str:
 
 def typed(name: str) -> str:
     """The name as a word for bash."""
-    word = "".join(escape_for_bash(c) for c in name)
-    return name if word == name and " " not in name else f"$'{word}'"
+    return shlex.quote(name) if name.isprintable() else f"$'{''.join(map(for_bash, name))}'"
 
 
-def escape_for_bash(character: str) -> str:
+def for_bash(character: str) -> str:
     if character in "\\'":
         return f"\\{character}"
     return character if character.isprintable() else f"\\U{ord(character):08x}"

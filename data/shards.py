@@ -111,7 +111,7 @@ class PackedPairs:
     """
 
     def __init__(self, folder: Path, split: str, skip: bool = False):
-        self.paths = shard_paths(folder, split)
+        self.folder, self.paths = Path(folder), shard_paths(folder, split)
         found = [read_shard_index(path) for path in self.paths]
         if not skip:
             for path, index in zip(self.paths, found, strict=True):
@@ -134,16 +134,14 @@ class PackedPairs:
         record, name = Record(self, place), self.names[place]
         return Member(record, 0, name), Member(record, 1, mask_name(name))
 
-    def files(self) -> Iterator[tuple[str, Path]]:
-        """(name, path) of every file."""
-        for path in self.paths:
-            for file in (path, index_of(path)):
-                yield file.name, file
+    def files(self) -> list[str]:
+        """The names of all files, relative to `folder`."""
+        return [file.name for path in self.paths for file in (path, index_of(path))]
 
     def stamps(self) -> Iterator[tuple[str, int, int]]:
         """(name, size in bytes, modification time in ns) of every file."""
-        for name, file in self.files():
-            stat = file.stat()
+        for name in self.files():
+            stat = (self.folder / name).stat()
             yield name, stat.st_size, stat.st_mtime_ns
 
     def where(self, place: int) -> str:

@@ -1,5 +1,6 @@
 """Runs the project's commands as a user does, each in a process of its own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def run(module, *args, **options):
-    """`python -m MODULE ARGS` in the root of the repository; options are those of subprocess.run"""
+def run(module, *args, cwd=ROOT, **options):
+    """`python -m MODULE ARGS`, elsewhere than in the repository with `cwd`; options are those of
+    subprocess.run"""
     command = [sys.executable, "-m", module, *map(str, args)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, **options)

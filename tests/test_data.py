@@ -1,6 +1,7 @@
 """Decoding, batches and overlays, and the refusals of invalid datasets."""
 
 import itertools
+import json
 import struct
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from data.drawing import overlay, sheet
 from data.images import read_image, read_mask, read_pair
 from data.layout import VOID
 from data.shapes import write_shapes
+from data.statistics import count_pixels
+from files import cache_file
 
 ROOT = Path(__file__).parent.parent
 
@@ -138,6 +141,24 @@ def test_colour_alone_does_not_separate_the_shapes(tmp_path):
         image, mask = read_pair(pair, dataset)
         matrix = matrix + confusion(mask, likelihood.argmax(1)[colours(image)], 4)
     assert scores(matrix, dataset.classes)["miou"] < 0.5
+
+
+@pytest.mark.parametrize(
+    "value", [[-1] * 256, [1] * 3, [1.5] * 256, ["1"] * 256, [[1]] * 256, None, 7, {}, [0] * 256]
+)
+def test_damaged_pixel_counts_are_made_again(shapes, value):
+    dataset = read_dataset(shapes)
+    counts = count_pixels(dataset, "val")
+    by_hand = sum(np.bincount(np.array(Image.open(mask)).ravel(), minlength=4)
+                  for _, mask in dataset.pairs("val"))  # fmt: skip
+    assert counts.tolist() == by_hand.tolist() and counts.sum() == 2 * 128 * 128
+    path = cache_file(shapes, "pixels of val")
+    tree = json.loads(path.read_text())
+    assert tree["content"]["value"][:4] == by_hand.tolist()
+    tree["content"]["value"] = value
+    path.write_text(json.dumps(tree))
+    assert count_pixels(dataset, "val").tolist() == by_hand.tolist()
+    assert json.loads(path.read_text())["content"]["value"][:4] == by_hand.tolist()
 
 
 def test_overlay_by_hand():

@@ -133,16 +133,29 @@ def test_without_dataset_toml(valid, tmp_path):
     assert end.returncode == 1 and "train/images is missing" in end.stdout
 
 
-@pytest.mark.parametrize("text", [
-    "classes = 3", "classes = ['a', 'b']\nvoid = 'x'", "classes = ['a', 'b']\ncolours = 7",
-    "classes = ['a', 'b']\ncolours = [['x', 1, 2], [1, 2, 3]]", "classes = []", "classes = [", "\0",
-    "classes = ['a', 'b']\ncolours = [[1e9, 1, 2], [-1, 2, 3]]",
-    "classes = ['a', 'b']\nvoid = [1]",
-])  # fmt: skip
+NO_LIST = "dataset.toml has no list of class names"
+ODD_TOML = {
+    "classes = 3": NO_LIST,
+    "classes = []": NO_LIST,
+    "classes = ['a', 'b']\nvoid = 'x'": "dataset.toml is invalid: void is x; needed: an id from 0",
+    "classes = ['a', 'b']\nvoid = [1]": "dataset.toml is invalid: void is [1]; needed",
+    "classes = ['a', 'b']\nvoid = true": "dataset.toml is invalid: void is True; needed",
+    "classes = ['a', 'b']\ncolours = 7": "dataset.toml is invalid: colours needs 2 [r, g, b] lists",
+    "classes = ['a', 'b']\ncolours = [['x', 1, 2], [1, 2, 3]]": "colours needs 2 [r, g, b] lists",
+    "classes = ['a', 'b']\ncolours = [[1e9, 1, 2], [-1, 2, 3]]": "colours needs 2 [r, g, b] lists",
+    "classes = [": "dataset.toml cannot be read",
+    "\0": "dataset.toml cannot be read",
+}
+
+
+@pytest.mark.parametrize("text", ODD_TOML)
 def test_odd_dataset_toml(valid, tmp_path, text):
+    """It is reported, and the masks are read with placeholder names nevertheless."""
     shutil.copytree(valid, tmp_path / "s")
     (tmp_path / "s/dataset.toml").write_text(text)
-    assert check(tmp_path / "s").returncode == 1
+    end = check(tmp_path / "s")
+    assert end.returncode == 1 and ODD_TOML[text] in end.stdout
+    assert "class_3" in end.stdout and end.stderr.startswith("1 error in ")
 
 
 def test_names_that_are_no_text(valid, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli import Refusal
-from files import beside, folder_beside, held
+from files import beside, cached, folder_beside, held, read_json
 
 ROOT = Path(__file__).parent.parent
 
@@ -181,3 +181,26 @@ def test_closed_streams(tmp_path, closed):
     assert out == ("" if 1 in closed else "result\n")
     assert errors == ("" if 2 in closed else "remark\nno\n")
     assert (tmp_path / "file").read_text() == ""
+
+
+def test_a_damaged_cache_is_computed_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cached(tmp_path, "numbers", "f", lambda: [1, 2]) == [1, 2]
+    assert cached(tmp_path, "numbers", "f", lambda: [3]) == [1, 2]
+    (path,) = (tmp_path / "cache/segnet").iterdir()
+    left = path.with_name(f".part-12345678-{path.name}")
+    left.write_text("half")
+    for text in ("", "[", "3", path.read_text().replace("2", "7")):
+        path.write_text(text)
+        assert cached(tmp_path, "numbers", "f", lambda: [1, 2]) == [1, 2]
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_json_is_read_from_regular_files_alone(tmp_path, make):
+    make(tmp_path / "a.json")
+    with pytest.raises(Refusal, match=r"a\.json is not a regular file: replace it"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(Refusal, match=r"deep\.json is damaged: .*recursion"):
+        read_json(tmp_path / "deep.json")

@@ -134,6 +134,17 @@ def changed(folder, change, name="coco"):
     return source
 
 
+def test_coco_annotations_that_would_be_lost(tmp_path):
+    """An image without one of its annotations would be imported with a wrong mask in silence."""
+    source = changed(tmp_path, lambda tree: tree["annotations"][1].pop("image_id"))
+    (line,) = read_source("coco", source).broken
+    assert line.endswith("instances_train.json: annotations that name no image: 1")
+    shutil.rmtree(source)
+    source = changed(tmp_path, lambda tree: tree["annotations"].insert(2, None))
+    with pytest.raises(Refusal, match=r"is damaged: entry 2 of 'annotations' is no object"):
+        read_source("coco", source)
+
+
 @pytest.mark.parametrize(
     ("segmentation", "why"),
     [

@@ -207,9 +207,10 @@ def test_a_copied_dataset_and_one_that_is_gone(finished, tmp_path, capsys):
     run = shutil.copytree(finished / "run", tmp_path / "run")
     plan = json.loads((run / "plan.json").read_text())
     (run / "plan.json").write_text(json.dumps({**plan, "data": str(tmp_path / "gone")}))
-    # Files of the same names, sizes and times: the fingerprint is that of the training.
+    # Files of the same names and contents: the fingerprint is that of the training.
     assert read_reviewer(run, dataset).seen == reviewer.seen and capsys.readouterr().err == ""
-    (shutil.copytree(finished / "shapes", tmp_path / "other") / "val/images/0000.png").touch()
+    image = shutil.copytree(finished / "shapes", tmp_path / "other") / "val/images/0000.png"
+    image.write_bytes(image.read_bytes() + b"\0")
     other = read_dataset(tmp_path / "other")
     assert read_reviewer(run, other).seen == reviewer.seen
     note = f"{tmp_path / 'gone'}, on which {run} was trained, cannot be read"

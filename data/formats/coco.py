@@ -136,6 +136,8 @@ def annotation_files(files: list[Path], folder: Path, classes: list[str]):
 def source_of(source: Path, args) -> tuple[Path, Path]:
     """(source, folder that file names are relative to); the source may be a single JSON file."""
     source = Path(source)
+    if args.images and not args.links:
+        refuse_links(Path(args.images))
     if source.suffix.lower() == ".json" and source.is_file():
         if not (args.images or args.links):
             refuse_links(source.parent)
@@ -169,7 +171,8 @@ def each(file: AnnotationFile, images: Images) -> Iterator[Item | str]:
     listed = items_of(file.tree, "images", path)
     for entry in items_of(file.tree, "annotations", path):
         shapes.setdefault(key_of(entry.get("image_id")), []).append(entry)
-    shapes.pop(None, None)
+    if lost := shapes.pop(None, None):
+        yield f"{path}: annotations that name no image: {len(lost)}"
     if shapes and shapes.keys().isdisjoint(key_of(entry.get("id")) for entry in listed):
         yield f"{path}: no annotation belongs to a listed image"
         return

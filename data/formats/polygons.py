@@ -27,11 +27,14 @@ def read_tree(path: Path):
 
 
 def items_of(tree, key: str, path: Path) -> list[dict]:
-    """The objects in the list under a key; entries of other types are left out."""
+    """The objects in the list under a key. Raises Refusal for anything else in it."""
     found = tree.get(key) if isinstance(tree, dict) else None
     if not isinstance(found, list):
         raise Refusal(f"{path} has no list {key!r}")
-    return [entry for entry in found if isinstance(entry, dict)]
+    odd = next((at for at, entry in enumerate(found) if not isinstance(entry, dict)), None)
+    if odd is not None:
+        raise Refusal(f"{path} is damaged: entry {odd} of {key!r} is no object")
+    return found
 
 
 def shape_of(height, width, path: Path) -> tuple[int, int]:

@@ -72,7 +72,7 @@ def read_yaml(path: Path):
 def names(tree: dict, source: Path) -> list[str]:
     """The class names: "names", a list or a dict from id, or classes.txt. Raises Refusal."""
     found = tree.get("names")
-    if found is None and (source / "classes.txt").is_file():
+    if found is None and (source / "classes.txt").exists():
         found = read_lines(source / "classes.txt")
     if isinstance(found, dict) and set(found) == set(range(len(found))):
         found = [found[index] for index in range(len(found))]
