@@ -36,7 +36,7 @@ def train(plan, folder: Path) -> None:
     if not has_checkpoint(folder):
         check_source(network, plan.weights)
     with held(folder):
-        has_begun(folder, plan, described(dataset))  # refuses before TensorFlow's seconds
+        has_begun(folder, plan, dataset.described())  # refuses before TensorFlow's seconds
         model, load = begin(plan, len(dataset.classes))
         loop, finished = fit(model, dataset, plan, folder, load)
     images = len(dataset.pairs("val"))
@@ -70,7 +70,7 @@ def fit(model, dataset, plan, folder: Path, load):
 
     if not has_checkpoint(folder):
         line = load()
-    open_run(folder, plan, described(dataset))
+    open_run(folder, plan, dataset.described())
     steps, hooks = prepare(model, dataset, plan, folder)
     loop = Loop(model, plan, folder, steps, hooks)
     if loop.restore():
@@ -103,12 +103,6 @@ def prepare(model, dataset, plan, folder: Path):
         lambda: evaluate(model, dataset, plan, weights), EpochLog(model, dataset, plan, folder),
         **({"target": partial(distillation_targets, teacher)} if teacher else {}),
     )  # fmt: skip
-
-
-def described(dataset) -> dict:
-    """What the manifest of a run records of its data."""
-    kept = {field: getattr(dataset, field) for field in ("classes", "colours", "void")}
-    return {**kept, "fingerprint": dataset.fingerprint()}
 
 
 def teacher_of(plan, dataset):

@@ -161,6 +161,7 @@ class Exporter:
         contract = make_contract(content, recipe.name, lowering.name, self.choices.targets, trained)
         photo, mistakes = golden.pick_photo(contract, Runtime(content), trained.dataset)
         report |= self.measured(recipe, made, content, contract, photo, mistakes)
+        report["miou_difference"] = abs(trained.miou(report) - trained.manifest["best"]["miou"])
         report["remarks"] = run_remarks(trained) + remarks(trained, report)
         if reasons := gate.failures(report):
             refuse(out, report, reasons, content)

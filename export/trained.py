@@ -11,7 +11,7 @@ from data.batches import to_input
 from data.images import read_image
 from export.graph import calibration
 from export.graph.deploy import deploy
-from export.proof.score import keras_function
+from export.proof.score import keras_function, score_function
 
 LOOKED_AT = 8  # images on which layers are compared
 
@@ -42,6 +42,14 @@ class Trained:
     def judge(self) -> str:
         """The split that files are judged on: test if there is one, since val chose the epoch."""
         return self.dataset.splits()[-1]
+
+    def miou(self, report: dict) -> float:
+        """Keras' mIoU on the validation images, which `accuracy` may have measured already."""
+        return report["miou_keras"] if self.judge == "val" else self.val_miou
+
+    @cached_property
+    def val_miou(self) -> float:
+        return score_function(self.keras, self.dataset, "val", self.plan.size)["miou"]
 
     @cached_property
     def samples(self) -> np.ndarray:

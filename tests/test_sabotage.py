@@ -8,38 +8,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import flatbuffers
 import pytest
-from conftest import show_all_classes
 
-from data.batches import evaluation_pairs
-from data.dataset import read_dataset
 from export import make, refuse
 from export.graph import convert, deploy
 from export.make import Choices, export_run
 from export.proof import measure
 from export.tflite import inspect
-from segnet.run import keep_best, load_run
 
 FIXED = "signs+depth_to_space"
 DEPTHWISE = 4  # in the schema's BuiltinOperator
 
 
-@pytest.fixture(scope="module")
-def trained_run(finished, tmp_path_factory):
-    """A run whose model predicts all classes: after two steps of training it predicts only one."""
-    run = shutil.copytree(finished / "run", tmp_path_factory.mktemp("sabotage") / "run")
-    model, plan, _ = load_run(run)
-    pairs = evaluation_pairs(read_dataset(plan.data), "val", plan.size, 6)
-    show_all_classes(model, next(iter(pairs))[0])
-    keep_best(model, run, 1, 0.5)
-    return run
-
-
 @pytest.fixture
-def run(trained_run, monkeypatch):
-    """The run, without measurements of speed and without the report page."""
+def run(finished, tmp_path, monkeypatch):
+    """A run, without measurements of speed and without the report page."""
     monkeypatch.setattr(measure, "speed", lambda *_: {"latency_ms": 1.0})
     monkeypatch.setattr(make, "write_report", lambda _: None)
-    return trained_run
+    return shutil.copytree(finished / "run", tmp_path / "run")
 
 
 def refused(run, figure, recipe="float32", choices=None):

@@ -44,6 +44,8 @@ LIMITS = (
           "same class"),
     Limit("max_abs_error", 1e-4, None,
           "largest absolute error of a logit divided by the largest absolute logit", ("float32",)),
+    Limit("miou_difference", 0.005, None,
+          "difference of Keras' mIoU on the validation images to that of the training"),
     Limit("miou_drop", "max_drop", None,
           "mIoU lost against Keras, a fraction; --max-drop sets the limit"),
     Limit("worst_class_drop", "max_class_drop", None,
