@@ -17,15 +17,14 @@ def tune(trained, kind: str, graph, lowering, sparsity: float, epochs: int | Non
 
     kind: "qat", "sparse" or "cluster". epochs: None for as many as the kind is known to need.
     """
-    import tf_keras
-
     from data.batches import steps_per_epoch, training_batches
     from data.statistics import class_weights
+    from segnet.backend import start_tf_keras
     from segnet.compress import KINDS, FinePlan
     from segnet.finetune import finetune
 
     plan, dataset = trained.plan, trained.dataset
-    twin = trained.graph(lowering, tf_keras, batch=None)
+    twin = trained.graph(lowering, start_tf_keras(), batch=None)
     for layer in twin.layers:
         layer.set_weights(graph.get_layer(layer.name).get_weights())
     steps = steps_per_epoch(dataset, plan.batch)
