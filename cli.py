@@ -6,6 +6,7 @@ import difflib
 import os
 import signal
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
@@ -36,7 +37,8 @@ def run(main: Callable[[], None]) -> None:
         main()
         sys.stdout.flush()
     except (Refusal, Verdict) as end:
-        print(f"error: {end}" if isinstance(end, Refusal) else str(end), file=sys.stderr)
+        for line in [f"error: {end}"] if isinstance(end, Refusal) else str(end).split("\n"):
+            say(line)
         sys.exit(end.exit_code)
     except KeyboardInterrupt:
         with suppress(OSError):  # the terminal may be gone
@@ -134,4 +136,25 @@ def option(default=dataclasses.MISSING, **meta):
 
 def say(line: str) -> None:
     """Prints progress or a remark to stderr; results are printed to stdout."""
-    print(line, file=sys.stderr, flush=True)
+    print(plain(line), file=sys.stderr, flush=True)
+
+
+def plain(line: str) -> str:
+    """A line for a terminal: what would steer it or reorder the text is written as \\x1b, \\u202e.
+
+    Names of files and classes may contain anything.
+    """
+    return "".join(escaped(c) if is_steering(c) else c for c in line)
+
+
+def is_steering(character: str) -> bool:
+    """Whether a character is a control, a line break or an invisible mark.
+
+    The joiners, which Persian, Hindi and emoji need, are none.
+    """
+    unseen = unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp")
+    return unseen and character not in "\u200c\u200d"
+
+
+def escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
