@@ -58,7 +58,7 @@ def test_options_of_wrong_types_or_ranges(run, key):
             read_run(run)
 
 
-def test_plans_that_are_no_plans(run):
+def test_plans_that_are_no_plans(run, thirteen):
     found = read_json(run / "plan.json")
     for plan, words in (
         ([found], "names no data"), (3, "names no data"), ({}, "names no data"), (None, "no data"),
@@ -68,10 +68,9 @@ def test_plans_that_are_no_plans(run):
         manifest = read_json(run / "manifest.json")
         manifest["versions"]["segnet"] = "9.9"
         write_json(run / "manifest.json", manifest)
-        for use in (read_run, export_run, lambda run: train(small("x"), run)):
-            if use is export_run or use is read_run:
-                with pytest.raises(Refusal, match=words):
-                    use(run)
+        for use in (read_run, export_run, lambda run: train(small(thirteen), run)):
+            with pytest.raises(Refusal, match=words):
+                use(run)
 
 
 def edited(manifest, *path, value):
@@ -201,10 +200,9 @@ def test_spellings_of_one_folder(run, whole, thirteen, monkeypatch, capsys):
     monkeypatch.chdir(thirteen.parent)
     assert Plan("./shapes/").data == Plan("shapes").data == Plan(".//shapes//.").data == "shapes"
     assert Plan("../a").data == "../a" and Plan("a/../b").data == "a/../b"
-    plans = [
-        Plan("d", weights=name).weights for name in ("none", "./none", "./runs/a/", "imagenet")
-    ]
-    assert plans == ["none", "./none", "runs/a", "imagenet"]
+    asked = ("none", "./none", "./runs/a/", "imagenet")
+    found = [Plan("d", weights=name).weights for name in asked]
+    assert found == ["none", "./none", "runs/a", "imagenet"]
     assert Plan("d", teacher="./runs/big/").teacher == "runs/big"
     found = read_json(run / "plan.json")
     write_json(run / "plan.json", {**found, "data": f"{thirteen.parent}/./shapes/"})

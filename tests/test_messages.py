@@ -40,7 +40,7 @@ def copy(finished, tmp_path):
     ("name", "content", "words"),
     [
         ("best.weights.h5", None, r"best\.weights\.h5 is missing: .* train it first"),
-        ("best.weights.h5", b"no HDF5", r"best\.weights\.h5 is damaged or no weights file .* Restore or"),
+        ("best.weights.h5", b"no HDF5", r"best\.weights\.h5 is damaged or no .* Restore"),
         ("plan.json", b"[3]", r"plan\.json is damaged: it names no data"),
         ("plan.json", b'{"data": "x", "encoder_weights": "none"}',
          rf"plan\.json holds 'encoder_weights', which segnet {__version__} does not know"),
@@ -121,9 +121,7 @@ def test_shapes_into_a_folder_in_use(tmp_path):
 
 def test_weights_of_a_run_that_shares_no_layer(copy):
     model = build(keras, preset("mobileseg160"), (64, 64), 3)
-    with pytest.raises(
-        Refusal, match=r"only 0 of \d+ layers of .*run fit this preset.* type .* none"
-    ):
+    with pytest.raises(Refusal, match=r"only 0 of \d+ layers of .*run fit .* type .* none"):
         load_encoder(model, preset("mobileseg160"), str(copy / "run"))
 
 
