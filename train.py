@@ -29,6 +29,12 @@ def train(plan, folder: Path) -> None:
     from segnet.run import has_begun
     from segnet.weights import check_source
 
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise cli.Refusal(
+            f"{folder} is not valid UTF-8, which TensorBoard's files need. Name a new --run"
+        ) from error
     dataset = read_dataset(plan.data, plan.damaged)
     network = plan.network()
     check(network, plan.size, len(dataset.classes))
