@@ -10,6 +10,13 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+# What requirements.txt brings, by the names that are imported.
+PACKAGES = {
+    "ai_edge_litert", "array_record", "cv2", "flatbuffers", "grain", "h5py", "imagehash", "jinja2",
+    "keras", "matplotlib", "numpy", "PIL", "pycocotools", "scipy", "tensorboard", "tensorflow",
+    "tensorflow_model_optimization", "tf_keras", "tqdm", "yaml",
+}  # fmt: skip
+
 
 class Refusal(Exception):
     """The command could not do its work. Exit code 2.
@@ -34,19 +41,46 @@ def run(main: Callable[[], None]) -> None:
         stream.reconfigure(errors="backslashreplace")  # file names may be invalid text
     stops = stop_on_signals()
     try:
-        main()
-        sys.stdout.flush()
-    except (Refusal, Verdict) as end:
-        for line in [f"error: {end}"] if isinstance(end, Refusal) else str(end).split("\n"):
-            say(line)
-        sys.exit(end.exit_code)
+        code = outcome(main)
     except KeyboardInterrupt:
         with suppress(OSError):  # the terminal may be gone
             say("stopped; run the same command again to continue")
-        sys.exit(128 + (stops[-1] if stops else signal.SIGINT))
+        code = 128 + (stops[-1] if stops else signal.SIGINT)
     except BrokenPipeError:  # a reader such as head closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit fails
-        sys.exit(141)
+        drop_closed_pipes()
+        code = 141
+    if code:
+        sys.exit(code)
+
+
+def outcome(main: Callable[[], None]) -> int:
+    """The exit code of main(), after the line that says why it is not 0."""
+    try:
+        main()
+        sys.stdout.flush()
+    except Refusal as refusal:
+        say(f"error: {refusal}")
+        return Refusal.exit_code
+    except Verdict as verdict:
+        for line in str(verdict).split("\n"):
+            say(line)
+        return Verdict.exit_code
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in PACKAGES:  # one of our own: a bug
+            raise
+        say(f"error: the package {package} is missing. Type pip install -r requirements.txt")
+        return Refusal.exit_code
+    return 0
+
+
+def drop_closed_pipes() -> None:
+    """Sends what is left for a closed pipe nowhere, or the flush at the end would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def open_streams() -> None:

@@ -29,6 +29,12 @@ def train(plan, folder: Path) -> None:
     from segnet.run import has_begun
     from segnet.weights import check_source
 
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise cli.Refusal(
+            f"{folder} is not valid UTF-8, which TensorBoard's files need. Name a new --run"
+        ) from error
     dataset = read_dataset(plan.data, plan.damaged)
     network = plan.network()
     check(network, plan.size, len(dataset.classes))
@@ -36,7 +42,7 @@ def train(plan, folder: Path) -> None:
     if not has_checkpoint(folder):
         check_source(network, plan.weights)
     with held(folder):
-        has_begun(folder, plan, dataset.described())  # refuses before TensorFlow's seconds
+        has_begun(folder, plan, origin(plan, dataset))  # refuses before TensorFlow's seconds
         model, load = begin(plan, len(dataset.classes))
         loop, finished = fit(model, dataset, plan, folder, load)
     images = len(dataset.pairs("val"))
@@ -70,7 +76,7 @@ def fit(model, dataset, plan, folder: Path, load):
 
     if not has_checkpoint(folder):
         line = load()
-    open_run(folder, plan, dataset.described())
+    open_run(folder, plan, origin(plan, dataset))
     steps, hooks = prepare(model, dataset, plan, folder)
     loop = Loop(model, plan, folder, steps, hooks)
     if loop.restore():
@@ -103,6 +109,14 @@ def prepare(model, dataset, plan, folder: Path):
         lambda: evaluate(model, dataset, plan, weights), EpochLog(model, dataset, plan, folder),
         **({"target": partial(distillation_targets, teacher)} if teacher else {}),
     )  # fmt: skip
+
+
+def origin(plan, dataset) -> dict:
+    """What the manifest keeps of what a run is made of: its data, and its teacher's weights."""
+    from segnet.run import best_file, sha256
+
+    teacher = sha256(best_file(plan.teacher)) if plan.teacher else ""
+    return {"dataset": dataset.described(), "teacher": teacher}
 
 
 def teacher_of(plan, dataset):
@@ -171,7 +185,7 @@ class EpochLog:
     def __call__(self, epoch: int, history: list[dict]) -> None:
         import tensorflow as tf
 
-        from segnet.run import record
+        from segnet.manifest import record
 
         self.writer = self.writer or tf.summary.create_file_writer(str(self.folder / "tensorboard"))
         with self.writer.as_default(step=epoch):

@@ -149,9 +149,10 @@ def correct(model, images, labels):
 
 def announce(todo: list, patches: dict, classes: int, epochs: int) -> None:
     """Reports how long training will take, estimated from a few steps of every layout."""
-    from segnet.backend import start
+    from segnet.backend import start, start_tf_keras
 
     start()  # silences TensorFlow
+    start_tf_keras()
     count = len(patches["train"][1])
     layouts = {net.layers: net for net, _ in todo}
     seconds = {layers: step_seconds(net, patches, classes) for layers, net in layouts.items()}

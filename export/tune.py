@@ -14,9 +14,9 @@ def lowering_file(run: Path, kind: str) -> Path:
 
 def twin_of(trained, graph, lowering):
     """The tf_keras copy of `graph`, a deploy graph of a run, for any batch size."""
-    import tf_keras
+    from segnet.backend import start_tf_keras
 
-    twin = trained.graph(lowering, tf_keras, batch=None)
+    twin = trained.graph(lowering, start_tf_keras(), batch=None)
     for layer in twin.layers:
         layer.set_weights(graph.get_layer(layer.name).get_weights())
     return twin

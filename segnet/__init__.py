@@ -1,3 +1,7 @@
 """The network: definition, cost, pretrained weights, losses, metrics, training, run folder."""
 
+import os
+
 __version__ = "0.1.0"
+# Keras would else take its backend from the person's ~/.keras/keras.json.
+os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "tensorflow"

@@ -1,18 +1,54 @@
-"""Keras and its backend: a quiet start, seeds, the presence of a GPU."""
+"""Keras and its backend: a quiet start, the configuration, seeds, the presence of a GPU."""
 
+import os
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 
+from cli import Refusal, one_of
 from files import quiet
+
+BACKENDS = ("tensorflow", "jax")  # those that a network can be trained with
 
 
 @cache
 def start():
-    """The module keras. TensorFlow's C++ code logs to stderr before it can be told not to."""
-    with quiet():
-        import keras
+    """The module keras. TensorFlow's C++ code logs to stderr before it can be told not to.
 
+    Raises Refusal for a backend in KERAS_BACKEND that is not there.
+    """
+    backend = one_of(os.environ["KERAS_BACKEND"], BACKENDS, "KERAS_BACKEND")
+    if find_spec(backend) is None:
+        raise Refusal(
+            f"KERAS_BACKEND is {backend}, but the package {backend} is not installed. "
+            f"Type pip install {backend}, or unset KERAS_BACKEND"
+        )
+    with quiet():
+        keras = configured("keras")
         has_gpu()
     return keras
+
+
+@cache
+def start_tf_keras():
+    """The module tf_keras."""
+    return configured("tf_keras")
+
+
+def configured(name: str):
+    """Imports keras or tf_keras as the networks need it, whatever the person's keras.json says."""
+    path = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "keras.json"
+    try:
+        k = import_module(name)
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        if not path.exists():
+            raise
+        raise Refusal(f"Keras does not accept {path}: {error}. Correct or delete it") from error
+    k.backend.set_floatx("float32")
+    k.backend.set_epsilon(1e-7)
+    k.backend.set_image_data_format("channels_last")
+    return k
 
 
 @cache

@@ -33,10 +33,36 @@ def read_checkpoint(folder: Path, name: str = "last") -> tuple[list[np.ndarray],
     if not path.exists():
         return None
     try:
-        with np.load(path) as file:
+        with np.load(path) as file:  # which unpickles nothing
             state = json.loads(str(file["state"]))
-            return [file[name] for name in sorted(file.files) if name != "state"], state
+            found = [file[name] for name in sorted(file.files) if name != "state"]
     except Exception as error:  # zip, NumPy and JSON each have their own
-        raise Refusal(
-            f"{path} is damaged ({type(error).__name__}). Delete it to begin this run again"
-        ) from error
+        raise damaged(path, type(error).__name__) from error
+    if not isinstance(state, dict):
+        raise damaged(path, "its state is no JSON object")
+    return found, state
+
+
+def damaged(path: Path, why: str) -> Refusal:
+    return Refusal(f"{path} is damaged ({why}). Delete it to begin this run again")
+
+
+def restore(folder: Path, variables: list, name: str = "last") -> dict | None:
+    """Puts a checkpoint into the variables of a model and its optimizer; returns the state.
+
+    None if there is no checkpoint. Raises Refusal when it is damaged or of another network.
+    """
+    saved = read_checkpoint(folder, name)
+    if saved is None:
+        return None
+    tensors, state = saved
+    if [kind(tensor) for tensor in tensors] != [kind(variable) for variable in variables]:
+        raise Refusal(f"{checkpoint_file(folder, name)} is of another network. Name a new --run")
+    for variable, value in zip(variables, tensors, strict=True):
+        variable.assign(value)
+    return state
+
+
+def kind(tensor) -> tuple:
+    """Shape and type of an array, or of a variable of Keras or tf_keras."""
+    return tuple(tensor.shape), getattr(tensor.dtype, "name", tensor.dtype)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cli import Refusal
+from segnet.plan import SEEDS, check_counts, check_range, check_types
 
 LEVEL = 1 / 127.5  # step between two input bytes, over [-1, 1]
 MOVING = ("DepthToSpace", "Cropping2D")  # layers that only move or drop values
@@ -35,13 +36,12 @@ class FinePlan:
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("steps", "epochs", "learning_rate", "batch"):
-            if getattr(self, name) <= 0:
-                raise Refusal(f"{name} is {getattr(self, name)}; needed: above 0")
-        if not 0 < self.sparsity < 1:
-            raise Refusal(f"sparsity is {self.sparsity}; needed: between 0 and 1")
-        if self.clusters < 2:
-            raise Refusal(f"clusters is {self.clusters}; needed: 2 or more")
+        check_types(self)
+        check_counts(self, ("epochs", "batch"))
+        check_range(self, ("steps", "learning_rate"), lambda v: v > 0, "above 0")
+        check_range(self, ("sparsity",), lambda v: 0 < v < 1, "between 0 and 1")
+        check_range(self, ("clusters",), lambda v: v >= 2, "2 or more")
+        check_range(self, ("seed",), lambda v: 0 <= v < SEEDS, f"0 to {SEEDS - 1}")
 
 
 class Tuned(NamedTuple):

@@ -5,12 +5,10 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from cli import Refusal, one_of
 from files import read_json, write_json
-from segnet.checkpoint import checkpoint_file, read_checkpoint, save_checkpoint
-from segnet.compress import KINDS, FinePlan, Tuned, arrays, assign
+from segnet.checkpoint import checkpoint_file, restore, save_checkpoint
+from segnet.compress import KINDS, FinePlan, Tuned, arrays
 from segnet.loop import CLIP_NORM, Hooks, Loop
 from segnet.run import differences, sweep
 
@@ -48,7 +46,9 @@ def finetune(
     if left := loop.steps - loop.step:
         say(f"{kind}: {left} of {loop.steps} steps to go")
         loop.run()
-    assign(tuned.model.variables, read_best(folder))
+    if restore(folder, tuned.model.variables, "best") is None:
+        path = checkpoint_file(folder, "best")
+        raise Refusal(f"{path} is missing. Remove {folder} to start this fine-tuning over")
     return tuned.finish(tuned.model)
 
 
@@ -61,7 +61,9 @@ def claim(folder: Path, kind: str, graph, plan: FinePlan, say) -> None:
     path, wanted = folder / "plan.json", {"kind": kind, **dataclasses.asdict(plan)}
     weights = fingerprint(graph)
     found = read_json(path) if path.exists() else {}
-    if found and found["graph"] != weights:
+    if not isinstance(found, dict):
+        raise Refusal(f"{path} is damaged. Remove {folder} to start this fine-tuning over")
+    if found and found.get("graph") != weights:
         say(f"{folder} is of other weights or another lowering: fine-tuning starts over")
         for name in ("last", "best"):
             checkpoint_file(folder, name).unlink(missing_ok=True)
@@ -105,11 +107,3 @@ def keep(model, folder: Path, name: str, row: dict) -> None:
     """Saves the best epoch's variables; the last epoch's are in the loop's checkpoint."""
     if name == "best":
         save_checkpoint(folder, arrays(model.variables), {}, name)
-
-
-def read_best(folder: Path) -> list[np.ndarray]:
-    best = read_checkpoint(folder, "best")
-    if best is None:
-        path = checkpoint_file(folder, "best")
-        raise Refusal(f"{path} is missing. Remove {folder} to start this fine-tuning over")
-    return best[0]

@@ -8,19 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cli import Refusal
+from cli import Refusal, plain
 from files import beside
 from segnet.backend import has_gpu, trace_every_shape
-from segnet.checkpoint import read_checkpoint, save_checkpoint
+from segnet.checkpoint import checkpoint_file, damaged, restore, save_checkpoint
 from segnet.losses import VOID, segmentation_loss
-from segnet.plan import Plan
+from segnet.plan import Plan, is_a
 from segnet.run import LAST, keep_best, save_weights
 
 CHECKPOINT_STEPS = 500  # and at the end of every epoch
 CLIP_NORM = 1.0
 ESTIMATE_STEPS = 10  # after which the time that is left is estimated
 WIDE_GAP = 0.15  # of pixel accuracy, between training mode and inference mode on one batch
-STATE = ("step", "best", "history", "loss_sum", "images")  # of a loop, kept in checkpoints
+# Of a loop, kept in checkpoints.
+STATE = {"step": int, "best": float, "history": list, "loss_sum": float, "images": int}
 PATIENCE = 3  # evaluations without a single pixel of a class, before a remark
 
 
@@ -134,14 +135,11 @@ class Loop:
         save_checkpoint(self.folder, tensors, {name: getattr(self, name) for name in STATE})
 
     def restore(self) -> bool:
-        saved = read_checkpoint(self.folder)
-        if saved is None:
+        state = restore(self.folder, self.variables)
+        if state is None:
             return False
-        tensors, state = saved
-        if [t.shape for t in tensors] != [tuple(v.shape) for v in self.variables]:
-            raise Refusal(f"{self.folder / 'checkpoints'} is of another network. Name a new --run")
-        for variable, value in zip(self.variables, tensors, strict=True):
-            variable.assign(value)
+        if why := fault(state, self.steps, self.steps_per_epoch):
+            raise damaged(checkpoint_file(self.folder), why)
         for name in STATE:
             setattr(self, name, state[name])
         return True
@@ -197,6 +195,8 @@ class Loop:
             "pixel_accuracy": found["pixel_accuracy"],
             **{f"iou_{name}": value for name, value in found["iou"].items()},
         }
+        if self.history and self.history[0].keys() != row.keys():
+            raise damaged(checkpoint_file(self.folder), "its history is of other classes")
         self.history.append(row)
         if found["miou"] > self.best and epoch >= self.first_epoch:
             self.best = found["miou"]
@@ -242,6 +242,22 @@ class Loop:
                 writer.writerows(self.history)
 
 
+def fault(state: dict, steps: int, steps_per_epoch: int) -> str:
+    """What is wrong with the state of a checkpoint, "" if nothing."""
+    for name, kind in STATE.items():
+        if not is_a(state.get(name), kind):
+            return f"{name} is {state.get(name)!r:.40}"
+    step, history, images = state["step"], state["history"], state["images"]
+    if not 0 <= step <= steps or images < 0 or bool(images) != bool(step % steps_per_epoch):
+        return f"step is {step} of {steps}, with {images} images in its epoch"
+    epochs = [row.get("epoch") if isinstance(row, dict) else None for row in history]
+    if epochs != list(range(1, step // steps_per_epoch + 1)):
+        return f"its history does not fit step {step}"
+    if any(row.keys() != history[0].keys() for row in history):
+        return "the rows of its history differ"
+    return ""
+
+
 def learning_rate(optimizer) -> float:
     """Of the next step, of a Keras or a tf_keras optimizer."""
     rate = optimizer._learning_rate  # the public one of tf_keras lags a step behind a schedule
@@ -254,7 +270,7 @@ def note(line: str) -> None:
 
     from tqdm import tqdm
 
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(plain(line), file=sys.stderr)
 
 
 def remarks(history: list[dict], gap: float) -> list[str]:

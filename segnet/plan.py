@@ -1,11 +1,23 @@
 """Every training option, once, with its unit."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 from cli import Refusal, one_of, option
 
 CLASS_WEIGHTS = ("none", "balanced")
 DAMAGED = ("refuse", "skip")
+SOURCES = ("imagenet", "none")  # initial weights that are no path
+MOST = 1_000_000  # epochs, or images per step
+SEEDS = 2**32  # NumPy's, Keras' and Grain's are below
+KINDS = {
+    int: "a whole number",
+    float: "a finite number",
+    str: "a text",
+    tuple[int, int]: "two whole numbers",
+}
 
 
 @dataclass(frozen=True)
@@ -56,18 +68,23 @@ class Plan:
     seed: int = option(0, type=int, help="seed of all random numbers")
 
     def __post_init__(self):
-        object.__setattr__(self, "size", tuple(self.size))
+        from segnet.presets import check_width
+
+        if isinstance(self.size, list):  # of plan.json
+            object.__setattr__(self, "size", tuple(self.size))
+        check_types(self, flag)
+        for name in ("data", "weights", "teacher"):
+            object.__setattr__(self, name, spelt(getattr(self, name)))
+        if not self.data:
+            raise Refusal("--data is empty; needed: a dataset folder")
         one_of(self.class_weights, CLASS_WEIGHTS, "class weights")
         one_of(self.damaged, DAMAGED, "way to treat damaged records")
-        if self.width < 0:
-            raise Refusal(f"--width is {self.width:g}; needed: above 0, or 0 for the preset's own")
-        for name in ("epochs", "batch", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise Refusal(
-                    f"--{name.replace('_', '-')} is {getattr(self, name)}; needed: above 0"
-                )
-        if not 0 <= self.augment <= 2:
-            raise Refusal(f"--augment is {self.augment:g}; needed: 0 to 2")
+        check_width(self.width)
+        check_counts(self, ("epochs", "batch"), flag)
+        check_range(self, ("learning_rate",), lambda v: v > 0, "above 0", flag)
+        check_range(self, ("weight_decay", "warmup_steps"), lambda v: v >= 0, "0 or above", flag)
+        check_range(self, ("augment",), lambda v: 0 <= v <= 2, "0 to 2", flag)
+        check_range(self, ("seed",), lambda v: 0 <= v < SEEDS, f"0 to {SEEDS - 1}", flag)
 
     def network(self):
         """The network, a `segnet.rows.Preset`. Raises Refusal for an unknown name or width."""
@@ -79,3 +96,49 @@ class Plan:
     def network_name(self) -> str:
         """As people write it: base, or base at width 0.5."""
         return f"{self.preset} at width {self.width:g}" if self.width else self.preset
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def check_types(options, named: Callable[[str], str] = str) -> None:
+    """Raises Refusal for a field of a dataclass whose value is not of its type, or not finite."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if not is_a(value, field.type):
+            needed = KINDS[field.type]
+            raise Refusal(f"{named(field.name)} is {value!r:.40}; needed: {needed}")
+
+
+def is_a(value, kind) -> bool:
+    """Python's bool is no number here, an int is a float."""
+    if kind == tuple[int, int]:
+        return isinstance(value, tuple) and len(value) == 2 and all(is_a(v, int) for v in value)
+    if isinstance(value, bool):
+        return False
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) < 1e300  # not so for NaN
+    return isinstance(value, kind)
+
+
+def check_range(options, names, allowed: Callable, needed: str, named=str) -> None:
+    for name in names:
+        if not allowed(getattr(options, name)):
+            raise Refusal(f"{named(name)} is {getattr(options, name)!r:.40}; needed: {needed}")
+
+
+def check_counts(options, names, named=str) -> None:
+    needed = f"above 0 and at most {MOST}"
+    check_range(options, names, lambda value: 0 < value <= MOST, needed, named)
+
+
+def spelt(path: str) -> str:
+    """A path without ./ and doubled or last slashes, so that one folder has one spelling.
+
+    A `..` stays: after a link it does not lead back.
+    """
+    if not path or path in SOURCES:
+        return path
+    plain = str(Path(path))
+    return os.path.join(".", plain) if plain in SOURCES else plain

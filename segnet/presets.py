@@ -30,7 +30,7 @@ PRESETS = {
     "mobileseg80_concat": MOBILESEG80_CONCAT,
     "dense_dilated": DENSE_DILATED,
 }
-
+WIDEST = 10.0  # width multiplier; published weights go to 1.4
 
 # Encoder families by their names in keras.applications, and the widths it has weights for.
 FAMILIES = {
@@ -44,9 +44,18 @@ def preset(name: str, width: float = 0.0) -> Preset:
 
     Raises Refusal for an unknown name or a width that cannot be built.
     """
+    check_width(width)
     known = VARIANTS if name.startswith("base_") else PRESETS
     found = known[one_of(name, known, "preset")]
     return at_width(found, width, name) if width else found
+
+
+def check_width(width: float) -> None:
+    if not 0 <= width <= WIDEST:
+        raise Refusal(
+            f"--width is {width:g}; needed: above 0 and at most {WIDEST:g}, "
+            "or 0 for the preset's own"
+        )
 
 
 def at_width(preset: Preset, width: float, name: str) -> Preset:

@@ -14,9 +14,10 @@ from cli import Refusal
 from files import PART, beside, read_json, write_json
 from segnet import __version__
 from segnet.checkpoint import has_checkpoint
+from segnet.hdf5 import shapes
+from segnet.manifest import MANIFEST, read_manifest, record
 from segnet.plan import Plan
 
-MANIFEST = "manifest.json"  # written first; plan.json makes a folder a run
 BEST, LAST = "best.weights.h5", "last.weights.h5"
 # What training writes, besides TensorBoard's own files.
 FILES = (MANIFEST, "plan.json", "history.csv", BEST, LAST, "checkpoints/last.npz", "samples/*.png")
@@ -24,15 +25,17 @@ HDF5_OVERHEAD = 2048  # bytes an array; measured 1,870
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "grain")
 
 
-def has_begun(folder: Path, plan: Plan, dataset: dict) -> bool:
+def has_begun(folder: Path, plan: Plan, origin: dict) -> bool:
     """Whether there is a run in `folder`. Raises Refusal for one of another plan or other data.
 
-    Before its first checkpoint a run has nothing to lose, and another plan may replace it.
+    origin: what the manifest keeps of the "dataset", a dict, and of the "teacher", the SHA-256 of
+    its weights, "" for none. Before its first checkpoint a run has nothing to lose, and another
+    plan may replace it.
     """
     folder = Path(folder)
     if (folder / "plan.json").exists():
         if has_checkpoint(folder) or (folder / BEST).exists():
-            compare(folder, as_json(plan), dataset)
+            compare(folder, as_json(plan), origin)
             return True
     elif folder.is_dir():
         parts = {path.name for path in folder.glob(f"{PART}*")}
@@ -45,11 +48,11 @@ def as_json(plan: Plan) -> dict:
     return json.loads(json.dumps(dataclasses.asdict(plan)))
 
 
-def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
+def open_run(folder: Path, plan: Plan, origin: dict) -> None:
     """Makes the run folder unless the run `has_begun`."""
     folder = Path(folder)
     sweep(folder)
-    if has_begun(folder, plan, dataset):
+    if has_begun(folder, plan, origin):
         return
     manifest = {
         "schema": 1,
@@ -60,9 +63,9 @@ def open_run(folder: Path, plan: Plan, dataset: dict) -> None:
             **{package: version(package) for package in PACKAGES},
         },
         "machine": platform.machine(),
-        "dataset": dataset,
+        **origin,
     }
-    write_json(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, manifest)  # first: plan.json makes a folder a run
     write_json(folder / "plan.json", as_json(plan))
 
 
@@ -73,19 +76,19 @@ def sweep(folder: Path, names: tuple[str, ...] = FILES) -> None:
             part.unlink(missing_ok=True)
 
 
-def record(folder: Path, **entries) -> None:
-    """Adds entries to the manifest of a run, or replaces them."""
-    path = Path(folder) / MANIFEST
-    write_json(path, read_json(path) | entries)
-
-
-def compare(folder: Path, wanted: dict, dataset: dict) -> None:
-    """Raises Refusal when the run in `folder` is of another plan or other data."""
+def compare(folder: Path, wanted: dict, origin: dict) -> None:
+    """Raises Refusal when the run in `folder` is of another plan, other data or another teacher."""
     other = differences(as_json(read_plan(folder)), wanted)
     if other:
         raise Refusal(f"{folder} is a run of another plan: {other}. Name a new --run")
-    if read_json(folder / MANIFEST)["dataset"] != dataset:
+    found = read_manifest(folder)
+    if found["dataset"] != origin["dataset"]:
         raise Refusal(f"{wanted['data']} has changed since {folder} began. Name a new --run")
+    if found.get("teacher", "") != origin["teacher"]:
+        raise Refusal(
+            f"the best weights of {wanted['teacher']} have changed since {folder} began to learn "
+            "from them. Restore them, or name a new --run"
+        )
 
 
 def differences(found: dict, wanted: dict) -> str:
@@ -99,7 +102,7 @@ def read_run(folder: Path) -> tuple[Plan, dict]:
     folder = Path(folder)
     if not (folder / "plan.json").exists():
         raise Refusal(f"{folder} is not a run: plan.json is missing. train.py --run makes one")
-    return read_plan(folder), read_json(folder / MANIFEST)
+    return read_plan(folder), read_manifest(folder)
 
 
 def read_plan(folder: Path) -> Plan:
@@ -111,32 +114,61 @@ def read_plan(folder: Path) -> Plan:
     if unknown := sorted(found.keys() - options):
         raise Refusal(
             f"{path} holds {unknown[0]!r}, which segnet {__version__} does not know. "
-            f"Use the version that made it (see {MANIFEST}), or train a new run"
+            f"Use the version that made it, {maker(folder)}, or train a new run"
         )
-    return Plan(**found)
+    try:
+        return Plan(**found)
+    except Refusal as refusal:
+        raise Refusal(
+            f"{path} is damaged, or of another version ({maker(folder)}): {refusal}. "
+            "Restore it or delete its folder"
+        ) from refusal
+
+
+def maker(folder: Path) -> str:
+    """The version that made a run, as its manifest says."""
+    try:
+        return f"segnet {read_manifest(folder)['versions'].get('segnet', '(not known)')}"
+    except Refusal:
+        return f"see {MANIFEST}"
 
 
 def load_run(folder: Path, size: tuple[int, int] | None = None):
     """(model with the best weights, plan, manifest) of a run. size: if not its own."""
     plan, manifest = read_run(folder)
-    best = Path(folder) / BEST
-    if not best.exists():
-        raise Refusal(f"{best} is missing: the run has no finished epoch yet; train it first")
+    best = best_file(folder)
     from segnet.backend import start
     from segnet.build import build
 
     model = build(start(), plan.network(), size or plan.size, len(manifest["dataset"]["classes"]))
+    found, wanted = shapes(best), sorted(tuple(weight.shape) for weight in model.weights)
+    misfit = f"its {len(found)} arrays are not the {len(wanted)} of this network"
     try:
-        model.load_weights(best)
-    except ValueError as error:
-        first = str(error).partition(".")[0]
+        if found == wanted:
+            model.load_weights(best)
+            misfit = ""
+    except (ValueError, KeyError) as error:  # the same shapes under other names
+        misfit = str(error).partition(".")[0]
+    if misfit:
         raise Refusal(
-            f"{best} does not fit {plan.network_name} as segnet {__version__} builds it ({first}). "
-            "Use the version that trained it, or train a new run"
-        ) from error
-    except (OSError, KeyError) as error:
-        raise Refusal(f"{best} is damaged ({error}). Train a new run") from error
+            f"{best} does not fit {plan.network_name} as segnet {__version__} builds it "
+            f"({misfit}). Use the version that trained it, or train a new run"
+        )
+    for weight in model.weights:
+        if not np.isfinite(np.asarray(weight)).all():
+            raise Refusal(
+                f"{best} is damaged: {weight.path} has values that are not finite. Restore it, or "
+                "train a new run"
+            )
     return model, plan, manifest
+
+
+def best_file(folder: Path) -> Path:
+    """The file of the best weights of a run. Raises Refusal if there is none."""
+    path = Path(folder) / BEST
+    if not path.exists():
+        raise Refusal(f"{path} is missing: the run has no finished epoch yet; train it first")
+    return path
 
 
 def keep_best(model, folder: Path, epoch: int, miou: float) -> None:
@@ -156,15 +188,12 @@ def sha256(path: Path) -> str:
 
 def best_of(folder: Path, manifest: dict) -> dict:
     """{"epoch", "miou", "sha256"} of the best weights. Raises Refusal for any other file."""
-    path, best = Path(folder) / BEST, manifest.get("best")
+    path, best = best_file(folder), manifest.get("best")
     if best is None:
         raise Refusal(
-            f"{Path(folder) / MANIFEST} does not say which epoch is the best one: the run has no "
-            f"finished epoch, or an older version than {__version__} made it. Train it, or train "
-            "a new run"
+            f"{path.with_name(MANIFEST)} does not know {BEST}: an older version than {__version__} "
+            "trained it, or the manifest was edited. Train a new run"
         )
-    if not path.exists():
-        raise Refusal(f"{path} is missing: restore it, or train a new run")
     if sha256(path) != best["sha256"]:
         raise Refusal(
             f"{path} is not the file that training wrote: {MANIFEST} has another SHA-256. "
@@ -175,7 +204,7 @@ def best_of(folder: Path, manifest: dict) -> dict:
 
 def epochs_done(folder: Path) -> int:
     """The number of epochs whose files are all written."""
-    return read_json(Path(folder) / MANIFEST).get("epochs_done", 0)
+    return read_manifest(folder).get("epochs_done", 0)
 
 
 def unfinished(folder: Path, plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from segnet.backend import start_tf_keras
 from segnet.build import build
 from segnet.rows import Preset
 
@@ -14,9 +15,7 @@ def twin(model, preset: Preset, size: tuple[int, int], classes: int):
     Weights are matched by layer name. Raises ArithmeticError if the outputs on a random image
     differ.
     """
-    import tf_keras
-
-    other = build(tf_keras, preset, size, classes)
+    other = build(start_tf_keras(), preset, size, classes)
     for layer in model.layers:
         other.get_layer(layer.name).set_weights(layer.get_weights())
     image = np.random.default_rng(0).uniform(-1, 1, (1, *size, 3)).astype(np.float32)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
+from segnet.hdf5 import weights_file
 from segnet.rows import Context, Conv, Preset, Sep
 
 
@@ -54,21 +55,19 @@ def imagenet(preset: Preset) -> dict[str, list[np.ndarray]]:
 
 def read_h5(path: Path) -> dict[str, list[np.ndarray]]:
     """Arrays by layer name, of a weights file in the legacy Keras layout."""
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            layers = {}
-            for name in file.attrs["layer_names"]:
-                group = file[name]
-                layers[text(name)] = [group[w][()] for w in group.attrs["weight_names"]]
-            return {name: arrays for name, arrays in layers.items() if arrays}
-    except (OSError, KeyError) as error:
-        raise Refusal(f"{path} is not a weights file of keras.applications: {error}") from error
+    layers = {}
+    with weights_file(path) as file:
+        for name in file.attrs["layer_names"]:
+            group = file[text(name)]
+            layers[text(name)] = [group[text(w)][()] for w in group.attrs["weight_names"]]
+    for name, arrays in layers.items():
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise Refusal(f"{path} is damaged: {name} has weights that are not finite")
+    return {name: arrays for name, arrays in layers.items() if arrays}
 
 
 def text(name) -> str:
-    return name.decode() if isinstance(name, bytes) else name
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def copy_run(model, folder: Path) -> str:
@@ -83,8 +82,11 @@ def copy_run(model, folder: Path) -> str:
         if [w.shape for w in theirs] == [tuple(w.shape) for w in layer.weights]:
             layer.set_weights(theirs)
             copied += 1
-    if not copied:
-        raise Refusal(f"no layer of {folder} fits this preset. Type --weights none")
+    if 2 * copied < len(layers):
+        raise Refusal(
+            f"only {copied} of {len(layers)} layers of {folder} fit this preset, fewer than half. "
+            "Name a run of a network that is more alike, or type --weights none"
+        )
     return f"weights: {copied} of {len(layers)} layers from {folder}"
 
 

@@ -29,6 +29,8 @@ LAYERS = {
             "blocks",
             "build",
             "checkpoint",
+            "hdf5",
+            "manifest",
             "cost",
             "losses",
             "metrics",

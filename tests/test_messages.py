@@ -40,7 +40,7 @@ def copy(finished, tmp_path):
     ("name", "content", "words"),
     [
         ("best.weights.h5", None, r"best\.weights\.h5 is missing: .* train it first"),
-        ("best.weights.h5", b"no HDF5", r"best\.weights\.h5 is damaged .* Train a new run"),
+        ("best.weights.h5", b"no HDF5", r"best\.weights\.h5 is damaged or no .* Restore"),
         ("plan.json", b"[3]", r"plan\.json is damaged: it names no data"),
         ("plan.json", b'{"data": "x", "encoder_weights": "none"}',
          rf"plan\.json holds 'encoder_weights', which segnet {__version__} does not know"),
@@ -69,7 +69,7 @@ def test_checkpoint_of_another_network(copy, finished):
     save_checkpoint(copy / "run", [np.zeros(3)], {})
     end = train(finished / "shapes", copy / "run")
     assert end.returncode == 2
-    assert "run/checkpoints is of another network. Name a new --run" in end.stderr
+    assert "run/checkpoints/last.npz is of another network. Name a new --run" in end.stderr
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_shapes_into_a_folder_in_use(tmp_path):
 
 def test_weights_of_a_run_that_shares_no_layer(copy):
     model = build(keras, preset("mobileseg160"), (64, 64), 3)
-    with pytest.raises(Refusal, match=r"no layer of .*run fits this preset. Type .* none"):
+    with pytest.raises(Refusal, match=r"only 0 of \d+ layers of .*run fit .* type .* none"):
         load_encoder(model, preset("mobileseg160"), str(copy / "run"))
 
 

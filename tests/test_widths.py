@@ -72,12 +72,15 @@ def test_presets_without_other_widths():
 
 def test_a_run_from_before_there_were_widths_can_be_resumed(tmp_path):
     plan = json.loads(json.dumps(dataclasses.asdict(Plan("DIR"))))
-    (tmp_path / "manifest.json").write_text('{"dataset": {}}')
+    dataset = {"classes": ["a", "b"], "colours": [[0, 0, 0], [1, 1, 1]]}
+    manifest = {"command": [], "versions": {}, "dataset": dataset}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    origin = {"dataset": dataset, "teacher": ""}
     old = {name: value for name, value in plan.items() if name != "width"}
     (tmp_path / "plan.json").write_text(json.dumps(old))
-    compare(tmp_path, plan, {})
+    compare(tmp_path, plan, origin)
     with pytest.raises(Refusal, match=r"width is 0\.0 there, 0\.5 here"):
-        compare(tmp_path, plan | {"width": 0.5}, {})
+        compare(tmp_path, plan | {"width": 0.5}, origin)
 
 
 @pytest.mark.slow
