@@ -9,7 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import flatbuffers
 import pytest
 
-from export import make, refuse
+from export import make, refuse, trained
 from export.graph import convert, deploy
 from export.make import Choices, export_run
 from export.proof import measure
@@ -40,13 +40,13 @@ def refused(run, figure, recipe="float32", choices=None):
 
 def change_graph(monkeypatch, change):
     """Applies `change` to every deploy graph before it is converted."""
-    right = make.deploy
+    right = trained.deploy
 
     def wrong(*args):
         graph = right(*args)
         return change(graph) or graph
 
-    monkeypatch.setattr(make, "deploy", wrong)
+    monkeypatch.setattr(trained, "deploy", wrong)
 
 
 def change_file(monkeypatch, change):
@@ -93,7 +93,7 @@ def test_flipped_sign_of_a_crelu(run, monkeypatch):
 
 def test_wrong_epsilon(run, monkeypatch):
     """Batch norm is folded with 1e-2 instead of 1e-3."""
-    right = make.deploy
+    right = trained.deploy
 
     def wrong(model, *args):
         for layer in model.layers:
@@ -105,7 +105,7 @@ def test_wrong_epsilon(run, monkeypatch):
                 layer.epsilon = 1e-3
         return graph
 
-    monkeypatch.setattr(make, "deploy", wrong)
+    monkeypatch.setattr(trained, "deploy", wrong)
     assert refused(run, "max_abs_error")["max_abs_error"] > 1e-4
 
 
@@ -162,14 +162,14 @@ def test_labels_shifted_in_the_file(run, monkeypatch):
 
 
 def test_calibration_on_black_images(run, monkeypatch):
-    right = make.calibration.inputs
+    right = trained.calibration.inputs
 
     def black(pairs, size):
         found = right(pairs, size)
         found[:, 1:] = -1.0
         return found
 
-    monkeypatch.setattr(make.calibration, "inputs", black)
+    monkeypatch.setattr(trained.calibration, "inputs", black)
     refused(run, "calibration_distance", "int8")
 
 
