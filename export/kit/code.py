@@ -18,7 +18,7 @@ CONSTANT = r"\b{}(?:: Float)? = {}"
 HASH, INTEGER, NUMBER = r"['\"]([0-9a-f]{64})", r"(\d+)", r"([\d.]+(?:e[+-]?\d+)?)"
 KINDS = {"sha256": (HASH, str), "width": (INTEGER, int), "height": (INTEGER, int),
          "classes": (INTEGER, int), "byte_step": (NUMBER, float),
-         "tolerance": (NUMBER, float)}  # fmt: skip
+         "tolerance": (NUMBER, float), "pixel_agreement": (NUMBER, float)}  # fmt: skip
 LABELS = r"\blabels = (?:listOf\(|\[)\n(.*?)\n *[)\]]"
 STRING = r'"(?:[^"\\]|\\.)*"'
 
@@ -58,7 +58,7 @@ def constants_of(contract: dict) -> dict:
         "height": height,
         "classes": len(contract["labels"]),
         "byte_step": 1 if contract["input"]["dtype"] == "uint8" else 1 / contract["std"],
-        "tolerance": contract["golden"]["tolerance"],
+        **contract["golden"],
     }
 
 
