@@ -222,6 +222,27 @@ def sabotaged(kit, tmp_path, path, changes):
     return folder
 
 
+# What changes in the golden files, in units of what the kit allows, and whether that is too much.
+LIMITS = [("output", 0.7, False), ("output", 1.5, True), ("mask", 0.7, False), ("mask", 1.5, True)]
+
+
+def near_the_limit(kit, tmp_path, what, units):
+    """A copy of a float32 kit whose output.bin or photo_mask.png is `units` of the limit off."""
+    folder = shutil.copytree(kit, tmp_path / "limits")
+    allowed = json.loads((kit / "contract.json").read_text())["golden"]
+    if what == "output":
+        output = np.fromfile(folder / "golden/output.bin", np.float32)
+        output[7] += units * allowed["tolerance"]
+        output.tofile(folder / "golden/output.bin")
+        return folder
+    mask = cv2.imread(str(folder / "golden/photo_mask.png"), cv2.IMREAD_UNCHANGED)
+    changed = round(units * (1 - allowed["pixel_agreement"]) * mask.size)
+    mask.reshape(-1)[:changed] = (mask.reshape(-1)[:changed] + 1) % len(LABELS)
+    write_image(folder / "golden/photo_mask.png", mask)
+    rgba(mask[..., None].repeat(3, -1)).tofile(folder / "recorded/photo_mask.rgba")
+    return folder
+
+
 # Widths and heights of images: both are downscaled, both upscaled, one of each, one unchanged, and
 # an image of one pixel.
 IMAGES = [(170, 150), (50, 31), (200, 40), (33, 300), (96, 200), (192, 128), (1, 1), (97, 64)]

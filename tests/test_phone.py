@@ -9,7 +9,17 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from kits import KINDS, LABELS, PHOTO, contract, kit, sabotaged, sabotages
+from kits import (
+    KINDS,
+    LABELS,
+    LIMITS,
+    PHOTO,
+    contract,
+    kit,
+    near_the_limit,
+    sabotaged,
+    sabotages,
+)
 
 from data.images import write_image
 from export.kit.code import unquoted
@@ -102,3 +112,10 @@ def test_python_sees_a_shifted_mask(kit, tmp_path):
     write_image(folder / "golden" / "photo_mask.png", np.roll(mask, 3, 1))
     end = python(folder, "--self-test")
     assert end.returncode == 1 and "of the mask of photo.png match" in end.stderr
+
+
+@pytest.mark.parametrize("kit", ["float32"], indirect=True)
+@pytest.mark.parametrize(("what", "units", "too_much"), LIMITS)
+def test_python_allows_what_the_contract_allows(kit, tmp_path, what, units, too_much):
+    end = python(near_the_limit(kit, tmp_path, what, units), "--self-test")
+    assert end.returncode == too_much, end.stderr

@@ -17,6 +17,8 @@ from export.tflite import inspect
 from export.tflite.runtime import Runtime
 from segnet.metrics import to_mask
 
+FILES = ("golden/image.png", "golden/input.bin", "golden/output.bin", "golden/mask.png",
+         "golden/photo.png", "golden/photo_input.bin", "golden/photo_mask.png")  # fmt: skip
 LEVEL = 1  # grey level by which a resized image may differ
 LOOKED_AT = 16  # validation images among which the golden photo is chosen
 MOST_SIDE = 640  # pixels, of the golden photo: keeps kits small
