@@ -16,6 +16,7 @@ from kits import (
     PHOTO,
     contract,
     kit,
+    model,
     near_the_limit,
     sabotaged,
     sabotages,
@@ -25,6 +26,7 @@ from data.images import write_image
 from export.kit.code import unquoted
 from export.kit.render import TEMPLATES, javascript, kotlin, markdown, render, swift
 from export.kit.render import python as python_literal
+from export.tflite.metadata import read_metadata
 
 __all__ = ["kit"]  # a fixture
 
@@ -81,6 +83,11 @@ def test_what_is_not_seen_is_escaped():
     for write in (kotlin, javascript, swift, python_literal):
         assert write(UNSEEN).isprintable() and unquoted(write(UNSEEN)) == UNSEEN
         assert write("Höhe 天 🦊") == '"Höhe 天 🦊"'
+
+
+def test_labels_with_the_line_ends_of_unicode():
+    labels = ["a\u2028b", "c\x85d\x0c", "e\u202ef"]
+    assert read_metadata(model("float32", labels=labels))["labels"] == labels
 
 
 def python(folder, *args):
