@@ -115,7 +115,7 @@ def test_golden_photo_distinguishes_resize_rules(side, wanted):
 
 
 def test_int8_kit(run):
-    """The input tensor is the image's bytes, and the output is bit-exact everywhere."""
+    """The input tensor is the image's bytes."""
     reports, refused = export_run(run, "int8,int8-full", FIXED)
     assert refused == []
     for name, report in reports.items():
@@ -127,7 +127,6 @@ def test_int8_kit(run):
         raw = np.fromfile(out / "golden/input.bin", np.uint8).reshape(64, 64, 3)
         image = cv2.imread(str(out / "golden/image.png"), cv2.IMREAD_COLOR_RGB)
         assert np.array_equal(raw, image)
-        assert contract["golden"]["tolerance"] == 0
         assert report["partitions"] == 1 and set(report["outside"]) <= {"QUANTIZE"}
         assert report["float_operators"] == []
 
