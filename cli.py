@@ -152,6 +152,9 @@ def add_flags(parser: argparse.ArgumentParser, options: type) -> None:
     """Adds a flag for every field of a dataclass; help and default come from the field."""
     for field in dataclasses.fields(options):
         meta = dict(field.metadata)
+        if field.default is False:
+            parser.add_argument(flag(field.name), action="store_true", **meta)
+            continue
         if field.default is dataclasses.MISSING:
             meta["required"] = True
         elif field.default not in (None, ""):
@@ -160,7 +163,11 @@ def add_flags(parser: argparse.ArgumentParser, options: type) -> None:
         if "nargs" not in meta:
             meta.setdefault("metavar", {int: "N", float: "X"}.get(meta.get("type"), "NAME"))
         default = None if field.default is dataclasses.MISSING else field.default
-        parser.add_argument("--" + field.name.replace("_", "-"), default=default, **meta)
+        parser.add_argument(flag(field.name), default=default, **meta)
+
+
+def flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def option(default=dataclasses.MISSING, **meta):

@@ -111,12 +111,11 @@ def prepare(model, dataset, plan, folder: Path):
     )  # fmt: skip
 
 
-def origin(plan, dataset) -> dict:
-    """What the manifest keeps of what a run is made of: its data, and its teacher's weights."""
-    from segnet.run import best_file, sha256
+def origin(plan, dataset):
+    from segnet.run import Origin, best_file, sha256
 
     teacher = sha256(best_file(plan.teacher)) if plan.teacher else ""
-    return {"dataset": dataset.described(), "teacher": teacher}
+    return Origin(dataset.described(plan.trust_times), teacher, dataset.changes)
 
 
 def teacher_of(plan, dataset):

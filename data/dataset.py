@@ -91,7 +91,7 @@ class Dataset:
             lines.append(f"the classes are {now} now, {then} before")
         elif before["colours"] != self.colours:
             lines.append("classes have other colours")
-        if before["void"] != self.void:
+        if before.get("void", VOID) != self.void:
             lines.append(f"void is {self.void} now, {before['void']} before")
         if "splits" not in before:  # recorded when only the times were compared
             same = before.get("fingerprint") == self.fingerprint(trust_times=True)

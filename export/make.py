@@ -169,10 +169,11 @@ class Exporter:
         report["remarks"] = run_remarks(trained) + remarks(trained, report)
         if reasons := gate.failures(report):
             refuse(out, report, reasons, content)
-        report = {"verdict": "yes", "reasons": [], **report}
-        write_kit(out, content, contract, report, photo, trained.dataset)
+        passed = {"verdict": "yes", "reasons": [], **report}
+        if faults := write_kit(out, content, contract, passed, photo, trained.dataset):
+            refuse(out, report, [f"its kit fails {line}" for line in faults], content)
         accept(out)
-        return report
+        return passed
 
     def check(self, recipe: Recipe) -> None:
         """Raises Refusal for options that contradict the recipe."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from cli import Refusal, one_of, option
+from cli import Refusal, flag, one_of, option
 
 CLASS_WEIGHTS = ("none", "balanced")
 DAMAGED = ("refuse", "skip")
@@ -16,6 +16,7 @@ KINDS = {
     int: "a whole number",
     float: "a finite number",
     str: "a text",
+    bool: "true or false",
     tuple[int, int]: "two whole numbers",
 }
 
@@ -66,6 +67,10 @@ class Plan:
         "2 strong",
     )  # fmt: skip
     seed: int = option(0, type=int, help="seed of all random numbers")
+    trust_times: bool = option(
+        False, help="tell from sizes and times whether the dataset has changed, not from contents, "
+        "which are read once: for sets too large for that",
+    )  # fmt: skip
 
     def __post_init__(self):
         from segnet.presets import check_width
@@ -98,10 +103,6 @@ class Plan:
         return f"{self.preset} at width {self.width:g}" if self.width else self.preset
 
 
-def flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def check_types(options, named: Callable[[str], str] = str) -> None:
     """Raises Refusal for a field of a dataclass whose value is not of its type, or not finite."""
     for field in fields(options):
@@ -115,8 +116,8 @@ def is_a(value, kind) -> bool:
     """Python's bool is no number here, an int is a float."""
     if kind == tuple[int, int]:
         return isinstance(value, tuple) and len(value) == 2 and all(is_a(v, int) for v in value)
-    if isinstance(value, bool):
-        return False
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
     if kind is float:
         return isinstance(value, int | float) and abs(value) < 1e300  # not so for NaN
     return isinstance(value, kind)

@@ -5,8 +5,10 @@ import hashlib
 import json
 import platform
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,12 +27,19 @@ HDF5_OVERHEAD = 2048  # bytes an array; measured 1,870
 PACKAGES = ("tensorflow", "keras", "numpy", "opencv-python-headless", "grain")
 
 
-def has_begun(folder: Path, plan: Plan, origin: dict) -> bool:
+class Origin(NamedTuple):
+    """What a run is made of. dataset: what the manifest keeps of it; teacher: the SHA-256 of its
+    weights, "" for none; changes(before): what has changed since such a `dataset`, sentences."""
+
+    dataset: dict
+    teacher: str
+    changes: Callable[[dict], list[str]]
+
+
+def has_begun(folder: Path, plan: Plan, origin: Origin) -> bool:
     """Whether there is a run in `folder`. Raises Refusal for one of another plan or other data.
 
-    origin: what the manifest keeps of the "dataset", a dict, and of the "teacher", the SHA-256 of
-    its weights, "" for none. Before its first checkpoint a run has nothing to lose, and another
-    plan may replace it.
+    Before its first checkpoint a run has nothing to lose, and another plan may replace it.
     """
     folder = Path(folder)
     if (folder / "plan.json").exists():
@@ -48,7 +57,7 @@ def as_json(plan: Plan) -> dict:
     return json.loads(json.dumps(dataclasses.asdict(plan)))
 
 
-def open_run(folder: Path, plan: Plan, origin: dict) -> None:
+def open_run(folder: Path, plan: Plan, origin: Origin) -> None:
     """Makes the run folder unless the run `has_begun`."""
     folder = Path(folder)
     sweep(folder)
@@ -63,7 +72,8 @@ def open_run(folder: Path, plan: Plan, origin: dict) -> None:
             **{package: version(package) for package in PACKAGES},
         },
         "machine": platform.machine(),
-        **origin,
+        "dataset": origin.dataset,
+        "teacher": origin.teacher,
     }
     write_json(folder / MANIFEST, manifest)  # first: plan.json makes a folder a run
     write_json(folder / "plan.json", as_json(plan))
@@ -76,15 +86,18 @@ def sweep(folder: Path, names: tuple[str, ...] = FILES) -> None:
             part.unlink(missing_ok=True)
 
 
-def compare(folder: Path, wanted: dict, origin: dict) -> None:
+def compare(folder: Path, wanted: dict, origin: Origin) -> None:
     """Raises Refusal when the run in `folder` is of another plan, other data or another teacher."""
     other = differences(as_json(read_plan(folder)), wanted)
     if other:
         raise Refusal(f"{folder} is a run of another plan: {other}. Name a new --run")
     found = read_manifest(folder)
-    if found["dataset"] != origin["dataset"]:
-        raise Refusal(f"{wanted['data']} has changed since {folder} began. Name a new --run")
-    if found.get("teacher", "") != origin["teacher"]:
+    if changes := origin.changes(found["dataset"]):
+        raise Refusal(
+            f"{wanted['data']} has changed since {folder} began: {'; '.join(changes)}. "
+            "Restore it, or name a new --run"
+        )
+    if found.get("teacher", "") != origin.teacher:
         raise Refusal(
             f"the best weights of {wanted['teacher']} have changed since {folder} began to learn "
             "from them. Restore them, or name a new --run"

@@ -41,7 +41,7 @@ WRONG = {
     "width": ["1", -1, math.nan, math.inf, 10**400, None], "learning_rate": [0, -1, math.nan, "x"],
     "weight_decay": [-0.1, math.inf, None], "warmup_steps": [-1, 1.5, math.nan],
     "class_weights": ["equal", 3], "damaged": ["maybe", None], "augment": [-1, 2.5, math.nan, "1"],
-    "seed": [-1, 2**32, 0.5, None],
+    "seed": [-1, 2**32, 0.5, None], "trust_times": ["yes", 1, None],
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from files import read_json
 FLOATS = ("float32", "float16", "dynamic8")
 INT8 = ("int8", "int8-full")
 UNTUNED = FLOATS + INT8
+DEPTHWISE = 4  # in the schema's BuiltinOperator; a convolution is 3
 LOOSE = Choices(max_drop=0.05)  # judged on six small images
 
 
@@ -135,7 +136,7 @@ WIRING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("recipe", UNTUNED)
+@pytest.mark.parametrize("recipe", ("float32", "int8"))
 @pytest.mark.parametrize("fault", WIRING)
 @pytest.mark.slow
 def test_a_fault_of_the_graph(fault, recipe, refused, monkeypatch):
@@ -190,12 +191,11 @@ def store(tree, tensor, found):
     tree.buffers[tensor.buffer].data = np.frombuffer(found.tobytes(), np.uint8)
 
 
-def convolution(tree, graph, place):
+def convolution(tree, graph, place, code=3):
     """The tensors of the convolution at this place in the file: output, weights, bias."""
     codes = [tree.operatorCodes[o.opcodeIndex].builtinCode for o in graph.operators]
-    steps = [o for o, code in zip(graph.operators, codes, strict=True) if code == 3]  # CONV_2D
-    step = steps[place]
-    return [graph.tensors[at] for at in (step.outputs[0], *step.inputs[1:3])]
+    steps = [o for o, kind in zip(graph.operators, codes, strict=True) if kind == code]
+    return [graph.tensors[at] for at in (steps[place].outputs[0], *steps[place].inputs[1:3])]
 
 
 def input_zero(tree, graph):
@@ -206,14 +206,14 @@ def input_scale(tree, graph):
     graph.tensors[graph.inputs[0]].quantization.scale = [1.1 / 127.5]
 
 
-def output_scale(tree, graph):
-    """Of the last layer's int8 tensor, before it is converted to float."""
-    output, *_ = convolution(tree, graph, -1)
+def inner_scale(tree, graph):
+    """Of what a depthwise convolution passes to a pointwise one."""
+    output, *_ = convolution(tree, graph, 2, DEPTHWISE)
     output.quantization.scale = [2 * float(output.quantization.scale[0])]
 
 
-def output_zero(tree, graph):
-    output, *_ = convolution(tree, graph, 3)
+def inner_zero(tree, graph):
+    output, *_ = convolution(tree, graph, 2, DEPTHWISE)
     output.quantization.zeroPoint = [int(output.quantization.zeroPoint[0]) + 8]
 
 
@@ -237,8 +237,8 @@ def saturated(tree, graph):
 
 
 QUANTISATION = {
-    input_zero: "claim_faults", input_scale: "claim_faults", output_scale: "layer_snr",
-    output_zero: "layer_snr", biases: "weight_error", quartered: "weight_error",
+    input_zero: "claim_faults", input_scale: "claim_faults", inner_scale: "claim_faults",
+    inner_zero: "layer_snr", biases: "weight_error", quartered: "weight_error",
     saturated: "weight_error",
 }  # fmt: skip
 

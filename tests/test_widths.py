@@ -20,7 +20,7 @@ from segnet.cost import stages, total
 from segnet.plan import Plan
 from segnet.presets import at_width, preset
 from segnet.rows import Preset, Sep, mobilenet_v1, mobilenet_v2
-from segnet.run import compare
+from segnet.run import Origin, compare
 from segnet.weights import copy_encoder
 
 
@@ -75,12 +75,15 @@ def test_a_run_from_before_there_were_widths_can_be_resumed(tmp_path):
     dataset = {"classes": ["a", "b"], "colours": [[0, 0, 0], [1, 1, 1]]}
     manifest = {"command": [], "versions": {}, "dataset": dataset}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    origin = {"dataset": dataset, "teacher": ""}
+    origin = Origin(dataset, "", lambda before: [])
     old = {name: value for name, value in plan.items() if name != "width"}
     (tmp_path / "plan.json").write_text(json.dumps(old))
     compare(tmp_path, plan, origin)
     with pytest.raises(Refusal, match=r"width is 0\.0 there, 0\.5 here"):
         compare(tmp_path, plan | {"width": 0.5}, origin)
+    changed = origin._replace(changes=lambda before: [f"{len(before['classes'])} were here"])
+    with pytest.raises(Refusal, match=r"DIR has changed since .* began: 2 were here. Restore it"):
+        compare(tmp_path, plan, changed)
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cli import Verdict
 from data.drawing import sheet
 from data.images import write_image
 from export.kit.render import render
@@ -20,16 +19,24 @@ from files import folder_beside, write_json
 from segnet.metrics import to_mask
 
 
-def write_kit(out: Path, content: bytes, contract: dict, report: dict, photo, dataset) -> None:
+class Broken(Exception):
+    """A finished kit that does not pass its own checks; its arguments are the faults."""
+
+
+def write_kit(out: Path, content: bytes, contract: dict, report: dict, photo, dataset) -> list[str]:
     """Writes the kit to a temporary folder that then replaces `out` (`files.folder_beside`).
 
-    content: the bytes of the .tflite file. photo: (H, W, 3) uint8 RGB, the golden photo. Raises
-    Verdict, and leaves `out` as it was, if the finished kit does not pass its own checks.
+    Returns the faults that the finished kit's own checks find; `out` is then left as it was.
+    content: the bytes of the .tflite file. photo: (H, W, 3) uint8 RGB, the golden photo.
     """
-    with folder_beside(out) as part:
-        write_files(part, content, contract, report, photo, dataset)
-        if faults := kit_faults(part):
-            raise Verdict(f"{contract['recipe']} is refused: its kit fails {'; '.join(faults)}")
+    try:
+        with folder_beside(out) as part:
+            write_files(part, content, contract, report, photo, dataset)
+            if faults := kit_faults(part):
+                raise Broken(*faults)
+    except Broken as broken:
+        return list(broken.args)
+    return []
 
 
 def write_files(part: Path, content: bytes, contract: dict, report: dict, photo, dataset) -> None:

@@ -144,7 +144,7 @@ def other_options(plan: Plan, command: list[str]) -> list[tuple[str, object]]:
     """(flag, value) of the options that the page shows neither elsewhere nor in the command."""
     shown = {word.partition("=")[0] for word in command} | {f"--{name}" for name in ELSEWHERE}
     options = {f"--{name.replace('_', '-')}": value for name, value in vars(plan).items()}
-    unset = {"--teacher": "", "--width": 0}
+    unset = {"--teacher": "", "--width": 0, "--trust-times": False}
     return [
         (flag, value)
         for flag, value in options.items()

@@ -197,24 +197,27 @@ def read_reviewer(run: Path, dataset: Dataset) -> Reviewer:
             f"{run} was trained on the classes {manifest['dataset']['classes']}, but "
             f"{dataset.folder} has {dataset.classes}. Pass the --data that it was trained on"
         )
-    own = training_dataset(run, plan, manifest["dataset"]["fingerprint"], dataset)
+    own = training_dataset(run, plan, manifest["dataset"], dataset)
     seen = frozenset(digest(image) for image, _ in own.pairs("train"))
     return Reviewer(str(run), keras_function(model), plan.size, seen)
 
 
-def training_dataset(run, plan: Plan, fingerprint: str, dataset: Dataset) -> Dataset:
-    """The dataset that a run was trained on; prints a note if it had to be assumed."""
-    if dataset.fingerprint() == fingerprint:
+def training_dataset(run, plan: Plan, before: dict, dataset: Dataset) -> Dataset:
+    """The dataset that a run was trained on; prints a note if it had to be assumed.
+
+    before: what its manifest says of it.
+    """
+    if not dataset.changes(before):
         return dataset
     try:
         own = read_dataset(plan.data, plan.damaged)
-        changed = own.fingerprint() != fingerprint
+        changed = own.changes(before)
     except Refusal:
         say(f"note: {plan.data}, on which {run} was trained, cannot be read; "
             f"assuming that it was trained on {dataset.folder}/train")  # fmt: skip
         return dataset
     if changed:
-        say(f"note: {plan.data} was changed or copied since {run} was trained; "
+        say(f"note: {plan.data} was changed since {run} was trained; "
             "assuming that it was trained on the images that are in its train/ now")  # fmt: skip
     return own
 
