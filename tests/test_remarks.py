@@ -20,7 +20,7 @@ def said(**changes):
 
 
 def test_nothing_to_say():
-    assert said() == []
+    assert said() == said(judged_images=100) == []
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def test_nothing_to_say():
          "the figures are of the validation images, which also chose the epoch and the fine-tuned "
          "epoch and the layers kept in float; images in test/ would judge alone"),
         ({"judged_images": 19}, "the figures are of only 19 images of test"),
+        ({"judged_images": 2}, "the figures are of only 2 images of test"),
         ({"judged_images": 1}, "the figures are of only 1 image of test"),
         ({"iou_keras": {"a": None, "b": 0.8}},
          "not in the masks of test, so that nothing is known about it: a"),
@@ -41,6 +42,9 @@ def test_nothing_to_say():
         # Of 6 and 4 pixels, class a everywhere has IoU 0.6 and 0.
         ({"miou_keras": 0.3},
          "the mIoU of the trained model, 0.3000, is no better than that of the most frequent class "
+         "everywhere, 0.3000"),
+        ({"miou_keras": 0.2},
+         "the mIoU of the trained model, 0.2000, is no better than that of the most frequent class "
          "everywhere, 0.3000"),
         ({"mistakes": {"channel order": 0.0009, "range": 0.5}},
          "a wrong channel order changes 0.09% of the golden photo's pixels: the self-tests compare "
