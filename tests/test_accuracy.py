@@ -48,6 +48,20 @@ def test_logits_of_zero():
     found = compared(([[[1, 0]]], [[[0, 0]]]))
     assert found["max_abs_error"] == found["logit_bias"] == math.inf
     assert found["logit_scale_error"] == 1.0
+    assert compared(([[[0, 0]]], [[[0, 0]]]))["logit_bias"] == math.inf
+
+
+def test_classes_that_differ_in_either_direction():
+    found = compared(([[[1, 0], [0, 1], [0, 1]]], [[[0, 1], [1, 0], [0, 1]]]))
+    assert found["pixel_agreement"] == pytest.approx(1 / 3)
+
+
+def test_sums_of_large_logits():
+    """Squares and sums of two that float32 cannot hold."""
+    found = compared(([[[0], [0]]], [[[3e38], [3e38]]]))
+    assert found["logit_bias"] == pytest.approx(1) and found["logit_scale_error"] == 1
+    same = compared(([[[3e38], [3e38]]], [[[3e38], [3e38]]]))
+    assert same["logit_scale_error"] == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -142,6 +156,14 @@ def test_a_gain_is_a_negative_drop(dataset):
     found = accuracy(file, keras, keras, dataset, "val", (1, 4))
     assert found["miou_drop"] == -0.25 and found["worst_class_drop"] == 0
     assert found["miou_keras"] == 0.5 and found["confusion"] == [[3, 1, 0], [0, 3, 0], [0, 0, 0]]
+
+
+def test_the_minority_is_that_of_the_file(dataset):
+    def one_class(inputs):
+        return np.float32(inputs * 0 + [0, 1, 0])
+
+    assert accuracy(keras, keras, one_class, dataset, "val", (1, 4))["minority"] == 0.0
+    assert accuracy(one_class, keras, keras, dataset, "val", (1, 4))["minority"] == 1.0
 
 
 def test_no_class_to_lose(tmp_path):

@@ -88,7 +88,8 @@ def test_images_that_are_too_large(tmp_path):
     path.write_bytes(low_bit_png(8, [[0]], claimed=(10001, 10000)))
     wanted = f"{path} has 10001x10000 pixels; shrink it"
     assert refused(read_image, path) == refused(read_mask, path, dataset()) == wanted
-    assert images.grey_png(path.read_bytes()) is None
+    path.write_bytes(low_bit_png(8, [[0]], claimed=(17, 5882353)))  # 100,000,001
+    assert refused(read_image, path) == f"{path} has 17x5882353 pixels; shrink it"
     path.write_bytes(low_bit_png(8, [[0]], claimed=(10000, 10000)))
     assert images.open_image(path)[1].size == (10000, 10000)
 
@@ -122,13 +123,14 @@ def test_pixels_in_the_mode_of_the_file_or_another(tmp_path):
 @pytest.mark.parametrize(
     ("form", "mode", "bits", "wanted"),
     [("PNG", "L", 2, [0, 1, 2, 3]), ("PNG", "L", 8, [0, 85, 170, 255]), ("PNG", "L", 1, None),
-     ("PNG", "P", 2, None), ("BMP", "L", 2, None), ("PNG", "L", 4, [0, 5, 10, 15])],
+     ("PNG", "P", 2, None), ("BMP", "L", 2, None), ("TIFF", "L", 2, None), ("PNG", "1", 2, None),
+     ("PNG", "L", 4, [0, 5, 10, 15])],
 )  # fmt: skip
 def test_only_grey_pngs_of_two_and_four_bits_are_scaled_back(form, mode, bits, wanted):
     """Pillow makes the largest value of two bits, 3, to 255, and that of four, 15."""
     values, header = np.uint8([0, 85, 170, 255]), bytes(24) + bytes([bits])
     found = images.as_stored(values, header, SimpleNamespace(format=form, mode=mode))
-    assert found.tolist() == (wanted or values.tolist())
+    assert found.tolist() == (wanted or values.tolist()) and found.dtype == np.uint8
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,20 @@ def test_masks_that_are_no_grey_png(tmp_path):
     path = saved(tmp_path / "1.png", Image.fromarray(np.bool_([[0, 1, 1], [1, 0, 0]])))
     assert read_mask(path, dataset()).tolist() == [[0, 1, 1], [1, 0, 0]]
     assert images.grey_png((tmp_path / "p.png").read_bytes()) is None
+
+
+def test_the_fast_path_is_for_grey_pngs_of_eight_bits(tmp_path, monkeypatch):
+    """Any other file is left to Pillow."""
+    raw = saved(tmp_path / "m.png", IDS).read_bytes()
+    assert images.grey_png(raw).tolist() == IDS.tolist()
+    for mode in ("RGB", "LA", "P", "1", "I;16"):
+        other = saved(tmp_path / "o.png", Image.new(mode, (3, 2)))
+        assert images.grey_png(other.read_bytes()) is None
+    for ending in ("bmp", "webp"):
+        assert images.grey_png(saved(tmp_path / f"o.{ending}", IDS).read_bytes()) is None
+    for most, read in ((5, False), (6, True)):  # of 2 x 3 pixels
+        monkeypatch.setattr(images, "MOST_PIXELS", most)
+        assert (images.grey_png(raw) is not None) == read
 
 
 def test_masks_are_not_turned(tmp_path):

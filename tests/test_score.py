@@ -57,12 +57,14 @@ def test_inputs_logits_and_truth_of_each_image(three):
 
 
 def test_other_classes_are_refused(three):
-    def four(inputs):
-        return np.zeros((1, 4, 4, 4))
+    for classes, *name in ((4,), (2, "x.tflite")):
+        words = f"{name[0] if name else 'the model'} predicts {classes}"
 
-    for name, words in ((), "the model predicts 4"), (("x.tflite",), "x.tflite predicts 4"):
+        def other(inputs, classes=classes):
+            return np.zeros((1, 5, 6, classes))
+
         with pytest.raises(Refusal) as caught:
-            score_function(four, three, "val", (4, 4), *name)
+            score_function(other, three, "val", (4, 4), *name)
         assert str(caught.value) == (
             f"{words} classes, but {three.folder} has 3. Score it on a dataset with the classes "
             "that it was trained on"
