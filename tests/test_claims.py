@@ -147,8 +147,8 @@ def test_scales_of_int8_weights(name):
     [
         ("CONV_2D", 1024, "int8", False),
         ("CONV_2D", 1024, "float32", True),
-        ("CONV_2D", 1022, "float32", False),
-        ("CONV_2D", 1022, "int8", True),
+        ("CONV_2D", 1023, "float32", False),
+        ("CONV_2D", 1023, "int8", True),
         ("TRANSPOSE_CONV", 1024, "int8", False),
         ("DEPTHWISE_CONV_2D", 1024, "int8", True),
         ("DEPTHWISE_CONV_2D", 1024, "float32", False),
@@ -156,7 +156,7 @@ def test_scales_of_int8_weights(name):
 )
 def test_types_of_a_dynamic_file(name, count, dtype, faulty):
     """Depthwise weights and tensors of fewer than 1024 stay in float."""
-    found = type_faults(step(name), weights(name, dtype, count=count), BY_NAME["dynamic8"])
+    found = type_faults(step(name), weights(name, dtype, 1, count=count), BY_NAME["dynamic8"])
     wanted = "int8" if dtype == "float32" else "float32"
     line = f"the weights of conv are {dtype}, but {wanted} in dynamic8"
     assert found == ([line] if faulty else [])
@@ -189,6 +189,8 @@ def test_the_scale_of_a_bias_by_hand(name):
         (line,) = faults(scales=scales)
         assert line == "the bias of conv is int32 of another scale than its products"
     assert faults(zeros=(0, 1)) == faults(scales=())
+    for dtype in ("int8", "int64"):
+        assert len(faults(dtype)) == 1
     assert faults("float32") == ["the bias of conv is float32 of another scale than its products"]
     assert bias_faults(biased(name, None), kernel) == bias_faults(step(name), kernel) == []
 
@@ -217,6 +219,7 @@ def test_zeros_by_hand(stored, line):
 def test_distinct_weights_by_hand():
     for stored, lines in [
         ([1, 2, 2, 3], []),
+        ([1, 2, 2, 2], []),
         ([1, 2, 3, 4], ["the weights of conv have 4 values, but 3 are claimed"]),
     ]:
         weights = tensor("float32", (4,), data=np.float32(stored))
