@@ -138,6 +138,7 @@ def test_scales_of_int8_weights(name):
     rest = "but 4 scales are needed, one a channel, and zero points 0"
     (line,) = type_faults(step(name), weights(name, channels=4, scales=[0.5]), int8)
     assert line == f"the weights of conv have 1 scales and zero points [0], {rest}"
+    assert len(type_faults(step(name), weights(name, channels=4, scales=[0.5] * 5), int8)) == 1
     (line,) = type_faults(step(name), weights(name, channels=4, zeros=[0, 1, 2, 9]), int8)
     assert line == f"the weights of conv have 4 scales and zero points [0, 1, 2], {rest}"
 
