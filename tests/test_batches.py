@@ -1,5 +1,6 @@
 """Network inputs and the order of batches, by hand."""
 
+import cv2
 import numpy as np
 import pytest
 from tiny_sets import grey, write_set
@@ -105,6 +106,29 @@ def test_an_epoch_reads_each_image_once_in_steps_of_nearly_one_size(
     assert epochs[0] == [*batches.order(1, 0, 5)] and epochs[1] == [*batches.order(1, 1, 5)]
 
 
+def test_batches_are_those_of_the_stream(five, monkeypatch):
+    """From step 0 on, or from another; the stream does not end."""
+    monkeypatch.setattr(batches, "augment", lambda image, mask, rng, size, *_: (
+        np.full((*size, 3), image[0, 0, 0]), np.zeros(size, np.uint8)
+    ))  # fmt: skip
+    stream = batches.training_stream(five, (3, 4), 2, seed=1)
+    assert len(stream) > 2**32
+    for start, more in ((0, {}), (0, {"start": 0}), (2, {"start": 2})):
+        found = training_batches(five, (3, 4), 2, 1, **more)
+        for step in range(start, start + 3):
+            assert np.array_equal(next(found)[0], stream[step][0])
+
+
+def test_opencv_leaves_the_cores_to_the_threads(five):
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(4)
+        batches.training_stream(five, (3, 4), 2, seed=1)
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(before)
+
+
 def test_what_the_augmentation_is_given(five, monkeypatch):
     given = []
 
@@ -115,6 +139,9 @@ def test_what_the_augmentation_is_given(five, monkeypatch):
 
     monkeypatch.setattr(batches, "augment", note)
     next(training_batches(five, (3, 4), 5, seed=1))
+    assert {strength for _, strength, _ in given} == {1.0}
+    batches.training_stream(five, (3, 4), 5, seed=1)[0]
+    assert {strength for _, strength, _ in given} == {1.0}
     next(training_batches(five, (3, 4), 5, seed=1, strength=0.5))
     assert {strength for _, strength, _ in given} == {0.5, 1.0}
     assert {size for size, _, _ in given} == {(3, 4)}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tiny_files import STEP, changed, file_of, net, put, values
 
+from export.graph.convert import to_tflite
 from export.proof.stored import difference, weight_error, weights_of
 from export.recipes import BY_NAME, RECIPES
 from export.tflite.inspect import Operator, Tensor, operators, parse
@@ -107,6 +108,20 @@ def test_a_layer_that_the_file_does_not_have():
     image = keras.Input((4, 4, 3), batch_size=1)
     graph = keras.Model(image, keras.layers.Conv2D(3, 1, name="other")(image))
     assert weight_error(file_of("float32"), graph, FLOAT32) == (math.inf, "other")
+
+
+def test_layers_without_a_bias():
+    """The converter adds zeros to a convolution, and nothing to a deconvolution."""
+    image = keras.Input((4, 4, 3), batch_size=1)
+    x = keras.layers.Conv2D(2, 1, use_bias=False, name="a")(image)
+    x = keras.layers.Conv2DTranspose(2, 2, 2, use_bias=False, name="b")(x)
+    graph = keras.Model(image, x)
+    content = to_tflite(graph)
+    conv, deconv = operators(content)
+    assert len(conv.inputs) == 3 and len(deconv.inputs) == 3  # the first is the output's shape
+    assert weight_error(content, graph, FLOAT32)[0] == 0.0
+    added = changed(content, "a", values(put(1, -3), np.float32), 2)
+    assert weight_error(added, graph, FLOAT32) == (3.0, "a")
 
 
 def test_kernels_in_the_layout_of_the_file():
