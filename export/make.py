@@ -11,7 +11,7 @@ from cli import Refusal, Verdict, one_of
 from export.graph import equalise, keep_float
 from export.graph.convert import to_tflite
 from export.graph.deploy import lowering
-from export.graph.lowering import choose
+from export.graph.lowering import ASKED, choose
 from export.kit.write import write_kit
 from export.proof import gate, golden, measure
 from export.proof.accuracy import accuracy
@@ -49,6 +49,8 @@ class Choices:
     def __post_init__(self):
         for name in self.targets:
             one_of(name, TARGETS, "target")
+        if self.lower not in ASKED:
+            lowering(self.lower)
 
 
 class Made(NamedTuple):
@@ -86,7 +88,7 @@ class Exporter:
         if not recipe.training:
             return self.lowering(recipe.kernels)
         path = lowering_file(self.trained.folder, recipe.training)
-        if self.choices.lower in ("table", "auto") and path.exists():
+        if self.choices.lower in ASKED and path.exists():
             name = read_json(path)["lowering"]
             return lowering(name), {name: "the fine-tuning was started with it"}
         found, costs = self.lowering(recipe.kernels)
@@ -151,13 +153,15 @@ class Exporter:
         self.check(recipe)
         lowering, costs = self.lowering_of(recipe)
         report = self.opening(recipe, lowering, costs)
+        unread = gate.unmeasured("the file was refused before it was run")
         if not lowering:
-            refuse(out, report, [no_lowering(self.choices.targets, costs)])
+            reason = no_lowering(self.choices.targets, costs)
+            refuse(out, report | {"not_measured": unread}, [reason])
         made = self.made(recipe, lowering)
         content = add_metadata(made.content, trained.dataset.classes)
         report |= {"graph_error": made.graph_error, **self.structure(content, recipe, made)}
         if reasons := gate.failures(report, early=True):
-            refuse(out, report, reasons, content)  # a file that cannot run is not measured further
+            refuse(out, report | {"not_measured": unread}, reasons, content)
         contract = make_contract(content, recipe.name, lowering.name, self.choices.targets, trained)
         photo, mistakes = golden.pick_photo(contract, Runtime(content), trained.dataset)
         report |= self.measured(recipe, made, content, contract, photo, mistakes)

@@ -5,12 +5,32 @@ import numpy as np
 
 from segnet.losses import VOID
 
+MOST_CHANNELS = 128  # of an image that OpenCV 5 resizes
+MOST_VALUES = 1 << 26  # of a block of resized logits: 256 MB
+
 
 def to_mask(logits: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Class ids (H, W) uint8 of logits (h, w, C), which are resized bilinearly to `size` first."""
-    if size is not None and size != logits.shape[:2]:
-        logits = cv2.resize(logits, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-    return logits.argmax(-1).astype(np.uint8)
+    """Class ids (H, W) uint8 of logits (h, w, C), which are resized bilinearly to `size` first.
+
+    The first of equal logits counts. The channels are resized in blocks, of which one at a time is
+    in memory.
+    """
+    if size is None or tuple(size) == logits.shape[:2]:
+        return logits.argmax(-1).astype(np.uint8)
+    height, width = size
+    channels = max(1, min(MOST_CHANNELS, MOST_VALUES // (height * width)))
+    ids, largest = np.zeros(size, np.uint8), np.full(size, -np.inf, logits.dtype)
+    for first in range(0, logits.shape[-1], channels):
+        block = np.ascontiguousarray(logits[..., first : first + channels])
+        block = cv2.resize(block, (width, height), interpolation=cv2.INTER_LINEAR)
+        block = block.reshape(height, width, -1)
+        best = block.argmax(-1)
+        if block.shape[-1] == logits.shape[-1]:
+            return best.astype(np.uint8)
+        found = np.take_along_axis(block, best[..., None], -1)[..., 0]
+        np.copyto(ids, (best + first).astype(np.uint8), where=found > largest)
+        np.maximum(largest, found, out=largest)
+    return ids
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import termios
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # for tests that import keras before segnet
 
 import numpy as np
 import pytest

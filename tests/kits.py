@@ -46,7 +46,7 @@ def contract(kind, sha256="ab" * 32, output=(0.125, 130), tolerance=1e-5):
         "preset": "tiny",
         "lowering": "signs+depth_to_space",
         "targets": ["xnnpack"],
-        "golden": {"tolerance": 0 if target == "uint8" else tolerance},
+        "golden": {"tolerance": 0 if target == "uint8" else tolerance, "pixel_agreement": 0.995},
         "versions": {"ai-edge-litert": "2.3.0"},
     }
 
@@ -73,7 +73,7 @@ def scene(size, seed):
     return large + rng.integers(0, 25, large.shape).astype(np.uint8)
 
 
-def model(kind):
+def model(kind, seed=3, labels=LABELS):
     """The .tflite bytes of a `tiny` network with random weights that predicts every class."""
     import keras
 
@@ -84,9 +84,9 @@ def model(kind):
     from segnet import presets
     from segnet.build import build
 
-    keras.utils.set_random_seed(3)
-    rng, preset = np.random.default_rng(3), presets.preset("tiny")
-    trained = build(keras, preset, SIZE, len(LABELS))
+    keras.utils.set_random_seed(seed)
+    rng, preset = np.random.default_rng(seed), presets.preset("tiny")
+    trained = build(keras, preset, SIZE, len(labels))
     samples = np.stack([scene(SIZE, seed) for seed in range(8)]) / np.float32(127.5) - 1
     samples[0, 0, 0], samples[0, 0, 1] = -1, 1
     for layer in trained.layers:
@@ -97,9 +97,9 @@ def model(kind):
     last = trained.layers[-1]  # as small as trained logits: no softmax probability becomes 0
     most = np.abs(trained(samples[:1].astype(np.float32))).max()
     last.set_weights([weights * 8 / most for weights in last.get_weights()])
-    graph = deploy(trained, preset, SIZE, len(LABELS))
+    graph = deploy(trained, preset, SIZE, len(labels))
     calibration = samples.astype(np.float32) if BY_NAME[kind].calibrated else None
-    return add_metadata(to_tflite(graph, BY_NAME[kind], calibration), LABELS)
+    return add_metadata(to_tflite(graph, BY_NAME[kind], calibration), labels)
 
 
 def write_kit(folder, kind, content):
@@ -219,6 +219,27 @@ def sabotaged(kit, tmp_path, path, changes):
         ((old, new),) = [change for change in changes if raw.decode().count(change[0]) == 1]
         raw = raw.decode().replace(old, new).encode()
     (folder / path).write_bytes(raw)
+    return folder
+
+
+# What changes in the golden files, in units of what the kit allows, and whether that is too much.
+LIMITS = [("output", 0.7, False), ("output", 1.5, True), ("mask", 0.7, False), ("mask", 1.5, True)]
+
+
+def near_the_limit(kit, tmp_path, what, units):
+    """A copy of a float32 kit whose output.bin or photo_mask.png is `units` of the limit off."""
+    folder = shutil.copytree(kit, tmp_path / "limits")
+    allowed = json.loads((kit / "contract.json").read_text())["golden"]
+    if what == "output":
+        output = np.fromfile(folder / "golden/output.bin", np.float32)
+        output[7] += units * allowed["tolerance"]
+        output.tofile(folder / "golden/output.bin")
+        return folder
+    mask = cv2.imread(str(folder / "golden/photo_mask.png"), cv2.IMREAD_UNCHANGED)
+    changed = round(units * (1 - allowed["pixel_agreement"]) * mask.size)
+    mask.reshape(-1)[:changed] = (mask.reshape(-1)[:changed] + 1) % len(LABELS)
+    write_image(folder / "golden/photo_mask.png", mask)
+    rgba(mask[..., None].repeat(3, -1)).tofile(folder / "recorded/photo_mask.rgba")
     return folder
 
 

@@ -195,6 +195,24 @@ def test_plans_of_fine_tuning(name, value):
         FinePlan(**{"steps": 1, "epochs": 1, "learning_rate": 1e-3, name: value})
 
 
+@pytest.mark.parametrize(
+    ("words", "came"),
+    [
+        ("--width -1 --size 64 64 --classes 2", "--width is -1; needed: above 0 and at most 10"),
+        ("--width nan --size 64 64 --classes 2", "--width is nan; needed"),
+        ("--width inf --size 64 64 --classes 2", "--width is inf; needed"),
+        ("--size -64 64 --classes 2", "size -64 64 is not a multiple"),
+        ("--size 64 64 --classes -3", "number of classes is -3; needed: at least 2"),
+    ],
+)
+def test_costs_of_what_cannot_be(monkeypatch, words, came):
+    from segnet.__main__ import main
+
+    monkeypatch.setattr("sys.argv", ["segnet", "cost", *words.split()])
+    with pytest.raises(Refusal, match=came):
+        main()
+
+
 def test_spellings_of_one_folder(run, whole, thirteen, monkeypatch, capsys):
     """./shapes, shapes/ and shapes are one dataset; ./none is a folder, none is not."""
     monkeypatch.chdir(thirteen.parent)

@@ -18,19 +18,17 @@ import numpy as np
 import pytest
 
 from cli import Refusal
-from export import make, recipes
-from export.graph.deploy import lowering
+from export import recipes
 from export.kit import write as kit_write
 from export.make import Choices, export_run
-from export.proof import contract, golden, measure
+from export.proof import contract, gate, golden, measure
 from export.targets import run_gpu
-from export.tflite import inspect
 from export.tflite.metadata import read_metadata
 from export.tflite.runtime import Runtime
-from segnet import __version__, compress, finetune
+from segnet import __version__
 
 ROOT = Path(__file__).parent.parent
-FIXED = Choices(lower="signs+depth_to_space")  # skips the comparison of lowerings
+FIXED = Choices(max_drop=0.05)  # of six small images
 LABELS = ["background", "disc", "box", "star"]
 
 
@@ -78,14 +76,20 @@ def test_kit(run):
     assert report["machine"].endswith(f" {os.cpu_count()} cores")
     assert report["miou_keras"] == pytest.approx(report["miou_tflite"], abs=1e-3)
     assert len(report["mistakes"]) == 4 and min(report["mistakes"].values()) > 0
-    # Three forms of the deconvolution, then two more of CReLU; one of the fastest was chosen.
-    costs = report["lowerings"]
-    assert len(costs) == 5 and costs[report["lowering"]] <= 1.03 * min(costs.values())
+    assert report["lowerings"] == {"signs+depth_to_space": "the first of the table that runs"}
     assert contract["lowering"] == report["lowering"]
     assert contract["versions"]["segnet"] == __version__
     assert json.loads((run / "manifest.json").read_text())["versions"]["segnet"] == __version__
     export_run(run, choices=Choices(lower=report["lowering"]))
     assert (out / "model.tflite").read_bytes() == content
+    # Nothing is missing or without a reason, and what the figures are of is told.
+    assert gate.failures({**report, "recipe": "float32"}) == []
+    assert (report["judged_on"], report["judged_images"]) == ("val", 6)
+    assert report["remarks"] == [
+        "the figures are of the validation images, which also chose the epoch; images in test/ "
+        "would judge alone",
+        "the figures are of only 6 images of val",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,7 @@ def test_golden_photo_distinguishes_resize_rules(side, wanted):
 
 
 def test_int8_kit(run):
-    """The input tensor is the image's bytes, and the output is bit-exact everywhere."""
+    """The input tensor is the image's bytes."""
     reports, refused = export_run(run, "int8,int8-full", FIXED)
     assert refused == []
     for name, report in reports.items():
@@ -123,7 +127,6 @@ def test_int8_kit(run):
         raw = np.fromfile(out / "golden/input.bin", np.uint8).reshape(64, 64, 3)
         image = cv2.imread(str(out / "golden/image.png"), cv2.IMREAD_COLOR_RGB)
         assert np.array_equal(raw, image)
-        assert contract["golden"]["tolerance"] == 0
         assert report["partitions"] == 1 and set(report["outside"]) <= {"QUANTIZE"}
         assert report["float_operators"] == []
 
@@ -210,7 +213,7 @@ def test_refusals(run, tmp_path):
     assert reports == {}
     assert "int8 is refused: no lowering runs entirely on coreml: signs" in refused[0]
     numbers = json.loads((run / "export" / "int8.refused.json").read_text())
-    assert numbers["verdict"] == "no" and "coreml: " in numbers["lowerings"][FIXED.lower]
+    assert numbers["verdict"] == "no" and "coreml: " in numbers["lowerings"]["signs+depth_to_space"]
     with pytest.raises(Refusal, match=r"is not a run: plan.json is missing"):
         export_run(tmp_path / "nothing")
     words = [sys.executable, "-m", "export", str(tmp_path / "nothing")]
@@ -252,37 +255,8 @@ def test_an_available_gpu_runs_the_file(run_on_gpu, line, exported, monkeypatch)
     assert found["targets"]["gpu"]["how"] == "checked against the operator list"
 
 
-def test_options_of_fine_tuning(run, monkeypatch):
-    found = []
-    monkeypatch.setattr(finetune, "finetune", lambda *args: found.append(args[2]))
-    exporter = make.Exporter(make.load(run), Choices(sparsity=0.5, epochs=3))
-    for kind in ("sparse", "qat"):
-        exporter.tuned(kind, exporter.trained.graph(lowering(FIXED.lower)), lowering(FIXED.lower))
-    assert [(fine.epochs, fine.sparsity) for fine in found] == [(3, 0.5), (3, 0.7)]
-    plain = make.Exporter(exporter.trained, Choices())
-    plain.tuned("sparse", plain.trained.graph(lowering(FIXED.lower)), lowering(FIXED.lower))
-    assert (found[2].epochs, found[2].sparsity) == (compress.KINDS["sparse"].epochs, 0.7)
-    with pytest.raises(Refusal, match=r"sparsity is 1.5; needed: between 0 and 1"):
-        wrong = make.Exporter(exporter.trained, Choices(sparsity=1.5))
-        wrong.tuned("sparse", wrong.trained.graph(lowering(FIXED.lower)), lowering(FIXED.lower))
-
-
 def test_recipes_are_listed():
     words = [sys.executable, "-m", "export", "recipes"]
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = end.stdout.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [row.name for row in recipes.RECIPES]
-
-
-def test_layers_kept_in_float(run):
-    """The last deconvolution is float, the rest int8; there is still one delegate partition."""
-    choices = Choices(lower=FIXED.lower, keep_float=("deconv5",))
-    reports, refused = export_run(run, "int8", choices)
-    assert refused == []
-    kept = inspect.float_operators((run / "export/int8/model.tflite").read_bytes())
-    assert {o.layer.removeprefix("after ") for o in kept if o.name == "CONV_2D"} == {"deconv5"}
-    assert reports["int8"]["float_operators"] == [] and reports["int8"]["partitions"] == 1
-    with pytest.raises(Refusal, match=r"no layer 'deconv55'. Did you mean deconv5\?"):
-        export_run(run, "int8", Choices(lower=FIXED.lower, keep_float=("deconv55",)))
-    with pytest.raises(Refusal, match=r"the first layer cannot stay in float"):
-        export_run(run, "int8", Choices(lower=FIXED.lower, keep_float=("conv1",)))

@@ -64,7 +64,7 @@ def test_second_loss_by_hand(tmp_path):
     model = build(keras, preset("base"), (64, 64), 3)
     kept = []
     with ideas.auxiliary():
-        plan = Plan("", "base", (64, 64))
+        plan = Plan("shapes", "base", (64, 64))
         loop.compile_model(model, plan, 10, None, segmentation_loss)
         hooks = loop.Hooks(None, None, keep=lambda *args: kept.append(args))
         training = loop.Loop(model, plan, tmp_path, 1, hooks)

@@ -85,7 +85,7 @@ def test_a_layer_with_one_far_wider_channel_comes_first(finished):
     kernel, bias = pointwise.get_weights()
     pointwise.set_weights([kernel / factor[:, None], bias])
     content = to_tflite(graph, BY_NAME["int8"], trained.calibration)
-    errors = layer_errors(content, graph, BY_NAME["int8"], trained.calibration[:4])
+    errors = layer_errors(content, graph, BY_NAME["int8"], trained.samples)
     assert ("conv3_dw", "conv3_pw") in candidates(graph, errors)[:2]
 
 

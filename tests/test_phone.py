@@ -9,10 +9,24 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from kits import KINDS, LABELS, PHOTO, contract, kit, sabotaged, sabotages
+from kits import (
+    KINDS,
+    LABELS,
+    LIMITS,
+    PHOTO,
+    contract,
+    kit,
+    model,
+    near_the_limit,
+    sabotaged,
+    sabotages,
+)
 
 from data.images import write_image
-from export.kit.render import TEMPLATES, render
+from export.kit.code import unquoted
+from export.kit.render import TEMPLATES, javascript, kotlin, markdown, render, swift
+from export.kit.render import python as python_literal
+from export.tflite.metadata import read_metadata
 
 __all__ = ["kit"]  # a fixture
 
@@ -53,11 +67,27 @@ def test_labels_in_every_language(tmp_path):
     assert "Höhe \\| 天 \\`q\\`" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
-def test_control_characters():
-    from export.kit.render import kotlin, quoted, swift
+# Marks of the direction of writing, a joiner, line ends of Unicode, spaces, a tag beyond U+FFFF.
+UNSEEN = "a\t\x7f\x85\u00a0\u200b\u200f\u202e\u2028\u2029\u2066\u3000\ufeff\U000e0041b"
 
-    assert json.loads(quoted('a\t"\\\x7f')) == 'a\t"\\\x7f'
-    assert kotlin("\t$") == '"\\u0009\\$"' and swift("\t$") == '"\\u{9}$"'
+
+def test_what_is_not_seen_is_escaped():
+    """By hand, from the languages' grammars; Kotlin and JavaScript count in UTF-16."""
+    tag = "\U000e0041"
+    assert markdown(f"\u202e{tag}") == "U+202EU+E0041"
+    assert kotlin(f"\t$\u202e{tag}") == '"\\u0009\\$\\u202e\\udb40\\udc41"'
+    assert javascript(f"\u202e{tag}") == '"\\u202e\\udb40\\udc41"'
+    assert swift(f"\t$\u202e{tag}") == '"\\u{9}$\\u{202e}\\u{e0041}"'
+    assert ast.literal_eval(python_literal(UNSEEN)) == UNSEEN
+    assert json.loads(javascript(UNSEEN)) == UNSEEN  # JSON's escapes are JavaScript's
+    for write in (kotlin, javascript, swift, python_literal):
+        assert write(UNSEEN).isprintable() and unquoted(write(UNSEEN)) == UNSEEN
+        assert write("Höhe 天 🦊") == '"Höhe 天 🦊"'
+
+
+def test_labels_with_the_line_ends_of_unicode():
+    labels = ["a\u2028b", "c\x85d\x0c", "e\u202ef"]
+    assert read_metadata(model("float32", labels=labels))["labels"] == labels
 
 
 def python(folder, *args):
@@ -89,3 +119,10 @@ def test_python_sees_a_shifted_mask(kit, tmp_path):
     write_image(folder / "golden" / "photo_mask.png", np.roll(mask, 3, 1))
     end = python(folder, "--self-test")
     assert end.returncode == 1 and "of the mask of photo.png match" in end.stderr
+
+
+@pytest.mark.parametrize("kit", ["float32"], indirect=True)
+@pytest.mark.parametrize(("what", "units", "too_much"), LIMITS)
+def test_python_allows_what_the_contract_allows(kit, tmp_path, what, units, too_much):
+    end = python(near_the_limit(kit, tmp_path, what, units), "--self-test")
+    assert end.returncode == too_much, end.stderr

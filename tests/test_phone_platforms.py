@@ -9,11 +9,13 @@ import pytest
 from kits import (
     KINDS,
     LABELS,
+    LIMITS,
     PHOTO,
     ROOT,
     SIZE,
     compare_cases,
     kit,
+    near_the_limit,
     sabotaged,
     sabotages,
     write_cases,
@@ -137,6 +139,15 @@ def test_web_sees(kit, tmp_path, path, changes, why):
     assert end.returncode != 0 and why in end.stderr and end.stdout == ""
 
 
+@needs_node
+@pytest.mark.parametrize("kit", ["float32"], indirect=True)
+@pytest.mark.parametrize(("what", "units", "too_much"), LIMITS)
+def test_web_allows_what_the_contract_allows(kit, tmp_path, what, units, too_much):
+    (tmp_path / "cases").mkdir()
+    end = node(near_the_limit(kit, tmp_path, what, units), tmp_path / "cases")
+    assert (end.returncode != 0) == too_much, end.stderr
+
+
 CLIENT = ROOT / "tests" / "clients" / "kotlin"
 MADE = ROOT / ".clients" / "kotlin" / "done"
 
@@ -196,6 +207,18 @@ def test_kotlin_sees(stubs, kit, classes, tmp_path, path, changes, why):
     found = dict(line.split(": ", 1) for line in end.stdout.splitlines())
     assert end.returncode == 1 and why in found["Segmenter"]
     assert found["MediaPipeSegmenter"] != "passed"
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("kit", ["float32"], indirect=True)
+@pytest.mark.parametrize(("what", "units", "too_much"), LIMITS)
+def test_kotlin_allows_what_the_contract_allows(
+    stubs, kit, classes, tmp_path, what, units, too_much
+):
+    folder = near_the_limit(kit, tmp_path, what, units)
+    end = java(stubs, folder, classes, "self-test", folder)
+    found = dict(line.split(": ", 1) for line in end.stdout.splitlines())
+    assert (found["Segmenter"] != "passed") == too_much, found
 
 
 SWIFT_CASES = """

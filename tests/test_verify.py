@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def kits(finished, tmp_path_factory):
     run = shutil.copytree(finished / "run", tmp_path_factory.mktemp("verify") / "run")
-    _, refused = export_run(run, "float32,int8", Choices(lower="signs+depth_to_space"))
+    _, refused = export_run(run, "float32,int8", Choices(max_drop=0.05))
     assert refused == []
     return run / "export"
 
@@ -115,7 +115,7 @@ def forged(kit, count, every):
     """A forger may change what nothing else in the kit says (versions), but breaks nothing."""
     contract, passed = read(kit), set()
     for number, (what, new) in enumerate(changed_contracts(contract, random.Random(1), count)):
-        if number % every == 0:
+        if number % every == 0 and new != contract:  # 1.0 and 1 mean the same
             (kit / "contract.json").write_bytes(text(sealed(new)).encode())
             if not wrong(kit):
                 passed.add(what.partition(":")[0])
@@ -177,7 +177,8 @@ FORGERIES = [
     ({"weights": "00"}, "report"),
     ({"lowering": "mirrored+depth_to_space"}, "report"),
     ({"preset": "small"}, "code"),
-    ({"golden": {"tolerance": 1000.0}}, "code"),
+    ({"golden": {"tolerance": 1000.0, "pixel_agreement": 0.995}}, "code"),
+    ({"golden": {"tolerance": 1000.0}}, "contract"),
     ({"sha256": "00" * 32}, "contract"),
     ({"schema": 3}, "contract"),
 ]

@@ -9,16 +9,18 @@ import re
 from pathlib import Path
 
 from export.kit.render import rendered
+from export.proof.golden import FILES as GOLDEN
 from export.proof.seal import normalised
 from segnet import __version__
 
 # Where each language keeps the constants; the names are the same but for case and underscores.
 FILES = ("android/Contract.kt", "ios/Contract.swift", "python/segment.py", "web/segnet.js")
+OTHERS = ("labels.txt", "model.tflite", "preview.png", "report.json", *GOLDEN)
 CONSTANT = r"\b{}(?:: Float)? = {}"
 HASH, INTEGER, NUMBER = r"['\"]([0-9a-f]{64})", r"(\d+)", r"([\d.]+(?:e[+-]?\d+)?)"
 KINDS = {"sha256": (HASH, str), "width": (INTEGER, int), "height": (INTEGER, int),
          "classes": (INTEGER, int), "byte_step": (NUMBER, float),
-         "tolerance": (NUMBER, float)}  # fmt: skip
+         "tolerance": (NUMBER, float), "pixel_agreement": (NUMBER, float)}  # fmt: skip
 LABELS = r"\blabels = (?:listOf\(|\[)\n(.*?)\n *[)\]]"
 STRING = r'"(?:[^"\\]|\\.)*"'
 
@@ -30,11 +32,14 @@ def code_faults(contract: dict, kit: Path) -> list[str]:
     """
     if contract["versions"].get("segnet") != __version__:
         return []
+    texts = rendered(contract)
     lines = [
         f"{name} is not the code of this contract. Export the run again"
-        for name, text in rendered(contract).items()
+        for name, text in texts.items()
         if normalised(Path(kit, name)) != text.encode()
     ]
+    unlisted = sorted({*texts, *OTHERS} - contract["files"].keys())
+    lines += [f"{name} is not among the contract's files" for name in unlisted]
     wanted = constants_of(contract)
     for name in FILES:
         found = constants(normalised(Path(kit, name)).decode(errors="replace"))
@@ -58,7 +63,7 @@ def constants_of(contract: dict) -> dict:
         "height": height,
         "classes": len(contract["labels"]),
         "byte_step": 1 if contract["input"]["dtype"] == "uint8" else 1 / contract["std"],
-        "tolerance": contract["golden"]["tolerance"],
+        **contract["golden"],
     }
 
 

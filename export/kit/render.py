@@ -1,5 +1,6 @@
 """Renders the kit's code and README: every file of templates/, filled in for one model."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -30,7 +31,8 @@ def rendered(contract: dict) -> dict[str, str]:
         loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    templates.filters |= {"kotlin": kotlin, "swift": swift, "quoted": quoted, "markdown": markdown}
+    for write in (kotlin, swift, python, javascript, markdown):
+        templates.filters[write.__name__] = write
     values = variables(contract)
     names = templates.list_templates(filter_func=lambda name: name.endswith(ENDING))
     return {name.removesuffix(ENDING): templates.get_template(name).render(values)
@@ -51,31 +53,40 @@ def variables(contract: dict) -> dict:
     }
 
 
-def literal(text: str, special: str, control: str) -> str:
-    """`text` as a string literal in double quotes.
+def escaped(text: str, special: str, unseen: Callable[[int], str]) -> str:
+    """special: characters that need a backslash. unseen: writes the code of one that is not seen.
 
-    special: characters that need a backslash. control: how the language writes a control character.
+    Not seen are control characters, marks of the direction of writing and spaces of other widths.
     """
-    table = {code: control.format(code) for code in (*range(32), 127)}
-    return f'"{text.translate(table | escapes(special))}"'
+    return "".join(
+        "\\" + letter if letter in special
+        else letter if letter.isprintable()
+        else unseen(ord(letter))
+        for letter in text
+    )  # fmt: skip
 
 
-def escapes(special: str) -> dict[int, str]:
-    return {ord(letter): "\\" + letter for letter in special}
+def utf16(code: int) -> str:
+    """\\u and four digits, twice above U+FFFF."""
+    raw = chr(code).encode("utf-16-be")
+    return "".join(f"\\u{raw[i : i + 2].hex()}" for i in range(0, len(raw), 2))
 
 
 def kotlin(text: str) -> str:
-    return literal(text, '"\\$', "\\u{:04x}")
+    return '"' + escaped(text, '"\\$', utf16) + '"'
+
+
+def javascript(text: str) -> str:
+    return '"' + escaped(text, '"\\', utf16) + '"'
 
 
 def swift(text: str) -> str:
-    return literal(text, '"\\', "\\u{{{:x}}}")
+    return '"' + escaped(text, '"\\', "\\u{{{:x}}}".format) + '"'
 
 
-def quoted(text: str) -> str:
-    """A string literal of Python and of JavaScript."""
-    return literal(text, '"\\', "\\u{:04x}")
+def python(text: str) -> str:
+    return '"' + escaped(text, '"\\', "\\U{:08x}".format) + '"'
 
 
 def markdown(text: str) -> str:
-    return text.translate(escapes("\\`*_[]<>|#&"))
+    return escaped(text, "\\`*_[]<>|#&", "U+{:04X}".format)

@@ -68,16 +68,20 @@ def consistency_faults(contract: dict) -> list[str]:
     """A line for each value that contradicts another one of the contract."""
     low, high = contract["range"] if len(contract["range"]) == 2 else (0, 0)
     mean, std, colours = contract["mean"], contract["std"], contract["colours"]
+    source, target = contract["input"]["shape"], contract["output"]["shape"]
     classes = len(contract["labels"])
     right = {
+        "the input is not 1, H, W, 3": len(source) == 4 and (source[0], source[3]) == (1, 3),
+        "the output is not 1, H, W and the number of labels": target == [*source[:3], classes],
         "std is not above 0": std > 0,
         "range is not that of mean and std": [low * std + mean, high * std + mean] == [0, 255],
         "colours are not three bytes for each label": len(colours) == classes
         and all(len(c) == 3 and min(c) >= 0 and max(c) <= 255 for c in colours),
-        "the output's channels are not the labels": contract["output"]["shape"][3:] == [classes],
         "resize is not the rule of this kit's code": contract["resize"] == RESIZE_TEXT,
         "files does not have the model's SHA-256": contract["files"].get("model.tflite")
         == contract["sha256"],
+        "versions lacks segnet or ai-edge-litert": {"segnet", "ai-edge-litert"}
+        <= contract["versions"].keys(),
     }
     return [line for line, holds in right.items() if not holds]
 

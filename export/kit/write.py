@@ -36,7 +36,7 @@ def write_files(part: Path, content: bytes, contract: dict, report: dict, photo,
     runtime = Runtime(content)
     (part / "model.tflite").write_bytes(content)
     (part / "labels.txt").write_bytes("".join(f"{name}\n" for name in contract["labels"]).encode())
-    contract = {**contract, "golden": golden.write(part / "golden", contract, runtime, photo)}
+    contract = {**contract, "golden": golden.write(part / "golden", contract, content, photo)}
     shown = sheet(dataset, runtime.size, lambda inputs, shape: to_mask(runtime(inputs)[0], shape))
     write_image(part / "preview.png", shown)
     render(part, contract)

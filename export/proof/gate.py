@@ -127,3 +127,8 @@ def why_missing(limit: Limit, report: dict) -> str:
     """not measured, because ..."""
     known = report.get("not_measured", {})
     return f"not measured, because {known.get(limit.name, 'nothing measured it')}"
+
+
+def unmeasured(because: str) -> dict[str, str]:
+    """The report's `not_measured` for a file that was only read."""
+    return {limit.name: because for limit in LIMITS if not limit.early}

@@ -4,6 +4,7 @@ import re
 
 NUMBER, HASH, NAME = "a finite number", "a SHA-256", "a relative path"
 LARGE = 1e30
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which cannot be written to a file
 PATTERNS = {HASH: r"[0-9a-f]{64}", NAME: r"\w[\w.-]*(/\w[\w.-]*)*"}
 TENSOR = {"name": str, "shape": [int], "dtype": str, "scale": NUMBER, "zero_point": int}
 # A type; a kind of PATTERNS or NUMBER; [shape of each item]; {key: shape}, where str and NAME stand
@@ -26,7 +27,7 @@ CONTRACT = {
     "lowering": str,
     "targets": [str],
     "versions": {str: str},
-    "golden": {"tolerance": NUMBER},
+    "golden": {"tolerance": NUMBER, "pixel_agreement": NUMBER},
     "files": {NAME: HASH},
     "digest": HASH,
 }
@@ -65,7 +66,7 @@ def fits(value, shape) -> bool:
         return type(value) in (int, float) and abs(value) < LARGE
     if shape in PATTERNS:
         return type(value) is str and bool(re.fullmatch(PATTERNS[shape], value, re.ASCII))
-    return type(value) is shape
+    return type(value) is shape and not (shape is str and SURROGATE.search(value))
 
 
 def short(value) -> str:

@@ -7,30 +7,20 @@ RECIPE.refused.json; the exported files run here only to draw their masks.
 import csv
 import shlex
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader, is_undefined
 
-from cli import Refusal
-from data.dataset import Dataset, read_dataset
-from data.drawing import IMAGES, overlay, uri
-from data.images import read_pair
-from data.layout import VOID
-from export.graph import calibration
 from export.proof import gate
-from export.proof.score import predictor
 from export.recipes import RECIPES, Recipe
 from export.report import wording
 from export.report.plot import plot, svg_uri
+from export.report.shown import DIFFERENT, images
 from export.targets.audit import TARGETS
 from files import beside, read_json
-from segnet.plan import Plan
 from segnet.run import read_run
 
-SIDE = 280  # pixels, the largest side of an image on the page
 FULL_COLOUR = 0.01  # the difference of IoU, a fraction, from which a cell has its full colour
 # What mIoU is plotted against: key in report.json, scale, name of the axis.
 PLOTS = (
@@ -38,7 +28,6 @@ PLOTS = (
     ("size_bytes", 1e-6, "size, MB"),
     ("gzip_bytes", 1e-6, "gzip size, MB"),
 )
-DIFFERENT = (255, 96, 255)  # RGB of a pixel that differs, drawn on the darkened image
 
 
 class Entry(NamedTuple):
@@ -76,7 +65,10 @@ def write(folder: Path) -> Path:
         "options": wording.other_options(plan, manifest["command"]),
         "different": DIFFERENT, "full_colour": FULL_COLOUR, "entries": recent,
         "earlier": [entry.name for entry in found if entry not in recent],
-        "images": images(folder, plan, manifest["dataset"]["colours"], recent),
+        "images": images(
+            folder, plan, manifest["dataset"]["colours"],
+            {entry.name: entry.kit for entry in recent if entry.passed},
+        ),
         **views(recent), **versions(manifest, recent),
     })  # fmt: skip
     out = folder / "export" / "report.html"
@@ -118,6 +110,8 @@ def views(entries: list[Entry]) -> dict:
         "float32": next((r for r in reports if r["recipe"] == "float32"), {}),
         "keras": grouped(entries, lambda e: e.report.get("miou_keras")),
         "classes": next((list(r["iou_keras"]) for r in reports if "iou_keras" in r), []),
+        "judges": grouped(entries, judged),
+        "remarks": by_line(entries, lambda e: e.report.get("remarks", [])),
         "longest": max((row["ms"] for profile in profiles for row in profile), default=0.0),
         "lowerings": grouped(entries, lowering),
         "machines": grouped(entries, lambda e: e.report.get("machine")),
@@ -162,6 +156,21 @@ def grouped(entries: list[Entry], key: Callable) -> list[tuple[list[str], object
         elif value is not None:
             groups.append(([entry.name], value))
     return groups
+
+
+def judged(entry: Entry) -> str | None:
+    """Such as "233 of test"."""
+    report = entry.report
+    return f"{report['judged_images']} of {report['judged_on']}" if "judged_on" in report else None
+
+
+def by_line(entries: list[Entry], lines: Callable) -> list[tuple[list[str], str]]:
+    """(names of entries, line) for every line of any of them."""
+    found = {}
+    for entry in entries:
+        for line in lines(entry):
+            found.setdefault(line, []).append(entry.name)
+    return [(names, line) for line, names in found.items()]
 
 
 def drops(entry: Entry) -> dict[str, float]:
@@ -213,76 +222,6 @@ FILTERS = {
     "percent": or_dash(wording.percent), "points": or_dash(wording.points),
     "ms": or_dash(wording.ms), "megabytes": or_dash(wording.megabytes),
 }  # fmt: skip
-
-
-# Images
-
-
-def images(folder: Path, plan: Plan, colours: list, entries: list[Entry]) -> dict:
-    """For the page: numbers of images, rows of drawn images, or the reason why there are none."""
-    found = {}
-    try:
-        dataset = read_dataset(plan.data, plan.damaged)
-        found = image_counts(dataset)
-        pairs = dataset.pairs("val")
-        # Neighbours are often similar: frames of one video, photographs of one person.
-        pairs = pairs[:: max(1, len(pairs) // IMAGES)][:IMAGES]
-        samples = [read_pair(pair, dataset) for pair in pairs]
-        functions = {"Keras": predictor(folder)}
-        functions |= {e.name: predictor(e.kit / "model.tflite") for e in entries if e.passed}
-        masks = {n: [function(p) for p, _ in samples] for n, function in functions.items()}
-    except Refusal as reason:
-        return {**found, "missing": str(reason)}
-    return {
-        **found,
-        "names": [pair[0].name for pair in pairs],
-        "rows": rows(samples, masks, colours),
-    }
-
-
-def image_counts(dataset: Dataset) -> dict[str, int]:
-    """Numbers of validation images and, if they can be counted, of calibration images."""
-    found = {"validation": len(dataset.pairs("val"))}
-    with suppress(Refusal):
-        if dataset.damaged != "skip":  # which would read every training image
-            found["calibration"] = min(calibration.IMAGES, len(dataset.pairs("train")))
-    return found
-
-
-def rows(samples: list, masks: dict, colours: list) -> list[dict]:
-    """A row for the ground truth, for Keras and for each recipe, with one cell per image.
-
-    samples: (image, ground truth); masks: lists as long as `samples`, for "Keras" and each recipe.
-    """
-    truths = [truth for _, truth in samples]
-    first = [
-        {"uris": (uri(image, SIDE), uri(overlay(image, truth, colours), SIDE)), "fraction": None}
-        for image, truth in samples
-    ]
-    found = [{"name": "ground truth", "beside": "ground truth", "cells": first}]
-    for name, predicted in masks.items():
-        references = truths if name == "Keras" else masks["Keras"]
-        cells = [
-            compared(image, mask, reference, colours)
-            for (image, _), mask, reference in zip(samples, predicted, references, strict=True)
-        ]
-        reference = "the ground truth" if name == "Keras" else "Keras"
-        found.append({"name": name, "beside": f"differences from {reference}", "cells": cells})
-    return found
-
-
-def compared(image, mask, reference, colours) -> dict:
-    """A mask over its image, where it differs from a reference mask, and the fraction of pixels.
-
-    Pixels that are void in the reference do not differ.
-    """
-    differs = (mask != reference) & (reference != VOID)
-    grey = np.repeat(image.mean(-1, keepdims=True) / 2, 3, -1).astype(np.uint8)
-    where = np.where(differs[..., None], np.uint8(DIFFERENT), grey)
-    return {
-        "uris": (uri(overlay(image, mask, colours), SIDE), uri(where, SIDE)),
-        "fraction": differs.mean(),
-    }
 
 
 def render(values: dict) -> str:

@@ -33,10 +33,28 @@ class Measure(NamedTuple):
 
 
 PERCENT, POINTS = "\u00a0%", "\u00a0points"
+LEVELS, DECIBELS = "\u00a0levels", "\u00a0dB"
 # By name of the limit. The others are named by the gate's own text, their `why`.
 MEASURES = {
-    "pixel_agreement": Measure("pixel agreement with Keras", 100, PERCENT, 3),
+    "graph_error": Measure("largest difference of the float graph's logits to Keras', relative"),
+    "weight_error": Measure("largest difference of a stored weight to the float graph's, in steps "
+                            "of its type; rounding is at most half a step"),
+    "layer_snr": Measure("signal to quantisation noise ratio of the worst channel of the worst "
+                         "layer", 1, DECIBELS, 1),
+    "logit_bias": Measure("largest mean difference of a class's logits to the float model",
+                          100, PERCENT, 2),
+    "logit_scale_error": Measure("difference of scale between the file's logits and the float "
+                                 "model's", 100, PERCENT, 2),
+    "pixel_agreement": Measure("pixel agreement with the float model", 100, PERCENT, 3),
+    "miou_difference": Measure("difference of Keras' mIoU on the validation images to that of the "
+                               "training", 100, POINTS, 2),
     "miou_drop": Measure("drop of mIoU against Keras", 100, POINTS, 2),
+    "worst_class_drop": Measure("drop of IoU of the worst class against Keras", 100, POINTS, 2),
+    "minority": Measure("pixels outside the class predicted most, relative to the ground truth's",
+                        100, PERCENT, 1),
+    "mistakes_seen": Measure("of the mistakes below with the input, those that change the masks"),
+    "claim_faults": Measure("weights, input or output that are not of the recipe's types or "
+                            "scales"),
     "target_faults": Measure("operators that a requested target does not support"),
     "contract_agreement": Measure("pixels of the golden photo to which a program that follows the "
                                   "contract gives the same class as this project's code",
@@ -44,6 +62,8 @@ MEASURES = {
     "float_operators": Measure("operators that compute in float, other than layers kept in float"),
     "clipped": Measure("largest fraction of a layer's values outside its int8 range",
                        100, PERCENT, 2),
+    "calibration_error": Measure("mean difference of a calibration image to what an app would "
+                                 "feed", 1, LEVELS, 2),
     "largest_activation": Measure("largest activation (float16 holds at most 65504)"),
 }  # fmt: skip
 # By name in the report's `mistakes`: what an app that makes the mistake does.
@@ -75,7 +95,8 @@ def measure_of(limit) -> Measure:
 
 def check(limit, report: dict, recipe: Recipe) -> Checked:
     """The value that a limit of the gate is about, its bound and whether the gate refused it."""
-    bound = bound_of(limit, report) if gate.applies(limit, recipe) else ""
+    applies = gate.applies(limit, recipe, report.get("asked_targets", ()))
+    bound = bound_of(limit, report) if applies else ""
     failed = any(is_about(reason, limit) for reason in report["reasons"])
     return Checked(measure_of(limit).write(report.get(limit.name)), bound, failed)
 
@@ -83,7 +104,7 @@ def check(limit, report: dict, recipe: Recipe) -> Checked:
 def bound_of(limit, report: dict) -> str:
     value, measure = report.get(limit.name), measure_of(limit)
     if value is None:
-        return "not measured, not checked"
+        return gate.why_missing(limit, report)
     most, least = (report.get(b) if isinstance(b, str) else b for b in (limit.most, limit.least))
     if (isinstance(value, list) and most == 0) or (measure.unit == PERCENT and least == 1):
         return f"must be {measure.write_bound(least or most)}"
@@ -102,7 +123,9 @@ def plain_reasons(report: dict, recipe: Recipe) -> list[str]:
         limit = next((limit for limit in gate.LIMITS if is_about(reason, limit)), None)
         if limit:
             name, (value, bound, _) = measure_of(limit).name, check(limit, report, recipe)
-            if bound.startswith("must"):
+            if bound.startswith("not measured"):
+                reason = f"{name}: {bound}"
+            elif bound.startswith("must"):
                 reason = f"{name}: {value}{some(report[limit.name])}; {bound}"
             else:
                 reason = f"{name} is {value}; the limit is {bound}"

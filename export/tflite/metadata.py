@@ -74,7 +74,7 @@ def read_metadata(model: bytes) -> dict:
         (mean,), (std,) = numbers(normal, 0), numbers(normal, 1)
         colour = number(field(content, 1), 0, flatbuffers.number_types.Int8Flags)
         with zipfile.ZipFile(io.BytesIO(model)) as archive:
-            names = archive.read(string(labels, 0)).decode().splitlines()
+            names = archive.read(string(labels, 0)).decode().removesuffix("\n").split("\n")
     except (ValueError, TypeError, IndexError, KeyError, struct.error, zipfile.BadZipFile) as error:
         raise Refusal(
             f"the file's metadata is missing or damaged: {error}. Export again"

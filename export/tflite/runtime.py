@@ -20,15 +20,20 @@ class Runtime:
     """An interpreter of one .tflite that hides the types of its input and output.
 
     A call takes (1, H, W, 3) float32 RGB in [-1, 1] and returns logits (1, H, W, C) float32.
+    xnnpack: False for the runtime's own kernels, which phones use where they lack XNNPACK.
     """
 
-    def __init__(self, model: Path | bytes, threads: int = 1):
-        from ai_edge_litert.interpreter import Interpreter
+    def __init__(self, model: Path | bytes, threads: int = 1, xnnpack: bool = True):
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         content = model if isinstance(model, bytes) else read_model(model)
+        kernels = "AUTO" if xnnpack else "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
         try:
             with quiet():
-                self.interpreter = Interpreter(model_content=content, num_threads=threads)
+                self.interpreter = Interpreter(
+                    model_content=content, num_threads=threads,
+                    experimental_op_resolver_type=OpResolverType[kernels],
+                )  # fmt: skip
                 self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise Refusal(f"the model cannot be loaded: {error}") from error
