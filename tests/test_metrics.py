@@ -1,8 +1,10 @@
 """Masks of logits, the confusion matrix and its scores, by hand."""
 
+import cv2
 import numpy as np
 import pytest
 
+from segnet import metrics
 from segnet.metrics import confusion, scores, to_mask
 
 
@@ -16,6 +18,39 @@ def test_logits_are_resized_before_the_class_is_chosen():
     # Two pixels of four, each halfway between two: 1 and -1.
     assert to_mask(np.float32([[[0, -1], [0, 3], [0, -3], [0, 1]]]), (1, 2)).tolist() == [[1, 0]]
     assert to_mask(logits).tolist() == to_mask(logits, (1, 2)).tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(("channels", "values"), [(2, 10**6), (3, 10**6), (128, 200), (128, 1)])
+def test_logits_of_many_classes_are_resized_in_blocks(monkeypatch, channels, values):
+    """The same masks, class by class: 7 x 9 pixels of 2 x 3, and 3 classes or 1 in 200 values."""
+    logits = np.random.default_rng(0).normal(size=(2, 3, 7)).astype(np.float32)
+    planes = [cv2.resize(np.ascontiguousarray(logits[..., n]), (9, 7)) for n in range(7)]
+    monkeypatch.setattr(metrics, "MOST_CHANNELS", channels)
+    monkeypatch.setattr(metrics, "MOST_VALUES", values)
+    found = to_mask(logits, (7, 9))
+    assert found.dtype == np.uint8 and np.array_equal(found, np.argmax(planes, 0))
+    ties = np.repeat(np.float32([[[0, 5, 5, 1, 5, 5, 2]]]), 2, 1)
+    assert to_mask(ties, (7, 9)).tolist() == [[1] * 9] * 7
+    low = -1e30 * np.ones((1, 2, 7), np.float32)
+    low[..., 6] = -1e29
+    assert to_mask(low, (7, 9)).tolist() == [[6] * 9] * 7
+
+
+def test_blocks_hold_few_channels_and_values(monkeypatch):
+    sizes = []
+
+    def resize(block, size, **options):
+        sizes.append(block.shape[-1])
+        return np.zeros((*size[::-1], block.shape[-1]), np.float32)
+
+    monkeypatch.setattr(metrics.cv2, "resize", resize)
+    to_mask(np.zeros((1, 1, 255), np.float32), (2, 3))
+    assert sizes == [128, 127]  # OpenCV 5 takes no more than 128
+    sizes.clear()
+    monkeypatch.setattr(metrics, "MOST_VALUES", 6 * 100)
+    to_mask(np.zeros((1, 1, 255), np.float32), (2, 3))
+    assert sizes == [100, 100, 55]
+    assert metrics.MOST_CHANNELS == 128
 
 
 def test_confusion_by_hand():

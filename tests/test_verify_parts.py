@@ -22,6 +22,7 @@ from export.proof.contract import RESIZE_TEXT
 from export.proof.seal import hashes, sealed, text
 
 HASH = "ab" * 32
+OUTPUT = "the output is not 1, H, W and the number of labels"
 
 
 def contract(**changes):
@@ -31,12 +32,14 @@ def contract(**changes):
 
     return {
         "schema": 4, "sha256": HASH, "recipe": "float32",
-        "input": tensor("image", (4, 4), 3), "output": tensor("logits", (8, 8), 3),
+        "input": tensor("image", (4, 4), 3), "output": tensor("logits", (4, 4), 3),
         "range": [-1.0, 1.0], "mean": 127.5, "std": 127.5, "colour_order": "RGB",
         "resize": RESIZE_TEXT, "labels": ["a", "b", "c"],
         "colours": [[0, 0, 0], [255, 0, 9], [1, 2, 3]], "preset": "tiny", "weights": HASH,
-        "lowering": "signs", "targets": ["xnnpack"], "versions": {"segnet": "0"},
-        "golden": {"tolerance": 0.0}, "files": {"model.tflite": HASH}, "digest": "", **changes,
+        "lowering": "signs", "targets": ["xnnpack"],
+        "versions": {"segnet": "0", "ai-edge-litert": "0"},
+        "golden": {"tolerance": 0.0, "pixel_agreement": 0.9},
+        "files": {"model.tflite": HASH}, "digest": "", **changes,
     }  # fmt: skip
 
 
@@ -59,9 +62,13 @@ def contract(**changes):
         ),
         ({"colours": [[0, 0, 0]] * 2 + [[0, -1, 0]]}, "colours are not three bytes for each label"),
         ({"colours": [[255, 255, 255]] * 3}, None),
-        ({"output": {"shape": [1, 8, 8, 4]}}, "the output's channels are not the labels"),
-        ({"output": {"shape": [1, 8, 3]}}, "the output's channels are not the labels"),
-        ({"output": {"shape": [1, 8, 8, 3, 3]}}, "the output's channels are not the labels"),
+        ({"output": {"shape": [1, 4, 4, 4]}}, OUTPUT),
+        ({"output": {"shape": [1, 4, 3]}}, OUTPUT),
+        ({"output": {"shape": [1, 4, 4, 3, 3]}}, OUTPUT),
+        ({"output": {"shape": [1, 4, 5, 3]}}, OUTPUT),
+        ({"output": {"shape": [2, 4, 4, 3]}}, OUTPUT),
+        ({"versions": {"segnet": "0"}}, "versions lacks segnet or ai-edge-litert"),
+        ({"versions": {"ai-edge-litert": "0"}}, "versions lacks segnet or ai-edge-litert"),
         ({"resize": "bilinear"}, "resize is not the rule of this kit's code"),
         ({"files": {}}, "files does not have the model's SHA-256"),
         ({"files": {"model.tflite": "cd" * 32}}, "files does not have the model's SHA-256"),
@@ -69,6 +76,15 @@ def contract(**changes):
 )
 def test_values_that_contradict_each_other(changes, line):
     assert consistency_faults(contract(**changes)) == ([line] if line else [])
+
+
+@pytest.mark.parametrize(
+    "shape", [[1, 4, 4, 4], [2, 4, 4, 3], [1, 4, 4], [1, 4, 4, 3, 3], [1, 4, 3]]
+)
+def test_inputs_that_are_no_image(shape):
+    target = [*shape[:3], 3]
+    found = consistency_faults(contract(input={"shape": shape}, output={"shape": target}))
+    assert found == ["the input is not 1, H, W, 3"]
 
 
 def test_values_that_contradict_each_other_twice():
@@ -122,12 +138,12 @@ def test_tensors_of_the_file():
         }
 
     source = detail("image", [1, 4, 4, 3], np.float32, (0.0, 0))
-    target = detail("logits", [1, 8, 8, 3], np.float32, (0.0, 0))
+    target = detail("logits", [1, 4, 4, 3], np.float32, (0.0, 0))
     assert tensor_faults(contract(), SimpleNamespace(input=source, output=target)) == []
     other = detail("x", [1, 8, 4, 3], np.uint8, (0.5, 3))
     assert tensor_faults(contract(), SimpleNamespace(input=source, output=other)) == [
         "the output's name is x, but logits in the contract",
-        "the output's shape is [1, 8, 4, 3], but [1, 8, 8, 3] in the contract",
+        "the output's shape is [1, 8, 4, 3], but [1, 4, 4, 3] in the contract",
         "the output's dtype is uint8, but float32 in the contract",
         "the output's scale is 0.5, but 0.0 in the contract",
         "the output's zero_point is 3, but 0 in the contract",
