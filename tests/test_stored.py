@@ -124,6 +124,21 @@ def test_layers_without_a_bias():
     assert weight_error(added, graph, FLOAT32) == (3.0, "a")
 
 
+def test_a_layer_of_two_operators():
+    """A sigmoid is an operator of its own, with the name of its layer."""
+    image = keras.Input((4, 4, 3), batch_size=1)
+    graph = keras.Model(image, keras.layers.Conv2D(2, 1, activation="sigmoid", name="a")(image))
+    content = to_tflite(graph)
+    assert [each.name for each in operators(content)] == ["CONV_2D", "LOGISTIC"]
+    assert weight_error(content, graph, FLOAT32) == (0.0, "a")
+
+
+def test_a_graph_without_weights():
+    image = keras.Input((4, 4, 3), batch_size=1)
+    graph = keras.Model(image, keras.layers.ReLU()(image))
+    assert weight_error(file_of("float32"), graph, FLOAT32) == (0.0, "")
+
+
 def test_kernels_in_the_layout_of_the_file():
     """Output channel first; depthwise last."""
     image = keras.Input((4, 4, 3), batch_size=1)
@@ -237,6 +252,7 @@ def test_biases_that_are_added_or_missing():
     assert difference(None, one, CONV, FLOAT32) == math.inf
     assert difference(tensor(None), one, CONV, FLOAT32) == math.inf
     assert difference(tensor([1, 1]), one, CONV, FLOAT32) == math.inf
+    assert difference(tensor([1]), np.float32([1, 1]), CONV, FLOAT32) == math.inf
     assert difference(tensor([math.nan]), one, CONV, FLOAT32) != 0
 
 
