@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tiny_files import changed, file_of, images, net, put, values
 
+from export.graph.convert import to_tflite
 from export.proof.layer_errors import (
     dequantised,
     file_input,
@@ -165,6 +166,39 @@ def test_each_image_counts():
     assert found["first"]["added"] == pytest.approx(wanted, rel=1e-4)
 
 
+def test_layers_of_several_inputs():
+    """A concatenation is computed from both branches, of which one is off by 0.25."""
+    import keras
+
+    image = keras.Input((4, 4, 3), batch_size=1)
+    a, b, end = (keras.layers.Conv2D(2, 1, name=name) for name in ("a", "b", "end"))
+    joined = keras.layers.Concatenate(name="join")([a(image), b(image)])
+    graph = keras.Model(image, end(joined))
+    for number, layer in enumerate((a, b, end)):  # equal biases would be stored once
+        layer.set_weights([layer.get_weights()[0], [number, 0.5]])
+    content = to_tflite(graph)
+    sound = layer_errors(content, graph, BY_NAME["float32"], images())
+    assert {each["layer"] for each in sound} == {"a", "b", "join", "end", "output"}
+    assert all(each["added"] < 1e-6 for each in sound)
+    off = changed(content, "b", values(put(0, 0.25), np.float32), 2)
+    found = layer_errors(off, graph, BY_NAME["float32"], images())
+    size = np.linalg.norm(root(np.asarray(graph.get_layer("b")(images()))))
+    assert found[0] == {**found[0], "layer": "b", "added": pytest.approx(0.25 / size, rel=1e-4)}
+    assert all(each["added"] < 1e-6 for each in found[1:])
+
+
+def test_a_layer_of_two_operators():
+    """A sigmoid is an operator of its own: the layer's output is the last one's."""
+    import keras
+
+    image = keras.Input((4, 4, 3), batch_size=1)
+    x = keras.layers.Conv2D(2, 1, activation="sigmoid", name="a")(image)
+    graph = keras.Model(image, keras.layers.Conv2D(2, 1, name="end")(x))
+    found = layer_errors(to_tflite(graph), graph, BY_NAME["float32"], images())
+    assert {each["layer"] for each in found} == {"a", "end", "output"}
+    assert all(each["added"] < 1e-6 for each in found)
+
+
 def test_the_values_that_a_file_sees():
     inputs = np.float32([-1, -0.001, 0, 0.0001, 1])
     assert np.array_equal(file_input(BY_NAME["float32"], inputs), inputs)
@@ -191,7 +225,8 @@ def tensor(scale, zero):
 def test_tensors_that_fit():
     found, one = {"t": np.zeros((2, 3))}, tensor(1, 0)
     assert fits(found, one, np.zeros((2, 3)))
-    assert not fits(found, one, np.zeros((3, 2)))
+    for other in ((3, 2), (1, 9), (2, 3, 1), (2, 2)):
+        assert not fits(found, one, np.zeros(other))
     assert not fits({}, one, np.zeros((2, 3)))
 
 
