@@ -175,7 +175,7 @@ def test_layers_of_several_inputs():
     joined = keras.layers.Concatenate(name="join")([a(image), b(image)])
     graph = keras.Model(image, end(joined))
     for number, layer in enumerate((a, b, end)):  # equal biases would be stored once
-        layer.set_weights([layer.get_weights()[0], [number, 0.5]])
+        layer.set_weights([layer.get_weights()[0], np.float32([number, 0.5])])
     content = to_tflite(graph)
     sound = layer_errors(content, graph, BY_NAME["float32"], images())
     assert {each["layer"] for each in sound} == {"a", "b", "join", "end", "output"}
