@@ -10,6 +10,7 @@ import pytest
 from tiny_files import changed, file_of, images, net, put, values
 
 from export.graph.convert import to_tflite
+from export.proof import layer_errors as module
 from export.proof.layer_errors import (
     dequantised,
     file_input,
@@ -230,6 +231,14 @@ def test_tensors_that_fit():
     assert not fits({}, one, np.zeros((2, 3)))
 
 
+def test_tensors_of_another_shape_are_passed_over(monkeypatch):
+    """As of a layer that is written as several operators."""
+    found = tensors_by_layer(file_of("float32"))
+    found["wide"] = [*found["last"], *found["wide"]]
+    monkeypatch.setattr(module, "tensors_by_layer", lambda content: found)
+    assert all(each["added"] < 1e-6 for each in rows(file_of("float32"), "float32").values())
+
+
 def test_dequantised():
     assert dequantised(np.int8([-128, 3]), (0.5,), (-1,)).tolist() == [-63.5, 2.0]
     assert dequantised(np.float16([1.5]), (), ()).tolist() == [1.5]
@@ -239,6 +248,7 @@ def test_dequantised():
 def test_root_mean_square_of_channels():
     values = np.float32([[[[3, 1], [4, -1]]], [[[0, 1], [0, 1]]]])
     assert rms(values) == pytest.approx([2.5, 1])
+    assert rms(np.full((1, 1, 1, 1), 1e30, np.float32)) == pytest.approx([1e30])
 
 
 def test_signal_to_noise_by_hand():

@@ -67,7 +67,9 @@ def test_files_that_are_another_or_missing(tmp_path):
     for name in ("a.txt", "b.txt", "other.txt"):
         (tmp_path / name).write_bytes(b"abc")
     assert file_faults(tmp_path, {"a.txt": ABC, "b.txt": ABC}) == []
-    (tmp_path / "b.txt").write_bytes(b"abd")
+    for raw in (b"a", b"abd"):  # hashes of ca97... and a52d..., above and below
+        (tmp_path / "b.txt").write_bytes(raw)
+        assert len(file_faults(tmp_path, {"a.txt": ABC, "b.txt": ABC})) == 1
     (tmp_path / "e.txt").write_bytes(b"")
     wanted = dict.fromkeys(("a.txt", "b.txt", "c.txt", "e.txt"), ABC)
     assert file_faults(str(tmp_path), wanted) == [
