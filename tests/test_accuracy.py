@@ -129,6 +129,7 @@ def test_accuracy_by_hand(dataset):
     assert found["confusion"] == [[1, 1, 2], [0, 3, 0], [0, 0, 0]]
     assert found["minority"] == 1.0  # 3 of 7 pixels are not b; 3 of the truth's are not a
     assert found["judged_on"] == "val" and found["judged_images"] == 2
+    assert found["not_measured"] == {}
     assert found["pixel_agreement"] == 6 / 8  # void pixels are compared too
     # The logits are 1 or -1; the largest difference is that of 2 to -1 at two pixels.
     assert found["max_abs_error"] == 3.0
@@ -152,6 +153,17 @@ def test_the_split_and_the_size_of_the_model(dataset):
     assert found["miou_drop"] == found["worst_class_drop"] == 0
 
 
+def test_keras_runs_once_on_each_image(dataset):
+    ran = []
+
+    def counting(inputs):
+        ran.append(inputs)
+        return inputs
+
+    accuracy(counting, counting, file, dataset, "val", (1, 4))
+    assert len(ran) == 2
+
+
 def test_a_gain_is_a_negative_drop(dataset):
     found = accuracy(file, keras, keras, dataset, "val", (1, 4))
     assert found["miou_drop"] == -0.25 and found["worst_class_drop"] == 0
@@ -171,3 +183,4 @@ def test_no_class_to_lose(tmp_path):
     dataset = write_set(tmp_path / "set", ["a", "b", "c"], val=[pair])
     found = accuracy(keras, keras, file, dataset, "val", (1, 2))
     assert found["worst_class_drop"] is None and found["minority"] is None
+    assert found["not_measured"] == {"minority": "the masks of val hold a single class"}
