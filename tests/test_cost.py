@@ -104,8 +104,8 @@ def test_asymmetric_kernels(channels, counts, ratio):
     """Parameters with bias: n (9 n + 1) of 3x3 against 2 n (3 n + 1) of 1x3 and 3x1 together."""
     square = cost.conv(1, channels, channels, 3, extra=1)
     strips = [cost.conv(1, channels, channels, kernel, extra=1) for kernel in ((1, 3), (3, 1))]
-    assert (square.parameters, sum(strip.parameters for strip in strips)) == counts
-    assert round(counts[0] / counts[1], 3) == ratio
+    found = square.parameters, sum(strip.parameters for strip in strips)
+    assert found == counts and round(found[0] / found[1], 3) == ratio
 
 
 @pytest.mark.parametrize(("out", "kernel"), [(64, 3), (256, 3), (128, 5)])
@@ -133,7 +133,6 @@ def test_dilation_article():
     # 3, 5, 7 and 9, 21 pixels; 3, 2, 2 and 3 of them per width are within 5 % of the published sum.
     channels = [3] + [16] * 3 + [24] * 2 + [32] * 2 + [48] * 3
     cascade = patch_net([(*pair, 3) for pair in itertools.pairwise(channels)])
-    assert 86_404 * 0.25 == 21_601
     assert cascade == pytest.approx(86_404, rel=0.05)
 
 

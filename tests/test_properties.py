@@ -68,7 +68,7 @@ def test_iou_equals_that_of_sets(seed, classes):
         one, two = (
             {tuple(at) for at in np.argwhere(m == number)} & scored for m in (truth, predicted)
         )
-        assert found["iou"][name] == (len(one & two) / len(one | two) if one | two else None)
+        assert found["iou"][name] == (len(one & two) / len(one | two) if one else None)
 
 
 @given(seeds, sides, sides)

@@ -1,7 +1,9 @@
 """What the README shows, run."""
 
+import importlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,22 +14,107 @@ import cv2
 import numpy as np
 import pytest
 
+import cli
 from export.make import Choices, export_run
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_commands_exist():
-    lines = re.findall(r"python ((?:-m \w+|train\.py)(?: [a-z]+)?)", README)
-    assert len(set(lines)) > 5
-    for line in set(lines):
-        words = [sys.executable, *line.split(), "--help"]
-        assert subprocess.run(words, cwd=ROOT, capture_output=True).returncode == 0, line
+MODULES = {"train.py": "train", "data": "data.__main__", "export": "export.__main__",
+           "segnet": "segnet.__main__"}  # fmt: skip
+# Options that the text shows without their command.
+INLINE = {
+    "--fix": "data check DIR", "--html": "data check DIR",
+    "--weights": "train.py --data DIR --run RUN", "--size": "data pack DIR OUT",
+    "--only": "data import voc SOURCE DIR", "--map": "data import voc SOURCE DIR",
+    "--merge": "data import voc SOURCE DIR", "--val": "data import voc SOURCE DIR",
+    "--group": "data import voc SOURCE DIR", "--max-drop": "export RUN", "--lower": "export RUN",
+    "--target": "export RUN",
+}  # fmt: skip
+VALUES = {"H": "64", "W": "64", "FORMAT": "voc"}  # of placeholders that stand for no name
+
+
+class Parsed(Exception):
+    """A command has understood its options."""
+
+
+def understood(words, monkeypatch) -> bool:
+    """Whether the command's own parser takes these words; the command does nothing more."""
+    right = cli.Parser.parse_args
+
+    def stop(self, args=None, namespace=None):
+        right(self, args, namespace)
+        raise Parsed
+
+    words = [VALUES.get(word, word) for word in words]
+    with monkeypatch.context() as patch:
+        patch.setattr(cli.Parser, "parse_args", stop)
+        patch.setattr(sys, "argv", words)
+        try:
+            importlib.import_module(MODULES[words[0]]).main()
+        except (Parsed, SystemExit):  # --help exits
+            return True
+        except cli.Refusal:
+            return False
+
+
+def commands() -> list[list[str]]:
+    """The words after `python` and `python -m` of every command in a block or within a line."""
+    blocks = re.findall(r"^ {4}(.*)$", README.replace("\\\n", " "), re.MULTILINE)
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", README, flags=re.DOTALL))
+    found = []
+    for line in (*blocks, *spans):
+        command = re.search(r"(?:^|\s|/)(?:python (?:-m )?|(?=train\.py --))(.+)", line)
+        if command:
+            words = shlex.split(command[1])
+            if words[0] in MODULES:
+                found.append(words)
+    return found
+
+
+def test_each_command_is_understood(monkeypatch):
+    found = commands()
+    assert len(found) > 20 and {words[0] for words in found} == set(MODULES)
+    for words in found:
+        assert understood(completed(words), monkeypatch), words
+    assert not understood(completed(["train.py", "--epoch", "3"]), monkeypatch)
+
+
+def completed(words) -> list[str]:
+    """With a value, and with the options that training needs: the text may show one alone."""
+    if words[0] != "train.py":
+        return words
+    value = ["1"] if words[-1].startswith("--") else []
+    return [*words, *value, "--data", "DIR", "--run", "RUN"]
+
+
+def test_each_option_is_understood(monkeypatch):
+    """Of those that the text shows without a command, and with the value that it shows."""
+    spans = {tuple(shlex.split(span)) for span in re.findall(r"`(--[^`\n]+)`", README)}
+    assert {words[0] for words in spans} == set(INLINE)
+    for option, *value in spans:
+        words = [*INLINE[option].split(), option, *(value or ["1"])]
+        assert understood(words, monkeypatch), words
+
+
+def test_formats_targets_and_networks_exist():
+    from data.formats import FORMATS
+    from export.targets.audit import TARGETS
+    from segnet.presets import PRESETS
+
+    formats = re.search(r"The formats are (.*?); ", README)[1]
+    assert re.findall(r"`([\w-]+)`", formats) == list(FORMATS)
+    (targets,) = set(re.findall(r"`--target ([\w,]+)`", README))
+    assert targets.split(",") == list(TARGETS)
+    rows = re.findall(r"^\| `(\w+)`", README, re.MULTILINE)
+    assert len(rows) == 4 and set(rows) <= set(PRESETS)
 
 
 def test_make_targets_exist():
-    for target in set(re.findall(r"make ([a-z-]+)", README)):
+    targets = set(re.findall(r"(?:^ +\$? ?|`)make ([\w./-]+)", README, re.MULTILINE))
+    assert targets >= {"demo", "test", ".venv/done"}
+    for target in targets:
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
 
 
