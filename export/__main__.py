@@ -160,7 +160,7 @@ def show_score(argv: list[str]) -> None:
     from data.dataset import read_dataset
     from export.proof.score import score
 
-    found = score(args.model, read_dataset(args.data, args.damaged), args.split)
+    found = score(args.model, read_dataset(args.data, args.damaged), args.split, cli.say)
     if args.json:
         print(json.dumps(found))
         return

@@ -91,7 +91,8 @@ def learn(model, images, masks):
     keras.utils.set_random_seed(0)
     rate = keras.optimizers.schedules.CosineDecay(0.02, 2 * LEARNING)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01)
-    model.compile(optimizer, segmentation_loss(keras, model.output_shape[-1]))
+    loss = segmentation_loss(keras, model.output_shape[-1])
+    model.compile(optimizer, loss, jit_compile=False)  # XLA is slow on CPUs
     model.fit(images, masks, batch_size=len(images) // 2, epochs=LEARNING, verbose=0)
     settle_norms(model, images)
 
@@ -109,12 +110,17 @@ def finished(tmp_path_factory):
 
     Its best weights are of a longer training than its history says, so that they can be exported.
     """
-    folder = tmp_path_factory.mktemp("finished")
-    write_shapes(folder / "shapes", train=16, val=6)
-    end = train(folder / "shapes", folder / "run")
-    assert end.returncode == 0, end.stderr
-    (folder / "stderr.txt").write_text(end.stderr)
-    change_best(folder / "run", learn)
+    own = tmp_path_factory.getbasetemp()
+    # The workers of pytest-xdist share one, which the first of them makes.
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "finished"
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "stderr.txt").exists():
+            write_shapes(folder / "shapes", train=16, val=6)
+            end = train(folder / "shapes", folder / "run")
+            assert end.returncode == 0, end.stderr
+            change_best(folder / "run", learn)
+            (folder / "stderr.txt").write_text(end.stderr)
     return folder
 
 

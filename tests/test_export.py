@@ -230,6 +230,7 @@ def test_score_of_run_and_file_agree(exported, finished):
         found.append(json.loads(end.stdout))
     assert found[0]["miou"] == pytest.approx(found[1]["miou"], abs=1e-3)
     assert list(found[0]["iou"]) == ["background", "disc", "box", "star"]
+    assert "float32/model.tflite: input 64x64 (width x height), RGB from -1 to 1" in end.stderr
 
 
 @pytest.mark.parametrize(

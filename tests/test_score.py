@@ -1,130 +1,90 @@
-"""Scores of functions whose logits are the input's own colours, on datasets of a few pixels."""
+"""Scoring files of anybody: names of classes, and the preprocessing that their metadata tell."""
 
 import os
-from types import SimpleNamespace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
-from tiny_sets import write_set
 
 from cli import Refusal
-from export.proof import score as module
-from export.proof.score import predictor, score, score_function, subset_miou
-
-COLOURS = 255 * np.eye(3, dtype=np.uint8)  # red is class 0, green 1, blue 2
-
-
-def same(inputs):
-    """Logits (1, H, W, 3) that are the input: the brightest channel is the class."""
-    return inputs
+from data.dataset import write_names
+from data.images import write_image
+from export.proof import score
+from export.tflite import metadata
 
 
 @pytest.fixture
-def three(tmp_path):
-    red = np.zeros((4, 4), int)
-    halves = np.repeat([[1, 1, 2, 2]], 4, 0)
-    masks = [np.uint8(red), np.uint8(halves), np.uint8(halves)]
-    masks[0][0] = 1  # 4 of 16 pixels are red, but class 1
-    masks[1][0, 3], masks[1][1, 3] = 255, 0  # a blue one is void, and one is class 0
-    pairs = list(zip(COLOURS[[red, halves, halves]], masks, strict=True))
-    return write_set(tmp_path / "set", ["a", "b", "c"], val=pairs, train=pairs[2:])
+def dataset(tmp_path):
+    """Two images of 8x8 pixels: the right half is red, and of the class b."""
+    from data.dataset import read_dataset
+
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, 4:] = 1
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[:, 4:, 0] = 200
+    for split in ("train", "val"):
+        write_image(tmp_path / f"data/{split}/images/0.png", image)
+        write_image(tmp_path / f"data/{split}/masks/0.png", mask)
+    write_names(tmp_path / "data", ["a", "b"], [[0, 0, 0], [9, 9, 9]])
+    return read_dataset(tmp_path / "data")
 
 
-def test_score_by_hand(three):
-    # Intersections 12, 16 and 14; a: 12 + 4 + 1 pixels in the union; b: 16 + 4; c: 14 + 1.
-    found = score_function(same, three, "val", (4, 4))
-    assert found["iou"] == {"a": 12 / 17, "b": 16 / 20, "c": 14 / 15}
-    assert found["miou"] == pytest.approx((12 / 17 + 16 / 20 + 14 / 15) / 3)
-    assert found["pixel_accuracy"] == 42 / 47
-    train = score_function(same, three, "train", (4, 4))
-    assert train["iou"] == {"a": None, "b": 1.0, "c": 1.0}
-
-
-def test_the_mask_is_judged_at_its_own_size(three):
-    """At half the size, the logits of two columns give the same halves when they are resized."""
-    assert score_function(same, three, "val", (2, 2)) == score_function(same, three, "val", (4, 4))
-
-
-def test_inputs_logits_and_truth_of_each_image(three):
-    found = list(module.predictions(lambda x: 2 * x, three, "val", (2, 4)))
-    assert len(found) == 3
-    for inputs, logits, truth in found:
-        assert inputs.shape == (1, 2, 4, 3) and truth.shape == (4, 4)
-        assert np.array_equal(logits, 2 * inputs[0])
-    assert found[1][0][0, 0].tolist() == [[-1, 1, -1]] * 2 + [[-1, -1, 1]] * 2
-
-
-def test_other_classes_are_refused(three):
-    for classes, *name in ((4,), (2, "x.tflite")):
-        words = f"{name[0] if name else 'the model'} predicts {classes}"
-
-        def other(inputs, classes=classes):
-            return np.zeros((1, 5, 6, classes))
-
-        with pytest.raises(Refusal) as caught:
-            score_function(other, three, "val", (4, 4), *name)
-        assert str(caught.value) == (
-            f"{words} classes, but {three.folder} has 3. Score it on a dataset with the classes "
-            "that it was trained on"
-        )
-
-
-@pytest.fixture
-def four(tmp_path):
-    """Image n of four is all of class 0 and shows it at n of its 4 pixels."""
-    shown = [np.array([[0 if at < n else 1 for at in range(4)]]) for n in range(4)]
-    pairs = [(COLOURS[each], np.zeros((1, 4))) for each in shown]
-    return write_set(tmp_path / "set", ["a", "b", "c"], val=pairs, train=pairs[:1])
-
-
-@pytest.mark.parametrize(("seed", "most"), [(0, 2), (1, 2), (5, 3), (0, 9)])
-def test_miou_of_a_subset(four, monkeypatch, seed, most):
-    monkeypatch.setattr(module, "SUBSET", most)
-    chosen = np.random.default_rng(seed).permutation(4)[:most]
-    wanted = chosen.sum() / (4 * len(chosen))
-    assert subset_miou(same, four, (1, 4), seed) == pytest.approx(wanted)
-    if not seed:
-        assert subset_miou(same, four, (1, 4)) == pytest.approx(wanted)
-
-
-def test_the_subset_is_of_validation_images():
-    assert module.SUBSET == 32 and module.BATCH == 1
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A run folder whose network gives its input back."""
-    net = SimpleNamespace(predict_on_batch=lambda images: images.tolist())
-    loaded = net, SimpleNamespace(size=(1, 2)), {}
-    monkeypatch.setattr("segnet.run.load_run", {tmp_path / "run": loaded}.__getitem__)
-    (tmp_path / "run").mkdir()
-    return tmp_path / "run"
-
-
-def test_a_run_is_scored(run, three):
-    assert score(run, three, "train")["iou"] == {"a": None, "b": 1.0, "c": 1.0}
-
-
-def test_a_prediction_has_the_size_of_its_image(run):
-    image = COLOURS[[[1, 1, 2, 2], [1, 1, 2, 2], [1, 1, 2, 2]]]
-    mask = predictor(run)(image)
-    assert mask.tolist() == [[1, 1, 2, 2]] * 3 and mask.dtype == np.uint8
-
-
-def test_a_file_is_scored(tmp_path, three):
-    """A 1x1 convolution that gives its input's channels in another order."""
+def model(threshold):
+    """A .tflite whose class is b where the input's red is above the threshold."""
     import keras
 
     from export.graph.convert import to_tflite
 
-    image = keras.Input((4, 4, 3), batch_size=1)
-    net = keras.Model(image, keras.layers.Conv2D(3, 1, use_bias=False)(image))
-    net.set_weights([np.eye(3)[[0, 2, 1]][None, None]])  # green is class 2, blue 1
-    (tmp_path / "model.tflite").write_bytes(to_tflite(net))
-    # Nothing of b and c is right now: of b, 4 pixels are taken for a and 16 for c.
-    found = score(tmp_path / "model.tflite", three, "val")
-    assert found["iou"] == {"a": 12 / 17, "b": 0.0, "c": 0.0}
-    mask = predictor(tmp_path / "model.tflite")(COLOURS[np.repeat([[0, 1, 2]], 2, 0)])
-    assert mask.shape == (2, 3) and mask[:, 0].tolist() == [0, 0] and mask[0, 2] == 1
+    image = keras.Input((8, 8, 3), batch_size=1)
+    layer = keras.layers.Conv2D(2, 1)
+    graph = keras.Model(image, layer(image))
+    kernel = np.zeros((1, 1, 3, 2), np.float32)
+    kernel[0, 0, 0, 1] = 1
+    layer.set_weights([kernel, np.array([0, -threshold], np.float32)])
+    return to_tflite(graph)
+
+
+def with_metadata(monkeypatch, content, mean, std, labels):
+    monkeypatch.setattr(metadata, "MEAN", mean)
+    monkeypatch.setattr(metadata, "STD", std)
+    return metadata.add_metadata(content, labels)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "threshold"),
+    [
+        (127.5, 127.5, 0.5),  # red is 200 / 127.5 - 1 = 0.57, and -1 on the left
+        (0.0, 1.0, 150.0),  # 200 and 0
+        (0.0, 255.0, 0.7),  # 0.78 and 0
+        (100.0, 50.0, 1.9),  # 2 and -2
+    ],
+)
+def test_a_file_is_fed_as_its_metadata_say(dataset, tmp_path, monkeypatch, mean, std, threshold):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(with_metadata(monkeypatch, model(threshold), mean, std, ["a", "b"]))
+    said = []
+    found = score.score(path, dataset, "val", said.append)
+    assert found["miou"] == 1.0 and found["iou"] == {"a": 1.0, "b": 1.0}
+    told = "RGB from -1 to 1" if mean == 127.5 else f"([{mean}] and [{std}] are mean and"
+    assert said[0].startswith(f"{path}: input 8x8 (width x height), {told}") and len(said) == 1
+
+
+def test_a_file_without_metadata_is_told(dataset, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(model(0.5))
+    said = []
+    assert score.score(path, dataset, "val", said.append)["miou"] == 1.0
+    assert said[0].endswith("which is assumed: the file has no metadata that tell it")
+    assert (
+        said[1] == f"note: {path} does not name its classes; they are taken in the dataset's order"
+    )
+
+
+@pytest.mark.parametrize("labels", [["b", "a"], ["a", "c"], ["a", "b", "c"]])
+def test_other_names_are_refused(dataset, tmp_path, monkeypatch, labels):
+    """Two classes there and here, but others, or in another order."""
+    path = tmp_path / "model.tflite"
+    path.write_bytes(with_metadata(monkeypatch, model(0.5), 127.5, 127.5, labels))
+    with pytest.raises(Refusal, match=f"predicts the classes {', '.join(labels)}, but .* has a, b"):
+        score.score(path, dataset, "val")

@@ -2,35 +2,66 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from cli import Refusal
-from data.batches import evaluation_pairs, to_input
+from data.batches import MEAN, STD, evaluation_pairs, to_input
 from data.dataset import Dataset
 from data.images import read_pair
+from export.tflite.metadata import read_loosely
 from segnet.metrics import confusion, scores, to_mask
 
 SUBSET = 32  # validation images for a search; the gate then checks its result on all of them
+IN_RANGE = "RGB from -1 to 1"
 BATCH = 1  # the batch size of an exported file
 
 
-def logits_of(model: Path):
-    """(function from (1, H, W, 3) to logits (1, H, W, C), its (H, W)) of a run or a .tflite."""
+class Model(NamedTuple):
+    """function: from (1, H, W, 3) in [-1, 1] to logits (1, H, W, C). size: (H, W). classes: their
+    names, or None if the file does not say. input: what it is fed with, in words."""
+
+    function: Callable
+    size: tuple[int, int]
+    classes: list[str] | None
+    input: str
+
+
+def open_model(model: Path) -> Model:
+    """A run or a .tflite, which is fed as its own metadata say."""
     if Path(model).is_dir():
         from segnet.run import load_run
 
-        net, plan, _ = load_run(model)
-        return keras_function(net), plan.size
+        net, plan, manifest = load_run(model)
+        return Model(keras_function(net), plan.size, manifest["dataset"]["classes"], IN_RANGE)
     from export.targets.xnnpack import load
 
     runtime = load(model)
-    return runtime, runtime.size
+    found = read_loosely(Path(model).read_bytes())
+    function, words = fed(runtime, found)
+    return Model(function, runtime.size, found["labels"], words)
+
+
+def fed(runtime, found: dict) -> tuple[Callable, str]:
+    """(the function of a file, its input in words). found: as `read_loosely` returns it."""
+    if runtime.input["dtype"] == np.uint8:
+        return runtime, "the bytes of the RGB image"
+    if runtime.input["dtype"] != np.float32:
+        name = np.dtype(runtime.input["dtype"]).name
+        raise Refusal(f"the file's input is {name}; float32 and uint8 files can be scored")
+    if found["mean"] is None:
+        return runtime, f"{IN_RANGE}, which is assumed: the file has no metadata that tell it"
+    mean, std = (np.float32(found[name]) for name in ("mean", "std"))
+    if (mean == MEAN).all() and (std == STD).all():
+        return runtime, IN_RANGE
+    words = f"({found['mean']} and {found['std']} are mean and standard deviation in its metadata)"
+    return lambda image: runtime(((image + 1) * np.float32(STD) - mean) / std), words
 
 
 def predictor(model: Path) -> Callable[[np.ndarray], np.ndarray]:
     """A function from an image (H, W, 3) uint8 RGB to class ids (H, W) uint8. model: as `score`."""
-    function, size = logits_of(model)
+    function, size, *_ = open_model(model)
     return lambda image: to_mask(function(to_input(image, size)[None])[0], image.shape[:2])
 
 
@@ -44,10 +75,23 @@ def predictions(function, dataset: Dataset, split: str, size) -> Iterator[tuple]
         yield inputs, function(inputs)[0], masks[0]
 
 
-def score(model: Path, dataset: Dataset, split: str) -> dict:
-    """`segnet.metrics.scores` of a run or a .tflite. Raises Refusal if the classes differ."""
-    function, size = logits_of(model)
-    return score_function(function, dataset, split, size, model)
+def score(model: Path, dataset: Dataset, split: str, say: Callable = lambda line: None) -> dict:
+    """`segnet.metrics.scores` of a run or a .tflite. Raises Refusal if the classes differ.
+
+    say: is told how the model is fed.
+    """
+    found = open_model(model)
+    height, width = found.size
+    say(f"{model}: input {width}x{height} (width x height), {found.input}")
+    if found.classes is None:
+        say(f"note: {model} does not name its classes; they are taken in the dataset's order")
+    elif found.classes != dataset.classes:
+        raise Refusal(
+            f"{model} predicts the classes {', '.join(found.classes)}, but {dataset.folder} has "
+            f"{', '.join(dataset.classes)}. Score it on a dataset with the same classes in the "
+            "same order"
+        )
+    return score_function(found.function, dataset, split, found.size, model)
 
 
 def score_function(function, dataset: Dataset, split: str, size, name="the model") -> dict:

@@ -7,6 +7,7 @@ is {field number: value}. labels.txt is an uncompressed zip entry after the flat
 import io
 import struct
 import zipfile
+from contextlib import suppress
 
 import flatbuffers
 from flatbuffers.table import Table
@@ -53,34 +54,66 @@ def name_tensors(tree) -> None:
         graph.tensors[tensor].name = entry.name = name
 
 
+DAMAGE = (ValueError, TypeError, IndexError, KeyError, struct.error, zipfile.BadZipFile)
+
+
 def read_metadata(model: bytes) -> dict:
     """labels, mean, std and colour_order, as in the metadata of a .tflite.
 
     Raises Refusal if the metadata or a part of it is missing.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
     try:
-        tree = schema.ModelT.InitFromPackedBuf(model)
-        (entry,) = [e for e in tree.metadata or [] if e.name == b"TFLITE_METADATA"]
-        raw = bytes(tree.buffers[entry.buffer].data)
-        if raw[4:8] != b"M001":
-            raise ValueError("the identifier M001 is missing")
-        root = Table(raw, flatbuffers.encode.Get(flatbuffers.packer.uoffset, raw, 0))
-        (subgraph,) = tables(root, 3)
+        subgraph = subgraph_of(model)
         (image,), (logits,) = tables(subgraph, 2), tables(subgraph, 3)
         (unit,), (labels,) = tables(image, 4), tables(logits, 6)
         content, normal = field(image, 3), field(unit, 1)
         (mean,), (std,) = numbers(normal, 0), numbers(normal, 1)
         colour = number(field(content, 1), 0, flatbuffers.number_types.Int8Flags)
-        with zipfile.ZipFile(io.BytesIO(model)) as archive:
-            names = archive.read(string(labels, 0)).decode().removesuffix("\n").split("\n")
-    except (ValueError, TypeError, IndexError, KeyError, struct.error, zipfile.BadZipFile) as error:
+        names = lines_of(model, labels)
+    except DAMAGE as error:
         raise Refusal(
             f"the file's metadata is missing or damaged: {error}. Export again"
         ) from error
     order = "RGB" if colour == COLOUR_RGB else f"colour space {colour}"
     return {"labels": names, "mean": mean, "std": std, "colour_order": order}
+
+
+def read_loosely(model: bytes) -> dict:
+    """labels, mean and std of any .tflite, of anybody; None where its metadata do not tell them.
+
+    mean, std: lists of one value, or of one a channel.
+    """
+    found = dict.fromkeys(("labels", "mean", "std"))
+    with suppress(*DAMAGE):
+        subgraph = subgraph_of(model)
+        with suppress(*DAMAGE):
+            for unit in tables(tables(subgraph, 2)[0], 4):
+                if number(unit, 0, flatbuffers.number_types.Uint8Flags) == PROCESS_NORMALISE:
+                    normal = field(unit, 1)
+                    found |= {"mean": numbers(normal, 0), "std": numbers(normal, 1)}
+        with suppress(*DAMAGE):
+            found["labels"] = lines_of(model, tables(tables(subgraph, 3)[0], 6)[0])
+    return found
+
+
+def subgraph_of(model: bytes) -> Table:
+    """The metadata of the only subgraph. Raises one of DAMAGE."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromPackedBuf(model)
+    (entry,) = [e for e in tree.metadata or [] if e.name == b"TFLITE_METADATA"]
+    raw = bytes(tree.buffers[entry.buffer].data)
+    if raw[4:8] != b"M001":
+        raise ValueError("the identifier M001 is missing")
+    root = Table(raw, flatbuffers.encode.Get(flatbuffers.packer.uoffset, raw, 0))
+    (subgraph,) = tables(root, 3)
+    return subgraph
+
+
+def lines_of(model: bytes, file: Table) -> list[str]:
+    """The lines of a file that is packed with the model."""
+    with zipfile.ZipFile(io.BytesIO(model)) as archive:
+        return archive.read(string(file, 0)).decode().removesuffix("\n").split("\n")
 
 
 def place(table: Table, slot: int) -> int:

@@ -1,0 +1,51 @@
+"""The table of LiteRT's GPU accelerator beside TensorFlow's own check for GPUs."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+
+from export.graph.convert import to_tflite
+from export.graph.deploy import CRELU, DECONV, Lowering, deploy
+from export.targets.audit import audit
+
+
+@pytest.fixture(scope="module")
+def model():
+    import keras
+
+    from segnet.build import build
+    from segnet.presets import preset
+
+    return build(keras, preset("tiny"), (64, 64), 3), preset("tiny")
+
+
+@pytest.mark.parametrize("form", CRELU)
+@pytest.mark.parametrize("deconv", DECONV)
+def test_what_the_table_supports_tensorflow_does_too(form, deconv, model, capfd):
+    """On every lowering in float.
+
+    TensorFlow's allows TRANSPOSE_CONV with a fused ReLU, which LiteRT's accelerator does not.
+    """
+    import tensorflow as tf
+
+    content = to_tflite(deploy(*model, (64, 64), 3, Lowering(form, deconv)))
+    tf.lite.experimental.Analyzer.analyze(model_content=content, gpu_compatibility=True)
+    assert "Your model looks compatible with GPU delegate" in capfd.readouterr().out
+    assert bool(audit(content, "gpu")) == (deconv == "transpose_conv")
+
+
+def test_both_refuse_an_operator_that_no_gpu_has(capfd):
+    import keras
+    import tensorflow as tf
+
+    class Sum(keras.layers.Layer):
+        def call(self, x):
+            return tf.cumsum(x, -1)
+
+    image = keras.Input((8, 8, 3), batch_size=1)
+    content = to_tflite(keras.Model(image, Sum()(image)))
+    tf.lite.experimental.Analyzer.analyze(model_content=content, gpu_compatibility=True)
+    assert "GPU COMPATIBILITY WARNING" in capfd.readouterr().out
+    assert audit(content, "gpu")[0].startswith("CUMSUM")
