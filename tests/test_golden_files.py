@@ -154,19 +154,19 @@ def test_twice_what_other_kernels_change_is_allowed(tmp_path, change, tolerance)
     assert entry["tolerance"] == pytest.approx(tolerance, rel=1e-4)
 
 
+@pytest.mark.parametrize("to", [0, 2])
 @pytest.mark.parametrize(
     ("rows", "wanted"), [(0, 0.995), (1, 0.98), (3, 0.94), (5, 0.9), (6, 0.9), (100, 0.9)]
 )
-def test_pixels_that_other_kernels_change(tmp_path, rows, wanted):
+def test_pixels_that_other_kernels_change(tmp_path, rows, wanted, to):
     """Each row of 100 is a hundredth of the photo's mask; twice as many may differ."""
     made = contract("uint8", (100, 10))
     photo = np.random.default_rng(1).integers(0, 256, (100, 10, 3), np.uint8)
-    photo[..., 0] = 0  # so that another class wins where 255 stands there
+    photo[..., to] = 0  # so that another class wins
 
     def off(outputs):
         found = outputs.copy()
-        found[0, :rows, :, 0] = 255
-        found[0, :rows, :, 1:] = 0
+        found[0, :rows] = 255 * np.eye(3, dtype=np.uint8)[to]
         return found
 
     entry = write(tmp_path / "golden", made, Echo(other=Echo(off)), photo)
@@ -182,12 +182,18 @@ def test_the_least_tolerance_by_hand(monkeypatch):
     step = last.inputs[0].scales[0]  # of the values that the last DEQUANTIZE makes float
     found = module.least_tolerance(made, file_of("int8"), outputs)
     assert last.name == "DEQUANTIZE" and found == pytest.approx(step, rel=1.01e-4) and found > step
+    # One that ends in unpacking float16 has no step.
+    half = last.inputs[0]._replace(dtype="float16", scales=())
+    monkeypatch.setattr(module.inspect, "operators", lambda _: [last._replace(inputs=(half,))])
+    assert module.least_tolerance(made, b"", outputs) == pytest.approx(5e-4)
     bytes_ = {"output": {"dtype": "uint8"}}
     assert module.least_tolerance(bytes_, file_of("int8-full"), np.uint8([200])) == 1.0
 
 
 def test_sound_files(golden):
     folder, made = golden
+    assert golden_faults(folder, made, Echo()) == resize_faults(folder, made, Echo()) == []
+    made["golden"] = {"tolerance": 0.0, "pixel_agreement": 1.0}
     assert golden_faults(folder, made, Echo()) == resize_faults(folder, made, Echo()) == []
 
 
@@ -263,9 +269,10 @@ def test_a_photo_mask_that_is_off(tmp_path):
         mask[0, :wrong] = (mask[0, :wrong] + 1) % 3
         Image.fromarray(mask).save(path)
         assert resize_faults(tmp_path / "golden", made, Echo()) == lines
-    Image.fromarray(right[:, :49]).save(path)
-    (line,) = resize_faults(tmp_path / "golden", made, Echo())
-    assert line.startswith("the mask of photo.png has 0.00% pixel agreement")
+    for other in (right[:, :49], np.pad(right, ((0, 0), (0, 1)))):
+        Image.fromarray(other).save(path)
+        (line,) = resize_faults(tmp_path / "golden", made, Echo())
+        assert line.startswith("the mask of photo.png has 0.00% pixel agreement")
 
 
 def test_differences():
@@ -278,6 +285,7 @@ def test_tensors_of_another_size(tmp_path):
     (tmp_path / "x.bin").write_bytes(np.float32([1, 2.5, -3]).astype("<f4").tobytes())
     tensor = {"shape": [1, 3], "dtype": "float32"}
     assert read_tensor(tmp_path / "x.bin", tensor).tolist() == [[1, 2.5, -3]]
-    message = f"{tmp_path / 'x.bin'} has 12 bytes, which is not [1, 4] float32"
-    with pytest.raises(Refusal, match=re.escape(message)):
-        read_tensor(tmp_path / "x.bin", {**tensor, "shape": [1, 4]})
+    for shape in ([1, 4], [1, 2]):
+        message = f"{tmp_path / 'x.bin'} has 12 bytes, which is not {shape} float32"
+        with pytest.raises(Refusal, match=re.escape(message)):
+            read_tensor(tmp_path / "x.bin", {**tensor, "shape": shape})
