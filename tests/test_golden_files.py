@@ -47,7 +47,12 @@ def echoes(monkeypatch):
     monkeypatch.setattr(
         module, "Runtime", lambda echo, xnnpack=True: echo if xnnpack else echo.other
     )
-    monkeypatch.setattr(module, "least_tolerance", lambda made, echo, outputs: 0.001)
+
+    def least(made, echo, outputs):
+        assert "labels" in made and isinstance(echo, Echo) and outputs.shape[0] == 1
+        return 0.001
+
+    monkeypatch.setattr(module, "least_tolerance", least)
 
 
 def contract(dtype="float32", size=SIZE):
@@ -80,8 +85,8 @@ def test_sizes_of_photos_by_hand(photo, size, wanted):
 
 
 def test_photos_are_averaged():
-    photo = grey([[0, 100] * 640]).repeat(2, 0)
-    assert limited(photo, (1, 100)).tolist() == [[[50] * 3] * 640]  # of blocks of 2 x 2
+    photo = grey([[0, 0, 90] * 640]).repeat(3, 0)
+    assert limited(photo, (1, 100)).tolist() == [[[30] * 3] * 640]  # of blocks of 3 x 3
 
 
 def test_the_photo_on_which_the_least_visible_mistake_is_seen_best(tmp_path, monkeypatch):
@@ -97,12 +102,13 @@ def test_the_photo_on_which_the_least_visible_mistake_is_seen_best(tmp_path, mon
     shown[late] = {"range": 0.9, "order": 0.9}  # the seventeenth or later is not looked at
     asked = []
 
-    def mistakes(contract, runtime, photo):
+    def mistakes(made, runtime, photo):
+        assert made == contract() and runtime == "runtime"
         asked.append(int(photo[0, 0, 0]))
         return shown[asked[-1]]
 
     monkeypatch.setattr(module, "mistakes", mistakes)
-    photo, found = pick_photo(contract(), None, dataset)
+    photo, found = pick_photo(contract(), "runtime", dataset)
     assert asked == names and found == {"range": 0.2, "order": 0.3}
     assert photo.shape == (5, 5, 3) and photo.max() == photo.min() == names[3]
 
@@ -111,8 +117,7 @@ def test_the_photo_on_which_the_least_visible_mistake_is_seen_best(tmp_path, mon
 def test_what_is_written(tmp_path, dtype):
     entry = write(tmp_path / "golden", contract(dtype), Echo(), PHOTO)
     stored = {path.name: path for path in (tmp_path / "golden").iterdir()}
-    assert set(stored) == {"image.png", "mask.png", "photo.png", "photo_mask.png", "input.bin",
-                           "output.bin", "photo_input.bin"}  # fmt: skip
+    assert {f"golden/{name}" for name in stored} == set(module.FILES) and len(stored) == 7
     image = np.array(Image.open(stored["image.png"]))
     assert image.shape == (*SIZE, 3)
     assert np.array_equal(np.array(Image.open(stored["photo.png"])), PHOTO)
@@ -137,7 +142,7 @@ def golden(request, tmp_path):
 
 def change(path, dtype, at, add):
     values = np.fromfile(path, dtype)
-    values[at] += np.array(add, dtype)
+    values[at] = float(values[at]) + add
     values.tofile(path)
 
 
@@ -244,13 +249,15 @@ def test_a_grey_level_of_the_photo_is_allowed(golden):
     folder, made = golden
     dtype = made["input"]["dtype"]
     level = 1 if dtype == "uint8" else 1 / 127.5
-    low = int(np.argmin(np.fromfile(folder / "photo_input.bin", dtype)))
-    change(folder / "photo_input.bin", dtype, low, level)
-    assert resize_faults(folder, made, Echo()) == []
-    change(folder / "photo_input.bin", dtype, low, level)
-    assert resize_faults(folder, made, Echo()) == [
-        "1 values of photo_input.bin differ from photo.png prepared by the contract"
-    ]
+    values = np.fromfile(folder / "photo_input.bin", dtype)
+    for at, sign in ((np.argmin(values), 1), (np.argmax(values), -1)):
+        for levels, lines in (
+            (1, []),
+            (2, ["1 values of photo_input.bin differ from photo.png prepared by the contract"]),
+        ):
+            values.tofile(folder / "photo_input.bin")
+            change(folder / "photo_input.bin", dtype, at, sign * levels * level)
+            assert resize_faults(folder, made, Echo()) == lines
 
 
 def test_a_photo_mask_that_is_off(tmp_path):
