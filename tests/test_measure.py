@@ -98,6 +98,7 @@ def test_a_file_that_any_gpu_supports():
     runtime = measure.Runtime(measure.one_convolution())
     assert runtime.input["shape"].tolist() == [1, 8, 8, 3]
     assert runtime.partitioning()["ops"] == {"CONV_2D": 1}
+    assert measure.inspect.open_shapes(measure.one_convolution()) == []
 
 
 def test_error_of_a_graph_by_hand():
@@ -154,6 +155,9 @@ def test_largest_activation_by_hand():
     for inputs, wanted in (([[0.5, 1.0], [0.25, 0]], 1.0), ([[-1.0, 0], [1.0, 1]], 3.0)):
         batch = np.float32(inputs)[:, None, :, None].repeat(3, -1)
         assert measure.largest_activation(graph, batch) == wanted
+    image = keras.Input((1, 2, 3), batch_size=1)
+    small = keras.Model(image, keras.layers.ReLU()(keras.layers.Rescaling(0.25)(image)))
+    assert measure.largest_activation(small, batch) == 0.25  # the input itself is no activation
     assert math.isnan(measure.largest_activation(graph, [np.full((1, 2, 3), np.nan, np.float32)]))
 
 
@@ -163,8 +167,8 @@ def test_largest_activation_by_hand():
      ("float16", ("xnnpack",), True), ("int8", ("xnnpack",), False)],
 )  # fmt: skip
 def test_images_of_the_largest_activation(tmp_path, recipe, targets, all_images):
-    """The sample is of 1, whose activation is 1; one of the three images is black: -1 gives 3."""
-    pairs = [(grey([[value, 255]]), [[0, 0]]) for value in (255, 0, 255)]
+    """The sample is of 1, whose activation is 1; one image has -0.2, of which it is 1.4."""
+    pairs = [(grey([[value, 255]]), [[0, 0]]) for value in (255, 102, 255)]
     dataset = write_set(tmp_path / "set", ["a"], test=pairs, val=pairs[:1])
     trained = SimpleNamespace(
         dataset=dataset, judge="test", plan=SimpleNamespace(size=(1, 2)),
@@ -173,7 +177,7 @@ def test_images_of_the_largest_activation(tmp_path, recipe, targets, all_images)
     found = measure.range_figures(twice_and_less(), BY_NAME[recipe], trained, targets)
     # A byte of 255 is (255 - 127) / 127.5 to an int8 file.
     one = 2 * 128 / 127.5 - 1 if recipe == "int8" else 1.0
-    assert found["largest_activation"] == pytest.approx(3.0 if all_images else one)
+    assert found["largest_activation"] == pytest.approx(1.4 if all_images else one)
     assert found["largest_activation_images"] == (3 if all_images else 2)
     assert found["fp16_safe"] is True
 
