@@ -196,6 +196,14 @@ def test_the_scale_of_a_bias_by_hand(name):
     assert bias_faults(biased(name, None), kernel) == bias_faults(step(name), kernel) == []
 
 
+def test_small_scales_of_a_bias():
+    """Twice 5e-10 is as wrong as twice 0.125."""
+    kernel = weights(scales=[2e-6, 2e-6])
+    for scale, count in ((5e-10, 0), (1e-9, 1)):
+        bias = biased("CONV_2D", tensor("int32", scales=[scale] * 2, zeros=[0, 0]), 2.5e-4)
+        assert len(bias_faults(bias, kernel)) == count
+
+
 def test_one_scale_for_all_channels_of_a_bias():
     bias = tensor("int32", scales=[0.125], zeros=[0])
     assert bias_faults(biased("CONV_2D", bias), weights(scales=[0.5, 0.5])) == []

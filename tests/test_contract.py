@@ -102,10 +102,18 @@ def test_the_mistakes_of_range_and_resize_rule():
     assert mistakes(contract(), Threshold(), six)["resize rule"] == 1.0
 
 
-def test_the_labels_are_turned_by_one():
-    assert module.MISTAKES["label order"]({"labels": ["a", "b", "c"]}) == {
-        "labels": ["b", "c", "a"]
-    }
+def test_each_mistake_by_hand():
+    """The order of the channels, bytes in [0, 1], labels off by one, bilinear alone."""
+    made = contract()
+    assert module.MISTAKES["label order"](made) == {"labels": ["b", "c", "a"]}
+    inputs = {name: input_tensor({**made, **change(made)}, SIX)[0, 0]
+              for name, change in module.MISTAKES.items() if name != "label order"}  # fmt: skip
+    assert inputs["range"][:, 0] == pytest.approx([30 / 255, 110 / 255])
+    assert inputs["resize rule"][:, 0] == pytest.approx([-1, 60 / 127.5 - 1])
+    colours = np.uint8([[[1, 2, 3], [4, 5, 6]]])
+    swapped = input_tensor({**made, **module.MISTAKES["channel order"](made)}, colours)
+    assert swapped[0, 0] * 127.5 + 127.5 == pytest.approx(np.array([[3, 2, 1], [6, 5, 4]]))
+    assert set(module.INPUT_MISTAKES) == {*inputs}  # the labels are no input
 
 
 def test_tensor():

@@ -47,7 +47,12 @@ def echoes(monkeypatch):
     monkeypatch.setattr(
         module, "Runtime", lambda echo, xnnpack=True: echo if xnnpack else echo.other
     )
-    monkeypatch.setattr(module, "least_tolerance", lambda made, echo, outputs: 0.001)
+
+    def least(made, echo, outputs):
+        assert "labels" in made and isinstance(echo, Echo) and outputs.shape[0] == 1
+        return 0.001
+
+    monkeypatch.setattr(module, "least_tolerance", least)
 
 
 def contract(dtype="float32", size=SIZE):
@@ -80,8 +85,8 @@ def test_sizes_of_photos_by_hand(photo, size, wanted):
 
 
 def test_photos_are_averaged():
-    photo = grey([[0, 100] * 640]).repeat(2, 0)
-    assert limited(photo, (1, 100)).tolist() == [[[50] * 3] * 640]  # of blocks of 2 x 2
+    photo = grey([[0, 0, 90] * 640]).repeat(3, 0)
+    assert limited(photo, (1, 100)).tolist() == [[[30] * 3] * 640]  # of blocks of 3 x 3
 
 
 def test_the_photo_on_which_the_least_visible_mistake_is_seen_best(tmp_path, monkeypatch):
@@ -97,12 +102,13 @@ def test_the_photo_on_which_the_least_visible_mistake_is_seen_best(tmp_path, mon
     shown[late] = {"range": 0.9, "order": 0.9}  # the seventeenth or later is not looked at
     asked = []
 
-    def mistakes(contract, runtime, photo):
+    def mistakes(made, runtime, photo):
+        assert made == contract() and runtime == "runtime"
         asked.append(int(photo[0, 0, 0]))
         return shown[asked[-1]]
 
     monkeypatch.setattr(module, "mistakes", mistakes)
-    photo, found = pick_photo(contract(), None, dataset)
+    photo, found = pick_photo(contract(), "runtime", dataset)
     assert asked == names and found == {"range": 0.2, "order": 0.3}
     assert photo.shape == (5, 5, 3) and photo.max() == photo.min() == names[3]
 
@@ -111,8 +117,7 @@ def test_the_photo_on_which_the_least_visible_mistake_is_seen_best(tmp_path, mon
 def test_what_is_written(tmp_path, dtype):
     entry = write(tmp_path / "golden", contract(dtype), Echo(), PHOTO)
     stored = {path.name: path for path in (tmp_path / "golden").iterdir()}
-    assert set(stored) == {"image.png", "mask.png", "photo.png", "photo_mask.png", "input.bin",
-                           "output.bin", "photo_input.bin"}  # fmt: skip
+    assert {f"golden/{name}" for name in stored} == set(module.FILES) and len(stored) == 7
     image = np.array(Image.open(stored["image.png"]))
     assert image.shape == (*SIZE, 3)
     assert np.array_equal(np.array(Image.open(stored["photo.png"])), PHOTO)
@@ -137,7 +142,7 @@ def golden(request, tmp_path):
 
 def change(path, dtype, at, add):
     values = np.fromfile(path, dtype)
-    values[at] += np.array(add, dtype)
+    values[at] = float(values[at]) + add
     values.tofile(path)
 
 
@@ -154,19 +159,19 @@ def test_twice_what_other_kernels_change_is_allowed(tmp_path, change, tolerance)
     assert entry["tolerance"] == pytest.approx(tolerance, rel=1e-4)
 
 
+@pytest.mark.parametrize("to", [0, 2])
 @pytest.mark.parametrize(
     ("rows", "wanted"), [(0, 0.995), (1, 0.98), (3, 0.94), (5, 0.9), (6, 0.9), (100, 0.9)]
 )
-def test_pixels_that_other_kernels_change(tmp_path, rows, wanted):
+def test_pixels_that_other_kernels_change(tmp_path, rows, wanted, to):
     """Each row of 100 is a hundredth of the photo's mask; twice as many may differ."""
     made = contract("uint8", (100, 10))
     photo = np.random.default_rng(1).integers(0, 256, (100, 10, 3), np.uint8)
-    photo[..., 0] = 0  # so that another class wins where 255 stands there
+    photo[..., to] = 0  # so that another class wins
 
     def off(outputs):
         found = outputs.copy()
-        found[0, :rows, :, 0] = 255
-        found[0, :rows, :, 1:] = 0
+        found[0, :rows] = 255 * np.eye(3, dtype=np.uint8)[to]
         return found
 
     entry = write(tmp_path / "golden", made, Echo(other=Echo(off)), photo)
@@ -182,12 +187,18 @@ def test_the_least_tolerance_by_hand(monkeypatch):
     step = last.inputs[0].scales[0]  # of the values that the last DEQUANTIZE makes float
     found = module.least_tolerance(made, file_of("int8"), outputs)
     assert last.name == "DEQUANTIZE" and found == pytest.approx(step, rel=1.01e-4) and found > step
+    # One that ends in unpacking float16 has no step.
+    half = last.inputs[0]._replace(dtype="float16", scales=())
+    monkeypatch.setattr(module.inspect, "operators", lambda _: [last._replace(inputs=(half,))])
+    assert module.least_tolerance(made, b"", outputs) == pytest.approx(5e-4)
     bytes_ = {"output": {"dtype": "uint8"}}
     assert module.least_tolerance(bytes_, file_of("int8-full"), np.uint8([200])) == 1.0
 
 
 def test_sound_files(golden):
     folder, made = golden
+    assert golden_faults(folder, made, Echo()) == resize_faults(folder, made, Echo()) == []
+    made["golden"] = {"tolerance": 0.0, "pixel_agreement": 1.0}
     assert golden_faults(folder, made, Echo()) == resize_faults(folder, made, Echo()) == []
 
 
@@ -238,13 +249,15 @@ def test_a_grey_level_of_the_photo_is_allowed(golden):
     folder, made = golden
     dtype = made["input"]["dtype"]
     level = 1 if dtype == "uint8" else 1 / 127.5
-    low = int(np.argmin(np.fromfile(folder / "photo_input.bin", dtype)))
-    change(folder / "photo_input.bin", dtype, low, level)
-    assert resize_faults(folder, made, Echo()) == []
-    change(folder / "photo_input.bin", dtype, low, level)
-    assert resize_faults(folder, made, Echo()) == [
-        "1 values of photo_input.bin differ from photo.png prepared by the contract"
-    ]
+    values = np.fromfile(folder / "photo_input.bin", dtype)
+    for at, sign in ((np.argmin(values), 1), (np.argmax(values), -1)):
+        for levels, lines in (
+            (1, []),
+            (2, ["1 values of photo_input.bin differ from photo.png prepared by the contract"]),
+        ):
+            values.tofile(folder / "photo_input.bin")
+            change(folder / "photo_input.bin", dtype, at, sign * levels * level)
+            assert resize_faults(folder, made, Echo()) == lines
 
 
 def test_a_photo_mask_that_is_off(tmp_path):
@@ -263,9 +276,10 @@ def test_a_photo_mask_that_is_off(tmp_path):
         mask[0, :wrong] = (mask[0, :wrong] + 1) % 3
         Image.fromarray(mask).save(path)
         assert resize_faults(tmp_path / "golden", made, Echo()) == lines
-    Image.fromarray(right[:, :49]).save(path)
-    (line,) = resize_faults(tmp_path / "golden", made, Echo())
-    assert line.startswith("the mask of photo.png has 0.00% pixel agreement")
+    for other in (right[:, :49], np.pad(right, ((0, 0), (0, 1)))):
+        Image.fromarray(other).save(path)
+        (line,) = resize_faults(tmp_path / "golden", made, Echo())
+        assert line.startswith("the mask of photo.png has 0.00% pixel agreement")
 
 
 def test_differences():
@@ -278,6 +292,7 @@ def test_tensors_of_another_size(tmp_path):
     (tmp_path / "x.bin").write_bytes(np.float32([1, 2.5, -3]).astype("<f4").tobytes())
     tensor = {"shape": [1, 3], "dtype": "float32"}
     assert read_tensor(tmp_path / "x.bin", tensor).tolist() == [[1, 2.5, -3]]
-    message = f"{tmp_path / 'x.bin'} has 12 bytes, which is not [1, 4] float32"
-    with pytest.raises(Refusal, match=re.escape(message)):
-        read_tensor(tmp_path / "x.bin", {**tensor, "shape": [1, 4]})
+    for shape in ([1, 4], [1, 2]):
+        message = f"{tmp_path / 'x.bin'} has 12 bytes, which is not {shape} float32"
+        with pytest.raises(Refusal, match=re.escape(message)):
+            read_tensor(tmp_path / "x.bin", {**tensor, "shape": shape})

@@ -216,6 +216,11 @@ def test_a_pair_of_two_sizes(tmp_path):
         f"{mask} is 2x3 (HxW) but its image i.png is 5x7: resize the mask by nearest neighbour, "
         "or remove the pair"
     )
+    saved(mask, np.zeros((6, 8), np.uint8))  # larger than the image
+    assert "m.png is 6x8 (HxW) but its image i.png is 5x7: " in refused(
+        read_pair, (image, mask), dataset()
+    )
+    saved(mask, IDS)
     saved(image, IMAGE[:2, :3])
     found = read_pair((image, mask), dataset())
     assert np.array_equal(found[0], IMAGE[:2, :3]) and np.array_equal(found[1], IDS)

@@ -77,10 +77,15 @@ def test_faults_of_targets_that_were_asked_for(monkeypatch):
     monkeypatch.setattr(measure, "audit", lambda content, name: [f"{name} does not know X"])
     monkeypatch.setattr(measure.xnnpack, "run_faults", lambda content, parts: ["2 partitions"])
     monkeypatch.setattr(measure.run_gpu, "available", lambda content: True)
-    monkeypatch.setattr(measure.run_gpu, "faults", lambda *given: [f"differs on {len(given[2])}"])
+    monkeypatch.setattr(
+        measure.run_gpu,
+        "faults",
+        lambda content, runtime, images: [f"{len(content)} bytes differ on {len(images)}"],
+    )
     found = measure.delegation(file_of("float32"), ("gpu", "xnnpack"), images(3))
     assert found["target_faults"] == [
-        "gpu does not know X", "differs on 3", "xnnpack does not know X", "2 partitions"
+        "gpu does not know X", f"{len(file_of('float32'))} bytes differ on 3",
+        "xnnpack does not know X", "2 partitions"
     ]  # fmt: skip
     assert found["targets"]["npu"] == {
         "how": "checked against the operator list", "asked": False,
@@ -98,6 +103,7 @@ def test_a_file_that_any_gpu_supports():
     runtime = measure.Runtime(measure.one_convolution())
     assert runtime.input["shape"].tolist() == [1, 8, 8, 3]
     assert runtime.partitioning()["ops"] == {"CONV_2D": 1}
+    assert measure.inspect.open_shapes(measure.one_convolution()) == []
 
 
 def test_error_of_a_graph_by_hand():
@@ -154,6 +160,9 @@ def test_largest_activation_by_hand():
     for inputs, wanted in (([[0.5, 1.0], [0.25, 0]], 1.0), ([[-1.0, 0], [1.0, 1]], 3.0)):
         batch = np.float32(inputs)[:, None, :, None].repeat(3, -1)
         assert measure.largest_activation(graph, batch) == wanted
+    image = keras.Input((1, 2, 3), batch_size=1)
+    small = keras.Model(image, keras.layers.ReLU()(keras.layers.Rescaling(0.25)(image)))
+    assert measure.largest_activation(small, batch) == 0.25  # the input itself is no activation
     assert math.isnan(measure.largest_activation(graph, [np.full((1, 2, 3), np.nan, np.float32)]))
 
 
@@ -163,8 +172,8 @@ def test_largest_activation_by_hand():
      ("float16", ("xnnpack",), True), ("int8", ("xnnpack",), False)],
 )  # fmt: skip
 def test_images_of_the_largest_activation(tmp_path, recipe, targets, all_images):
-    """The sample is of 1, whose activation is 1; one of the three images is black: -1 gives 3."""
-    pairs = [(grey([[value, 255]]), [[0, 0]]) for value in (255, 0, 255)]
+    """The sample is of 1, whose activation is 1; one image has -0.2, of which it is 1.4."""
+    pairs = [(grey([[value, 255]]), [[0, 0]]) for value in (255, 102, 255)]
     dataset = write_set(tmp_path / "set", ["a"], test=pairs, val=pairs[:1])
     trained = SimpleNamespace(
         dataset=dataset, judge="test", plan=SimpleNamespace(size=(1, 2)),
@@ -173,7 +182,7 @@ def test_images_of_the_largest_activation(tmp_path, recipe, targets, all_images)
     found = measure.range_figures(twice_and_less(), BY_NAME[recipe], trained, targets)
     # A byte of 255 is (255 - 127) / 127.5 to an int8 file.
     one = 2 * 128 / 127.5 - 1 if recipe == "int8" else 1.0
-    assert found["largest_activation"] == pytest.approx(3.0 if all_images else one)
+    assert found["largest_activation"] == pytest.approx(1.4 if all_images else one)
     assert found["largest_activation_images"] == (3 if all_images else 2)
     assert found["fp16_safe"] is True
 
@@ -224,12 +233,12 @@ def test_mistakes_that_can_be_seen(shown, seen):
 
 
 def test_error_of_calibration_images_by_hand(tmp_path):
-    """One image is the contract's; of the other one, one of two pixels is 20 levels higher."""
+    """One image is the contract's; of the other one, a pixel is 5 levels lower, one 15 higher."""
     pairs = []
     for number, levels in enumerate(([[100, 200]], [[50, 100]])):
         Image.fromarray(grey(levels)).save(tmp_path / f"{number}.png")
         pairs.append((tmp_path / f"{number}.png", None))
-    inputs = (np.float32([grey([[100, 200]]), grey([[50, 120]])]) - 127.5) / 127.5
+    inputs = (np.float32([grey([[100, 200]]), grey([[45, 115]])]) - 127.5) / 127.5
     made = contract(input={"shape": [1, 1, 2, 3], "dtype": "uint8"})
     assert measure.calibration_error(made, pairs, inputs) == pytest.approx(10, rel=1e-5)
     assert measure.calibration_error(made, pairs[::-1], inputs[::-1]) == pytest.approx(10, rel=1e-5)
@@ -250,9 +259,11 @@ def test_speed(monkeypatch):
     monkeypatch.setattr(measure, "Runtime", lambda content, threads: (content, threads))
     monkeypatch.setattr(measure, "latency_ms", latency_ms)
     monkeypatch.setattr(measure.profile, "profile", lambda content: {"profile of": content})
+    monkeypatch.setattr(measure, "machine", lambda: "a processor")
     monkeypatch.setattr(measure.os, "cpu_count", lambda: 4)
     found = measure.speed(b"new", b"old")
     assert seen == [{"file": (b"new", n), "float32": (b"old", n)} for n in (1, 4)]
+    assert found["machine"] == "a processor"
     assert found["latency_ms"] == 3.0 and found["time_by_operator"] == {"profile of": b"new"}
     each = {"median": 3.0, "p90": 4.0, "ratio": 0.5}
     assert found["latency"] == {"one thread": each, "4 threads": each}

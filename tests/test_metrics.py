@@ -29,6 +29,10 @@ def test_logits_of_many_classes_are_resized_in_blocks(monkeypatch, channels, val
     monkeypatch.setattr(metrics, "MOST_VALUES", values)
     found = to_mask(logits, (7, 9))
     assert found.dtype == np.uint8 and np.array_equal(found, np.argmax(planes, 0))
+    tall = to_mask(logits.swapaxes(0, 1), (9, 7))  # as wide as there are classes
+    assert np.array_equal(tall, found.T)
+    best = [[max(range(7), key=pixel.__getitem__) for pixel in row] for row in logits.tolist()]
+    assert to_mask(logits).tolist() == to_mask(logits, (2, 3)).tolist() == best
     ties = np.repeat(np.float32([[[0, 5, 5, 1, 5, 5, 2]]]), 2, 1)
     assert to_mask(ties, (7, 9)).tolist() == [[1] * 9] * 7
     low = -1e30 * np.ones((1, 2, 7), np.float32)
@@ -50,6 +54,10 @@ def test_blocks_hold_few_channels_and_values(monkeypatch):
     monkeypatch.setattr(metrics, "MOST_VALUES", 6 * 100)
     to_mask(np.zeros((1, 1, 255), np.float32), (2, 3))
     assert sizes == [100, 100, 55]
+    sizes.clear()
+    monkeypatch.setattr(metrics, "MOST_VALUES", 5)  # fewer than the pixels
+    to_mask(np.zeros((1, 1, 3), np.float32), (2, 3))
+    assert sizes == [1, 1, 1]
     assert metrics.MOST_CHANNELS == 128
 
 

@@ -127,10 +127,12 @@ def test_layers_without_a_bias():
 def test_a_layer_of_two_operators():
     """A sigmoid is an operator of its own, with the name of its layer."""
     image = keras.Input((4, 4, 3), batch_size=1)
-    graph = keras.Model(image, keras.layers.Conv2D(2, 1, activation="sigmoid", name="a")(image))
+    x = keras.layers.Conv2D(2, 1, activation="sigmoid", name="a")(image)
+    graph = keras.Model(image, keras.layers.Conv2D(2, 1, name="b")(x))
     content = to_tflite(graph)
-    assert [each.name for each in operators(content)] == ["CONV_2D", "LOGISTIC"]
-    assert weight_error(content, graph, FLOAT32) == (0.0, "a")
+    names = [(each.name, each.layer) for each in operators(content)]
+    assert names == [("CONV_2D", "a"), ("LOGISTIC", "a"), ("CONV_2D", "b")]
+    assert weight_error(content, graph, FLOAT32)[0] == 0.0
 
 
 def test_a_graph_without_weights():

@@ -51,6 +51,9 @@ def contract(**changes):
         ({"range": [0.0, 1.0]}, "range is not that of mean and std"),
         ({"range": [-1.0, 0.5]}, "range is not that of mean and std"),
         ({"range": [-1.0, 1.0, 1.0]}, "range is not that of mean and std"),
+        ({"range": [], "mean": 0.0, "std": 255.0}, "range is not that of mean and std"),
+        ({"range": [0.0], "mean": 255.0, "std": 255.0}, "range is not that of mean and std"),
+        ({"range": [0.0, 510.0], "mean": 0.0, "std": 0.5}, None),
         ({"mean": 0.0}, "range is not that of mean and std"),
         ({"mean": 0.0, "std": 255.0, "range": [0.0, 1.0]}, None),
         ({"colours": [[0, 0, 0]] * 2}, "colours are not three bytes for each label"),
@@ -69,6 +72,9 @@ def contract(**changes):
         ({"output": {"shape": [2, 4, 4, 3]}}, OUTPUT),
         ({"versions": {"segnet": "0"}}, "versions lacks segnet or ai-edge-litert"),
         ({"versions": {"ai-edge-litert": "0"}}, "versions lacks segnet or ai-edge-litert"),
+        ({"colours": [[0, 0, 0, 0]] * 3}, "colours are not three bytes for each label"),
+        ({"versions": {"segnet": "0", "ai-edge-litert": "0", "numpy": "2"}}, None),
+        ({"resize": "a"}, "resize is not the rule of this kit's code"),
         ({"resize": "bilinear"}, "resize is not the rule of this kit's code"),
         ({"files": {}}, "files does not have the model's SHA-256"),
         ({"files": {"model.tflite": "cd" * 32}}, "files does not have the model's SHA-256"),
@@ -79,7 +85,8 @@ def test_values_that_contradict_each_other(changes, line):
 
 
 @pytest.mark.parametrize(
-    "shape", [[1, 4, 4, 4], [2, 4, 4, 3], [1, 4, 4], [1, 4, 4, 3, 3], [1, 4, 3]]
+    "shape",
+    [[1, 4, 4, 1], [0, 4, 4, 3], [1, 4, 4, 4], [2, 4, 4, 3], [1, 4, 4], [1, 4, 4, 3, 3], [1, 4, 3]],
 )
 def test_inputs_that_are_no_image(shape):
     target = [*shape[:3], 3]
@@ -148,6 +155,8 @@ def test_tensors_of_the_file():
         "the output's scale is 0.5, but 0.0 in the contract",
         "the output's zero_point is 3, but 0 in the contract",
     ]
+    small = detail("a", [1, 3, 4, 3], np.dtype("complex64"), (-1.0, -1))
+    assert len(tensor_faults(contract(), SimpleNamespace(input=source, output=small))) == 5
     lines = tensor_faults(contract(), SimpleNamespace(input=other, output=target))
     assert lines[0] == "the input's name is x, but image in the contract" and len(lines) == 5
 
