@@ -169,6 +169,10 @@ class Exporter:
         report["remarks"] = run_remarks(trained) + remarks(trained, report)
         if reasons := gate.failures(report):
             refuse(out, report, reasons, content)
+        contract["proof"] = {
+            "judged_on": report["judged_on"], "images": report["judged_images"],
+            "remarks": report["remarks"],
+        }  # fmt: skip
         passed = {"verdict": "yes", "reasons": [], **report}
         if faults := write_kit(out, content, contract, passed, photo, trained.dataset):
             refuse(out, report, [f"its kit fails {line}" for line in faults], content)

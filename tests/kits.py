@@ -46,6 +46,7 @@ def contract(kind, sha256="ab" * 32, output=(0.125, 130), tolerance=1e-5):
         "preset": "tiny",
         "lowering": "signs+depth_to_space",
         "targets": ["xnnpack"],
+        "proof": {"judged_on": "test", "images": 233, "remarks": ["a <remark> with `marks`"]},
         "golden": {"tolerance": 0 if target == "uint8" else tolerance, "pixel_agreement": 0.995},
         "versions": {"ai-edge-litert": "2.3.0"},
     }

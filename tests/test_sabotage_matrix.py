@@ -279,31 +279,6 @@ def test_a_broken_claim(fault, recipe, refused, monkeypatch):
     assert refused(recipe) == {"claim_faults"}
 
 
-def bgr(batch):
-    return batch[..., ::-1]
-
-
-def black(batch):
-    batch[:, 1:] = -1.0
-    return batch
-
-
-def augmented(batch):
-    batch[:, 1:] = batch[:, 1:, ::-1]
-    return batch
-
-
-@pytest.mark.parametrize("recipe", INT8)
-@pytest.mark.parametrize("change", [bgr, black, augmented])
-def test_calibration_images_that_an_app_would_not_feed(change, recipe, loaded, monkeypatch):
-    monkeypatch.setattr(measure, "speed", lambda *_: {"latency_ms": 1.0})
-    right = trained.calibration.inputs
-    monkeypatch.setattr(trained.calibration, "inputs", lambda *args: change(right(*args)))
-    fresh = trained.load(loaded.folder)
-    with pytest.raises(Verdict, match="calibration_error is"):
-        Exporter(fresh, LOOSE).export(BY_NAME[recipe])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", UNTUNED)
 def test_sound_files_pass(recipe, loaded):

@@ -27,6 +27,7 @@ CONTRACT = {
     "lowering": str,
     "targets": [str],
     "versions": {str: str},
+    "proof": {"judged_on": str, "images": int, "remarks": [str]},
     "golden": {"tolerance": NUMBER, "pixel_agreement": NUMBER},
     "files": {NAME: HASH},
     "digest": HASH,
