@@ -1,6 +1,8 @@
 """Makes the kits of a finished run: lower, convert, measure, check, write, recipe by recipe."""
 
 import dataclasses
+import math
+import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +53,12 @@ class Choices:
             one_of(name, TARGETS, "target")
         if self.lower not in ASKED:
             lowering(self.lower)
+        if not math.isfinite(self.max_drop):
+            raise Refusal(f"--max-drop is {self.max_drop}; needed: a number of points")
+        if not 0 < self.sparsity < 1:
+            raise Refusal(f"--sparsity is {self.sparsity}; needed: between 0 and 1")
+        if self.epochs is not None and self.epochs < 1:
+            raise Refusal(f"--epochs is {self.epochs}; needed: 1 or more")
 
 
 class Made(NamedTuple):
@@ -238,6 +246,8 @@ def export_run(folder: Path, recipes="float32", choices: Choices | None = None):
     A recipe that is refused or cannot be made leaves the others. Raises Refusal if none can.
     """
     rows, reports, ends = parse(recipes), {}, []
+    if (backend := os.environ.get("KERAS_BACKEND", "tensorflow")) != "tensorflow":
+        raise Refusal(f"the converter needs TensorFlow, but KERAS_BACKEND is {backend}: unset it")
     read_run(folder)
     with held(folder):
         sweep(Path(folder) / "export", ("report.html", "*.refused.*"))

@@ -14,6 +14,7 @@ from export.graph import lowering
 from export.graph.deploy import DECONV, Lowering
 from export.make import Choices, export_run
 from export.tflite import inspect
+from files import held
 from segnet import compress
 
 LOOSE = Choices(max_drop=0.05)  # judged on six small images
@@ -102,3 +103,27 @@ def test_one_recipe_that_cannot_be_made_leaves_the_others(run, monkeypatch):
     assert refused == ["float16: this layer cannot be converted"]
     with pytest.raises(Refusal, match="float16: this layer cannot be converted"):
         export_run(run, "float16", LOOSE)
+
+
+def test_a_run_in_use_is_refused_by_name(run):
+    """By another export, or by a training that goes on."""
+    with held(run), pytest.raises(Refusal, match=r"run is in use by process \d+ \(.*\)"):
+        export_run(run, choices=LOOSE)
+
+
+def test_another_backend_is_refused(run, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(Refusal, match="needs TensorFlow, but KERAS_BACKEND is jax: unset it"):
+        export_run(run, choices=LOOSE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_drop", float("nan")), ("max_drop", float("inf")), ("sparsity", 0.0),
+        ("sparsity", float("nan")), ("epochs", 0), ("epochs", -1),
+    ],
+)  # fmt: skip
+def test_options_out_of_range(name, value):
+    with pytest.raises(Refusal, match=f"--{name.replace('_', '-')} is {value}; needed: "):
+        Choices(**{name: value})
