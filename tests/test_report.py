@@ -34,7 +34,7 @@ coreml does not support 2 operators of int8 | QUANTIZE (input): not taken | at l
 0.66 points at most 1 point | 0.0421
 0.61 % at most 2 % | 0.0226 at most 0.1 | 51.7 | 6.81 % | 95.00 % | conv1 2.07 % 28.1 0.43 %
 0.471 at most 0.75 | 28.1 dB at least 12 dB | 1.71 % at most 10 % | 1.52 points at most 5 points
-101.8 % at least 10 % | 0.03 levels at most 1 levels | on the judged images (233 of test), at
+101.8 % at least 10 % | 0.03 levels at most 1 level | on the judged images (233 of test), at
 nothing is known about it: &lt;never&gt; (int8)
 27 version 3 | 1 QUANTIZE | 2 uint8-&gt;int8 input
 64 × 96 pixels | 3 of 3 were trained; epoch 2 has the best mIoU

@@ -29,11 +29,10 @@ class Measure(NamedTuple):
 
     def write_bound(self, value: float) -> str:
         text = f"{self.scale * value:g}{self.unit}"
-        return "1\u00a0point" if text == f"1{POINTS}" else text
+        return text.removesuffix("s") if text in (f"1{POINTS}", f"1{LEVELS}") else text
 
 
-PERCENT, POINTS = "\u00a0%", "\u00a0points"
-LEVELS, DECIBELS = "\u00a0levels", "\u00a0dB"
+PERCENT, POINTS, LEVELS, DECIBELS = "\u00a0%", "\u00a0points", "\u00a0levels", "\u00a0dB"
 # By name of the limit. The others are named by the gate's own text, their `why`.
 MEASURES = {
     "graph_error": Measure("largest difference of the float graph's logits to Keras', relative"),
