@@ -6,6 +6,7 @@ import numpy as np
 
 from data.batches import STD
 from export.graph.layers import layers_before
+from export.proof.stored import Stored
 from export.recipes import Recipe
 from export.tflite.inspect import operators
 from export.tflite.runtime import to_bytes
@@ -21,7 +22,8 @@ def layer_errors(content: bytes, graph, recipe: Recipe, inputs: np.ndarray) -> l
 
     A layer's wanted output is that of the float layer for the file's own inputs of this layer, so
     that errors of earlier layers do not count: a fault shows at the operator that has it, and the
-    rounding of a sound one is small. Layers that are fused away are computed in float and count
+    rounding of a sound one is small. `stored` compares the weights; so snr is that of the float
+    layer with the file's weights, to which only the rounding of activations adds. Layers that are fused away are computed in float and count
     with the next one. The last row, "output", is the file's output against the last layer's.
 
     Rows, most added error first: layer; added, the root mean square of the difference relative to
@@ -34,17 +36,24 @@ def layer_errors(content: bytes, graph, recipe: Recipe, inputs: np.ndarray) -> l
     names = {detail["name"], *(t.name for several in tensors.values() for t in several)}
     found = run(interpreter, inputs, names)
     values, rows = {graph.layers[0].name: file_input(recipe, inputs)}, []
+    stored = Stored(content)
     for layer in graph.layers[1:]:
         sources = [values[other.name] for other in layers_before(layer)]
-        true = np.asarray(layer(sources if len(sources) > 1 else sources[0]))
-        values[layer.name] = true
+        sources = sources if len(sources) > 1 else sources[0]
+        true = rounded = np.asarray(layer(sources))
+        with stored.inside(layer) as has_weights:
+            if has_weights:
+                rounded = np.asarray(layer(sources))
+        values[layer.name] = rounded
         tensor = next((t for t in tensors.get(layer.name, []) if fits(found, t, true)), None)
         if tensor:
-            values[layer.name] = dequantised(found[tensor.name], tensor.scales, tensor.zero_points)
-            rows.append(row(layer.name, values[layer.name], true, tensor))
+            value = dequantised(found[tensor.name], tensor.scales, tensor.zero_points)
+            values[layer.name] = value
+            rows.append(row(layer.name, value, true, rounded, tensor))
     scales, zeros = ([value] for value in detail["quantization"])
     output = dequantised(found[detail["name"]], scales if scales[0] else (), zeros)
-    rows.append(row("output", output, values[graph.layers[-1].name], None))
+    last = values[graph.layers[-1].name]
+    rows.append(row("output", output, last, last, None))
     return sorted(rows, key=lambda each: -each["added"])
 
 
@@ -73,14 +82,15 @@ def dequantised(values: np.ndarray, scales, zeros) -> np.ndarray:
     return (values - zeros[0]) * np.float32(scales[0]) if len(scales) else values
 
 
-def row(name: str, value: np.ndarray, true: np.ndarray, tensor) -> dict:
-    level, clipped, within = float(np.abs(true).max()) / LEVELS, 0.0, true
+def row(name: str, value, true, rounded, tensor) -> dict:
+    """value: of the file; true, rounded: wanted, with the graph's weights and with the file's."""
+    level, clipped, within = float(np.abs(true).max()) / LEVELS, 0.0, rounded
     if tensor and tensor.scales:
         level = tensor.scales[0]
         least, most = (np.array([-128, 127]) - tensor.zero_points[0]) * level
         outside = (true < least - level / 2) | (true > most + level / 2)
         clipped = float(outside.mean())
-        within = np.clip(true, least, most)
+        within = np.clip(rounded, least, most)
     size = np.linalg.norm(rms(true))
     return {
         "layer": name, "added": float(np.linalg.norm(rms(value - true)) / size) if size else 0.0,

@@ -1,5 +1,7 @@
 """Compares the weights and biases that a file stores with those of its float graph, one by one."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from export.proof.claims import WEIGHTS_AT, stored_tensors
@@ -38,22 +40,76 @@ def weight_error(content: bytes, graph, recipe: Recipe) -> tuple[float, str]:
     return worst
 
 
-def weights_of(layer) -> tuple:
-    """(kernel in the file's layout, bias or None) of a convolution; (None, None) of other layers.
+AXES = {"Conv2D": (3, 0, 1, 2), "Conv2DTranspose": (2, 0, 1, 3)}  # from Keras' layout to the file's
 
-    A layer that tfmot wraps keeps its weights in the layer inside.
-    """
-    inner = getattr(layer, "layer", layer)
+
+def weights_of(layer) -> tuple:
+    """(kernel in the file's layout, bias or None) of a convolution; (None, None) of other layers."""
+    kernel, bias = variables_of(layer)
+    if kernel is None:
+        return None, None
+    found, kind = np.asarray(kernel), type(unwrapped(layer)).__name__
+    if kind == "DepthwiseConv2D":
+        found = found.reshape(1, *found.shape[:2], -1)
+    else:
+        found = found.transpose(AXES[kind])
+    return found, None if bias is None else np.asarray(bias)
+
+
+def unwrapped(layer):
+    """A layer that tfmot wraps keeps its weights in the layer inside."""
+    return getattr(layer, "layer", layer)
+
+
+def variables_of(layer) -> tuple:
+    inner = unwrapped(layer)
     kind = type(inner).__name__
     if kind == "DepthwiseConv2D":
-        kernel = np.asarray(inner.weights[0] if inner is layer else inner.depthwise_kernel)
-        kernel = kernel.reshape(1, *kernel.shape[:2], -1)
-    elif kind in ("Conv2D", "Conv2DTranspose"):
-        axes = (3, 0, 1, 2) if kind == "Conv2D" else (2, 0, 1, 3)
-        kernel = np.asarray(inner.kernel).transpose(axes)
+        kernel = inner.weights[0] if inner is layer else inner.depthwise_kernel
+    elif kind in AXES:
+        kernel = inner.kernel
     else:
         return None, None
-    return kernel, np.asarray(inner.bias) if inner.use_bias else None
+    return kernel, inner.bias if inner.use_bias else None
+
+
+class Stored:
+    """The weights of a file, to compute a layer of its float graph with them."""
+
+    def __init__(self, content: bytes):
+        steps = operators(content)
+        self.unpacked = stored_tensors(steps)
+        self.files = {step.layer: step for step in steps if step.name in WEIGHTS_AT}
+
+    @contextmanager
+    def inside(self, layer):
+        """The layer has the file's weights; whether it has any of its own."""
+        step, variables = self.files.get(layer.name), variables_of(layer)
+        if step is None or variables[0] is None:
+            yield False
+            return
+        kept = [(variable, np.array(variable)) for variable in variables if variable is not None]
+        for variable, at in zip(variables, (WEIGHTS_AT, BIAS_AT), strict=True):
+            if variable is not None and len(step.inputs) > at[step.name]:
+                variable.assign(self.values(step, at[step.name], layer, np.shape(variable)))
+        try:
+            yield True
+        finally:
+            for variable, value in kept:
+                variable.assign(value)
+
+    def values(self, step, at: int, layer, shape) -> np.ndarray:
+        """In Keras' layout."""
+        tensor = self.unpacked.get(step.inputs[at].name, step.inputs[at])
+        axis = 3 if step.name == "DEPTHWISE_CONV_2D" and len(shape) == 4 else 0
+        scales = np.array(tensor.scales or 1.0)
+        if scales.size > 1:
+            scales = np.expand_dims(scales, [i for i in range(tensor.data.ndim) if i != axis])
+        found = np.float32(tensor.data * scales)
+        kind = type(unwrapped(layer)).__name__
+        if kind in AXES and len(shape) == 4:
+            found = found.transpose(np.argsort(AXES[kind]))
+        return found.reshape(shape)
 
 
 def difference(tensor: Tensor | None, wanted: np.ndarray | None, step, recipe: Recipe) -> float:
