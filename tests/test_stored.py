@@ -181,9 +181,9 @@ def test_kernels_of_layers_that_are_wrapped():
         assert np.array_equal(wrapped, plain)
     depthwise = keras.layers.DepthwiseConv2D(2)
     depthwise(image)
-    depthwise.depthwise_kernel = depthwise.weights[0]  # its name in tf_keras
+    depthwise.depthwise_kernel = 2 * np.asarray(depthwise.weights[0])  # its name in tf_keras
     kernel, _ = weights_of(Wrapper(depthwise))
-    assert np.array_equal(kernel, weights_of(depthwise)[0])
+    assert np.array_equal(kernel, 2 * weights_of(depthwise)[0])
 
 
 def test_differences_of_int8_by_hand():
@@ -216,6 +216,9 @@ def test_large_biases_may_be_rounded_as_floats():
     stored = tensor([2**24 + 4], "int32", (1.0,))
     found = difference(stored, np.float32([2**24]), CONV, INT8)
     assert found == pytest.approx(4 / (1 + 4))
+    stored = tensor([-(2**24) - 4], "int32", (1.0,))
+    found = difference(stored, np.float32([-(2**24)]), CONV, INT8)
+    assert found == pytest.approx(4 / (1 + 4))
 
 
 def test_differences_of_floats_by_hand():
@@ -240,6 +243,7 @@ def test_floats_of_a_dynamic_file_were_int8():
     stored = wanted.copy()
     stored[0, 0, 0, 1] += 0.02  # two steps of the first channel, 0.2 of the second
     assert difference(tensor(stored), wanted, CONV, DYNAMIC8) == pytest.approx(2, rel=1e-4)
+    assert difference(tensor(-stored), -wanted, CONV, DYNAMIC8) == pytest.approx(2, rel=1e-4)
     wide = wanted.transpose(1, 2, 3, 0)
     depthwise = stored.transpose(1, 2, 3, 0)
     assert difference(tensor(depthwise), wide, DEPTHWISE, DYNAMIC8) == pytest.approx(2, rel=1e-4)

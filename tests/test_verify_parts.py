@@ -281,6 +281,7 @@ def test_the_checks_of_a_model(kit, monkeypatch):
               "code": ["code_faults"]}  # fmt: skip
     assert found == wanted
     content = file_of("float32")
+    assert given["tensor_faults"][0] is made
     assert given["metadata_faults"] == given["operator_faults"] == (made, content)
     assert given["report_faults"] == (made, kit / "report.json")
     assert given["code_faults"] == (made, kit)
