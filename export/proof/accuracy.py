@@ -8,8 +8,6 @@ from data.dataset import Dataset
 from export.proof.score import predictions
 from segnet.metrics import confusion, scores, to_mask
 
-CLEAR = 0.1  # of the truth's pixels outside its most frequent class, that a model must predict
-
 
 class Comparison:
     """Sums of logits (H, W, C) of a file and of its float model, over images."""

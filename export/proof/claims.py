@@ -85,6 +85,8 @@ def bias_faults(step: Operator, weights: Tensor) -> list[str]:
     bias = step.inputs[at] if len(step.inputs) > at else None
     if bias is None:
         return []
+    if not source.scales:
+        return [f"the input of {step.layer} is {source.dtype}, but int8 in an int8 file"]
     wanted = np.multiply(weights.scales, source.scales[0])
     scales = np.resize(bias.scales, len(wanted)) if bias.scales else np.full(len(wanted), np.nan)
     if bias.dtype == "int32" and not any(bias.zero_points) and near(scales, wanted):

@@ -14,7 +14,7 @@ from files import quiet
 
 LEVELS = 255  # in a float tensor; an int8 one has its own step
 FLOOR = 10  # levels
-SILENCE = 1e-12  # the least noise, so that decibels stay finite
+SILENT = 1e10  # the ratio where nothing differs, so that decibels stay finite
 
 
 def layer_errors(content: bytes, graph, recipe: Recipe, inputs: np.ndarray) -> list[dict]:
@@ -22,9 +22,10 @@ def layer_errors(content: bytes, graph, recipe: Recipe, inputs: np.ndarray) -> l
 
     A layer's wanted output is that of the float layer for the file's own inputs of this layer, so
     that errors of earlier layers do not count: a fault shows at the operator that has it, and the
-    rounding of a sound one is small. `stored` compares the weights; so snr is that of the float
-    layer with the file's weights, to which only the rounding of activations adds. Layers that are fused away are computed in float and count
-    with the next one. The last row, "output", is the file's output against the last layer's.
+    rounding of a sound one is small. The weights have a comparison of their own (`stored`); snr is
+    that to the float layer with the file's weights, so that only activations are rounded. Layers
+    that are fused away are computed in float and count with the next one. The last row, "output",
+    is the file's output against the last layer's.
 
     Rows, most added error first: layer; added, the root mean square of the difference relative to
     that of the wanted output; snr, see `snr`, of the values within the tensor's int8 range;
@@ -91,9 +92,9 @@ def row(name: str, value, true, rounded, tensor) -> dict:
         outside = (true < least - level / 2) | (true > most + level / 2)
         clipped = float(outside.mean())
         within = np.clip(rounded, least, most)
-    size = np.linalg.norm(rms(true))
+    size, error = (float(np.linalg.norm(rms(each))) for each in (true, value - true))
     return {
-        "layer": name, "added": float(np.linalg.norm(rms(value - true)) / size) if size else 0.0,
+        "layer": name, "added": error / size if size else float(error > 0),
         "snr": snr(value, within, level), "clipped": clipped,
     }  # fmt: skip
 
@@ -108,7 +109,9 @@ def snr(value: np.ndarray, true: np.ndarray, level: float) -> float:
 
     A channel smaller than FLOOR levels counts as that large: its rounding does no harm.
     """
-    ratio = (rms(true) + FLOOR * level) / np.maximum(rms(value - true), SILENCE)
+    signal, noise = rms(true) + FLOOR * level, rms(value - true)
+    noisy = noise != 0  # NaN is
+    ratio = np.where(noisy, signal / np.where(noisy, noise, 1), SILENT)
     return float(20 * np.log10(ratio).min())
 
 

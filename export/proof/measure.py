@@ -130,7 +130,7 @@ def layers(content: bytes, graph, recipe: Recipe, inputs: np.ndarray) -> dict:
         "weight_error": weights,
         "weight_error_worst": worst,
         "layer_snr": float(np.min([each["snr"] for each in errors])),  # a NaN stays
-        "layer_snr_worst": min(errors, key=lambda each: each["snr"])["layer"],
+        "layer_snr_worst": errors[int(np.argmin([each["snr"] for each in errors]))]["layer"],
         "clipped": max(each["clipped"] for each in errors) if recipe.kernels == "int8" else None,
         "layer_errors": errors[:MOST_ERRORS],
     }
@@ -146,7 +146,7 @@ def range_figures(graph, recipe: Recipe, trained, targets) -> dict:
     return {
         "largest_activation": largest,
         "largest_activation_images": len(pairs) if matters else len(trained.samples),
-        "fp16_safe": bool(largest <= np.finfo(np.float16).max),
+        "fp16_safe": bool(largest <= float(np.finfo(np.float16).max)),
     }
 
 
@@ -161,7 +161,7 @@ def largest_activation(graph, images: Iterable[np.ndarray]) -> float:
 
     @tf.function
     def largest(image):
-        return tf.stack([tf.reduce_max(tf.abs(values)) for values in probe(image, training=False)])
+        return tf.stack([tf.reduce_max(tf.abs(values)) for values in tf.nest.flatten(probe(image))])
 
     return float(np.max([np.max(largest(image[None])) for image in images]))
 
@@ -195,5 +195,5 @@ def calibration_error(made: dict, pairs: list, inputs: np.ndarray) -> float:
     for (path, _), image in zip(pairs, inputs, strict=True):
         wanted = contract.input_tensor(made, read_image(path))[0]
         found = (image + 1) * STD
-        largest = max(largest, float(np.abs(found - wanted).mean()))
-    return largest
+        largest = np.maximum(largest, np.abs(found - wanted).mean())  # keeps a NaN
+    return float(largest)

@@ -44,7 +44,7 @@ AXES = {"Conv2D": (3, 0, 1, 2), "Conv2DTranspose": (2, 0, 1, 3)}  # from Keras' 
 
 
 def weights_of(layer) -> tuple:
-    """(kernel in the file's layout, bias or None) of a convolution; (None, None) of other layers."""
+    """(kernel in the file's layout, bias or None) of a convolution, else (None, None)."""
     kernel, bias = variables_of(layer)
     if kernel is None:
         return None, None
@@ -130,4 +130,5 @@ def difference(tensor: Tensor | None, wanted: np.ndarray | None, step, recipe: R
         steps = FLOAT_STEP[tensor.dtype] * np.abs(wanted).max()
     error = np.abs(found.astype(np.float64) * scales - wanted)
     # A large int32 value is rounded as a float32 on its way.
-    return float((error / np.maximum(steps + 2.0**-22 * np.abs(wanted), SMALLEST)).max())
+    found = (error / np.maximum(steps + 2.0**-22 * np.abs(wanted), SMALLEST)).max()
+    return float("inf") if np.isnan(found) else float(found)
