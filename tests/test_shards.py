@@ -192,10 +192,10 @@ def test_training_on_shards(packed, tmp_path, capsys):
     assert end.returncode == 0 and f"skipped: {path}[1] (0005.png)" in end.stderr
     assert "best mIoU" in end.stdout
     from export.__main__ import show_review, show_score
-    from export.report.report import images
+    from export.report.shown import images
     from segnet.run import read_run
 
-    drawn = images(run, read_run(run)[0], COLOURS, [])
+    drawn = images(run, read_run(run)[0], COLOURS, {})
     assert drawn["names"] == ["0000.png", "0002.png"]
     show_review([str(run)])
     output = capsys.readouterr()

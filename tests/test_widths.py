@@ -72,7 +72,7 @@ def test_presets_without_other_widths():
 
 def test_a_run_from_before_there_were_widths_can_be_resumed(tmp_path):
     plan = json.loads(json.dumps(dataclasses.asdict(Plan("DIR"))))
-    dataset = {"classes": ["a", "b"], "colours": [[0, 0, 0], [1, 1, 1]]}
+    dataset = {"classes": ["a", "b"], "colours": [[0, 0, 0], [1, 1, 1]], "fingerprint": "0"}
     manifest = {"command": [], "versions": {}, "dataset": dataset}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     origin = Origin(dataset, "", lambda before: [])

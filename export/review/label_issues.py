@@ -27,7 +27,7 @@ from data.drawing import overlay, uri
 from data.images import read_bytes, read_pair
 from data.layout import VOID
 from export.proof.score import keras_function
-from export.report.report import DIFFERENT, SIDE
+from export.report.shown import DIFFERENT, SIDE
 from export.report.wording import PERCENT
 from files import beside
 from segnet.metrics import to_mask
