@@ -24,6 +24,7 @@ def home(folder, content) -> dict:
     return {**environment, "KERAS_HOME": str(folder)}
 
 
+@pytest.mark.slow
 def test_keras_json_changes_nothing(finished, tmp_path):
     end = train(finished / "shapes", tmp_path / "run", env=home(tmp_path, STRANGE))
     assert end.returncode == 0, end.stderr

@@ -36,6 +36,7 @@ def test_options_of_fine_tuning(run):
         tune.fine_plan(trained, "sparse", 1.5, None)
 
 
+@pytest.mark.slow
 def test_layers_kept_in_float(run):
     """The last deconvolution is float, the rest int8; there is still one delegate partition."""
     choices = Choices(max_drop=0.05, keep_float=("deconv5",))

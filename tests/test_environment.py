@@ -59,6 +59,7 @@ def test_packages_are_those_of_the_requirements():
     assert {others.get(name, name) for name in names - tests_alone} == cli.PACKAGES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
 def test_a_pipe_that_is_closed_while_training(thirteen, tmp_path, closed):
     """As by `| head -1`: the training ends without a word."""

@@ -95,6 +95,7 @@ def test_validation_is_not_augmented(thirteen, tmp_path, monkeypatch):
     assert images["train"] == set(seen) and not images["val"] & set(seen)
 
 
+@pytest.mark.slow
 def test_sheets_are_drawn_every_fifth_epoch_and_at_the_end(teacher, thirteen, tmp_path):
     assert [path.name for path in (teacher / "samples").iterdir()] == ["epoch0005.png"]
     train(small(thirteen, epochs=6, batch=13), tmp_path / "run")
@@ -124,6 +125,7 @@ def test_a_teacher_from_end_to_end(teacher, thirteen, tmp_path, monkeypatch):
     assert all(np.array_equal(one[key], two[key]) for key in one)
 
 
+@pytest.mark.slow
 def test_a_teacher_that_has_changed(teacher, thirteen, tmp_path, monkeypatch):
     other, run = shutil.copytree(teacher, tmp_path / "teacher"), tmp_path / "run"
     plan = small(thirteen, teacher=str(other))

@@ -160,6 +160,7 @@ def test_a_test_split_judges(run):
     assert report["miou_difference"] < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [0, 5])
 def test_an_overflow_of_float16_on_one_image(run, at, monkeypatch):
     """It is looked for on every judged image, not on the few on which layers are compared."""
@@ -191,6 +192,7 @@ def augmented(batch):
     return batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["int8", "int8-full"])
 @pytest.mark.parametrize("change", [bgr, black, augmented])
 def test_calibration_images_that_an_app_would_not_feed(change, recipe, run, monkeypatch):

@@ -184,6 +184,7 @@ def test_batches_report_a_damaged_record(packed):
         list(itertools.islice(training_batches(read_dataset(packed), (64, 64), 4, seed=0), 4))
 
 
+@pytest.mark.slow
 def test_training_on_shards(packed, tmp_path, capsys):
     """Training, report and label issues all leave out the damaged records."""
     path, run = damage(packed), tmp_path / "run"

@@ -52,6 +52,7 @@ def contents(folder) -> dict:
             for path in folder.rglob("*")}  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "terminate"])
 @pytest.mark.parametrize("name", ["shapes", "import", "check", "pack"])
 def test_the_same_command_again_completes_it(inputs, tmp_path, name, number):
@@ -137,6 +138,7 @@ def test_a_full_disk_is_no_broken_item(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["shapes", "import", "check", "pack"])
 def test_the_umask_is_kept(inputs, tmp_path, name):
     """Of images that are linked the permissions are those of the source."""

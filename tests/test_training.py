@@ -79,6 +79,7 @@ def test_sizes_of_batches(thirteen, monkeypatch, images, batch, sizes):
     assert Counter(len(mask) for _, mask in itertools.islice(stream, steps)) == sizes
 
 
+@pytest.mark.slow
 def test_the_loss_of_an_epoch_is_the_mean_over_its_images(thirteen, tmp_path, monkeypatch):
     losses, real = [], loop.Loop.say_estimate
 
@@ -107,6 +108,7 @@ def test_killed_and_resumed_is_equal_to_the_bit(whole, thirteen, tmp_path, monke
     same_files(whole, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_step_is_traced_once_per_size(thirteen, tmp_path, monkeypatch):
     traced, real = [], begin
 
@@ -121,6 +123,7 @@ def test_a_step_is_traced_once_per_size(thirteen, tmp_path, monkeypatch):
     assert sorted(traced) == [4, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "before"),
     [
@@ -148,6 +151,7 @@ def test_killed_before_the_last_sheet(whole, thirteen, tmp_path, monkeypatch):
     same_files(whole, run)
 
 
+@pytest.mark.slow
 def test_killed_between_the_best_weights_and_the_manifest(thirteen, tmp_path, monkeypatch):
     """The weights are not those that the manifest knows; training the epoch again mends it."""
     run, plan = tmp_path / "run", small(thirteen, epochs=1)

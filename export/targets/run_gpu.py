@@ -1,8 +1,8 @@
 """Runs a file on LiteRT's GPU accelerator: python -m export.targets.run_gpu MODEL INPUT OUTPUT.
 
-It computes in float32 and without the CPU accelerator: with it, `is_fully_accelerated` was observed
-to be true while half of the operators ran on the CPU. It runs in a separate process, because some
-operators crash the process.
+It computes as in an app, in half precision where the GPU does, and without the CPU accelerator:
+with it, `is_fully_accelerated` was observed to be true while half of the operators ran on the CPU.
+It runs in a separate process, because some operators crash the process.
 """
 
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-RUNTIME = f"LiteRT {version('ai-edge-litert')} GPU alone, fp32"
+RUNTIME = f"LiteRT {version('ai-edge-litert')} GPU alone"
 EQUAL = 0.99  # least pixel agreement with the CPU; a GPU does not round to int8 between layers
 
 
@@ -91,9 +91,7 @@ def main(model: str, source: str, target: str) -> int:
         Options,
     )
 
-    options = Options(
-        hardware_accelerators=HardwareAccelerator.GPU, gpu_options=GpuOptions(enforce_f32=True)
-    )
+    options = Options(hardware_accelerators=HardwareAccelerator.GPU, gpu_options=GpuOptions())
     with kept_messages() as messages:
         try:
             compiled = CompiledModel.from_file(model, options=options)
