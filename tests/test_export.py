@@ -159,7 +159,7 @@ def test_stopped_export_leaves_the_earlier_kit(earlier, name, how):
     command = [sys.executable, "-m", "export", str(earlier), "--lower", FIXED.lower]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     while process.poll() is None:
-        if any((part / (name or ".")).exists() for part in out.parent.glob(".part-*.float32")):
+        if any((part / (name or ".")).exists() for part in out.parent.glob(".part-*-float32")):
             process.send_signal(how)
             break
         time.sleep(1e-4)
@@ -187,7 +187,7 @@ from export.make import Choices, export_run
 
 rename = os.replace
 def stopped(source, target):
-    if Path(target).name == "float32" and Path(source).name != "kit":
+    if Path(target).name == "float32" and Path(source).name != "old":
         {end}
     rename(source, target)
 
