@@ -91,12 +91,14 @@ class Dataset:
             lines.append(f"the classes are {now} now, {then} before")
         elif before["colours"] != self.colours:
             lines.append("classes have other colours")
-        if before.get("void", VOID) != self.void:
-            lines.append(f"void is {self.void} now, {before['void']} before")
+        if (void := before.get("void", VOID)) != self.void:
+            lines.append(f"void is {self.void} now, {void} before")
         if "splits" not in before:  # recorded when only the times were compared
             same = before.get("fingerprint") == self.fingerprint(trust_times=True)
             return lines if same or lines else ["names, sizes or times of files are others"]
-        now = self.described(before["by"] == "times")["splits"]
+        now = self.described(before.get("by") == "times")["splits"]
+        if not fingerprint.are_summaries(before["splits"], now):
+            return [*lines, "what was recorded of its files is damaged"]
         for split, files in now.items():
             lines += fingerprint.changes(split, before["splits"][split], files)
         return lines

@@ -109,6 +109,20 @@ def summary(marks: dict[str, str]) -> dict:
     }
 
 
+def are_summaries(found, splits: Iterable[str]) -> bool:
+    """Whether `found`, which may have been edited, has a `summary` for each of the splits."""
+    kinds = {"files": int, "names": str, "contents": str, "each": str}
+    return isinstance(found, dict) and all(
+        isinstance(found.get(split), dict)
+        and all(
+            isinstance(files, dict)
+            and all(isinstance(files.get(name), kind) for name, kind in kinds.items())
+            for files in found[split].values()
+        )
+        for split in splits
+    )
+
+
 def hash_of(text: str) -> str:
     return hashlib.sha256(os.fsencode(text)).hexdigest()
 

@@ -36,33 +36,12 @@ def fault(manifest) -> str:
         return "its class names contain control characters"
     if not (isinstance(colours, list) and len(colours) == len(classes) and all(map(rgb, colours))):
         return "its dataset has no colour [r, g, b] for each class"
-    if not described(manifest["dataset"]):
-        return "its dataset is not described as data.dataset does"
     if not is_list(manifest.get("command"), str):
         return "it has no command"
     versions = manifest.get("versions")
     if not (isinstance(versions, dict) and is_list([*versions.values()], str)):
         return "it has no versions"
     return fault_of_progress(manifest)
-
-
-def described(dataset: dict) -> bool:
-    """Whether what identifies a dataset is there and of the right types, also of older runs."""
-    kinds = {"files": int, "names": str, "contents": str, "each": str}
-    splits = dataset.get("splits")
-    if not (is_a(dataset.get("void", 255), int) and isinstance(dataset.get("fingerprint"), str)):
-        return False
-    return splits is None or (
-        dataset.get("by") in ("contents", "times") and isinstance(splits, dict)
-        and {"train", "val"} <= splits.keys()
-        and all(
-            isinstance(files, dict)
-            and all(is_a(files.get(name), kind) for name, kind in kinds.items())
-            for split in splits.values() if isinstance(split, dict)
-            for files in split.values()
-        )
-        and all(isinstance(split, dict) for split in splits.values())
-    )  # fmt: skip
 
 
 def fault_of_progress(manifest: dict) -> str:

@@ -212,3 +212,27 @@ def test_names_that_are_no_text(shapes):
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(shapes / "train/images" / name)
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(shapes / "train/masks" / name)
     assert len(of(shapes)) == 64 and of(shapes) == of(shapes)
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        None, [], {}, {"train": {}}, {"train": [], "val": {}},
+        {"train": {"images": 3}, "val": {}}, {"train": {"images": {"files": "3"}}, "val": {}},
+    ],
+)  # fmt: skip
+def test_an_edited_record_is_told(shapes, splits):
+    """A manifest is a file that people can open."""
+    dataset = read_dataset(shapes)
+    before = dataset.described() | {"splits": splits}
+    assert dataset.changes(before) == ["what was recorded of its files is damaged"]
+
+
+def test_a_record_without_void_is_of_255(shapes):
+    from dataclasses import replace
+
+    dataset = read_dataset(shapes)
+    before = dataset.described()
+    del before["void"]
+    assert dataset.changes(before) == []
+    assert replace(dataset, void=7, listed={}).changes(before) == ["void is 7 now, 255 before"]

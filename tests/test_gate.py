@@ -1,5 +1,7 @@
 """The limits of the gate, and the advice after a refusal."""
 
+import math
+
 import pytest
 
 from export import refuse
@@ -17,50 +19,6 @@ ACCEPTED = {
     "float_operators": [], "calibration_distance": 0.0, "calibration_error": 0.1,
     "largest_activation": 100.0,
 }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("recipe", "name", "value"),
-    [
-        ("qat8", "graph_error", 1.1e-4),
-        ("sparse", "weight_error", 0.8),
-        ("int8", "weight_error", float("inf")),
-        ("clustered", "layer_snr", 99.0),
-        ("int8", "logit_bias", 0.011),
-        ("float16", "logit_scale_error", 0.011),
-        ("float32", "pixel_agreement", 0.9989),
-        ("float32", "pixel_agreement", float("nan")),
-        ("float32", "miou_difference", 0.0051),
-        ("float32", "max_abs_error", 1.1e-4),
-        ("float32", "max_abs_error", float("nan")),
-        ("dynamic8", "miou_drop", 0.011),
-        ("dynamic8", "worst_class_drop", 0.051),
-        ("float32", "minority", 0.09),
-        ("float32", "mistakes_seen", 0),
-        ("int8-full", "claim_faults", ["the output is float32, but int8-full has uint8"]),
-        ("int8", "target_faults", ["RELU (conv1): not supported"]),
-        ("int8", "open_shapes", ["image"]),
-        ("int8", "custom_operators", ["FlexLgamma"]),
-        ("int8", "dead_layers", ["conv1"]),
-        ("int8", "metadata_faults", ["mean is 0 in the metadata and 127.5 in the contract"]),
-        ("int8", "contract_agreement", 0.9989),
-        ("int8-full", "float_operators", ["ADD (conv1)"]),
-        ("qat8", "clipped", 0.021),
-        ("int8", "calibration_distance", 0.11),
-        ("int8-full", "calibration_error", 1.1),
-        ("float16", "largest_activation", 70000.0),
-        ("sparse16", "largest_activation", float("nan")),
-    ],
-)
-def test_limits(recipe, name, value):
-    assert gate.failures({**ACCEPTED, "recipe": recipe}) == []
-    (line,) = gate.failures({**ACCEPTED, "recipe": recipe, name: value})
-    assert line.startswith(f"{name} is ")
-
-
-def test_every_limit_is_tested():
-    tested = {case[1] for case in test_limits.pytestmark[0].args[1]}
-    assert tested == {limit.name for limit in gate.LIMITS}
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
@@ -115,3 +73,104 @@ def test_a_gain_is_called_a_gain():
     report = {"recipe": "float16", "iou_keras": {"a": 0.5}, "miou_drop": -0.1,
               "iou_tflite": {"a": 0.6}, "layer_errors": []}  # fmt: skip
     assert refuse.advice(report) == "mIoU gains 10.00 points. "
+
+
+# To the last digit: what is still accepted, and what is not.
+
+NUMBERS = [
+    # figure, a recipe that it applies to, accepted, refused
+    ("graph_error", "float32", 1e-4, 1.01e-4),
+    ("weight_error", "int8", 0.75, 0.751),
+    ("layer_snr", "float32", 100.0, 99.99),
+    ("logit_bias", "float32", 0.01, 0.0101),
+    ("logit_scale_error", "float32", 0.01, 0.0101),
+    ("pixel_agreement", "float32", 0.999, 0.9989),
+    ("max_abs_error", "float32", 1e-4, 1.01e-4),
+    ("miou_difference", "int8", 0.005, 0.0051),
+    ("miou_drop", "int8", 0.01, 0.0101),
+    ("worst_class_drop", "int8", 0.05, 0.0501),
+    ("minority", "int8", 0.1, 0.0999),
+    ("mistakes_seen", "int8", 1, 0),
+    ("contract_agreement", "int8", 1.0, 0.99999),
+    ("clipped", "int8", 0.02, 0.0201),
+    ("calibration_distance", "int8", 0.1, 0.101),
+    ("calibration_error", "int8", 1.0, 1.01),
+    ("largest_activation", "float16", 65504.0, 65504.5),
+]
+LISTS = {  # figure: is it known before the file is run?
+    "claim_faults": True, "target_faults": False, "open_shapes": True, "custom_operators": True,
+    "dead_layers": True, "metadata_faults": False, "float_operators": True,
+}  # fmt: skip
+
+
+def failures(name, value, recipe="int8"):
+    return gate.failures({**ACCEPTED, "recipe": recipe, name: value})
+
+
+def test_all_limits_are_here():
+    assert {row[0] for row in NUMBERS} | LISTS.keys() == {limit.name for limit in gate.LIMITS}
+
+
+@pytest.mark.parametrize(("name", "recipe", "accepted", "refused"), NUMBERS)
+def test_numbers(name, recipe, accepted, refused):
+    assert failures(name, accepted, recipe) == []
+    (line,) = failures(name, refused, recipe)
+    bound = "most" if refused > accepted else "least"
+    assert line.startswith(f"{name} is {refused:g}, but must be at {bound} {accepted:g}: ")
+    (line,) = failures(name, math.nan, recipe)
+    assert line.startswith(f"{name} is nan, but must be at {bound} ")
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists(name):
+    assert failures(name, []) == []
+    (line,) = failures(name, ["a", "b"])
+    assert line.startswith(f"{name} is 2, but must be at most 0: ")
+
+
+def test_limits_that_a_report_sets():
+    """Another recipe, or --max-drop."""
+    for bound, name, value in [
+        ("layer_snr_floor", "layer_snr", 100.5), ("pixel_agreement_floor", "pixel_agreement", 1.01),
+    ]:  # fmt: skip
+        report = {**ACCEPTED, bound: value, name: value}
+        assert gate.failures(report) == []
+        assert len(gate.failures({**report, name: value - 0.01})) == 1
+    for bound, name in [
+        ("max_drop", "miou_drop"), ("max_class_drop", "worst_class_drop"),
+        ("logit_bias_most", "logit_bias"), ("logit_bias_most", "logit_scale_error"),
+    ]:  # fmt: skip
+        report = {**ACCEPTED, bound: 0.3, name: 0.3}
+        assert gate.failures(report) == []
+        assert len(gate.failures({**report, name: 0.31})) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "recipes"),
+    [
+        ("max_abs_error", {"float32"}),
+        ("dead_layers", {"int8", "int8-full", "qat8"}),
+        ("float_operators", {"int8", "int8-full", "qat8"}),
+        ("clipped", {"int8", "int8-full", "qat8"}),
+        ("calibration_distance", {"int8", "int8-full"}),
+        ("calibration_error", {"int8", "int8-full"}),
+        ("largest_activation", {"float16", "sparse16"}),
+        ("claim_faults", set(gate.BY_NAME)),
+    ],
+)
+def test_recipes_of_a_limit(name, recipes):
+    (limit,) = [limit for limit in gate.LIMITS if limit.name == name]
+    found = {recipe for recipe in gate.BY_NAME if gate.applies(limit, gate.BY_NAME[recipe])}
+    assert found == recipes
+
+
+def test_what_is_not_measured_of_a_file_that_was_only_read():
+    early = {name for name, known in LISTS.items() if known}
+    wanted = dict.fromkeys({row[0] for row in NUMBERS} | LISTS.keys() - early, "it was not run")
+    assert gate.unmeasured("it was not run") == wanted
+    report = {"recipe": "float32", "asked_targets": [], "not_measured": wanted}
+    lines = gate.failures({**report, **{name: [] for name in early}})
+    assert len(lines) == 12 + 3  # numbers but those of other recipes, and lists
+    assert all(" is missing, not measured, because it was not run: " in line for line in lines)
+    (line,) = gate.failures({**ACCEPTED, "minority": None})
+    assert "minority is missing, not measured, because nothing measured it: " in line

@@ -4,9 +4,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from export.proof.claims import WEIGHTS_AT, stored_tensors
+from export.proof.claims import CHANNELS_AT, WEIGHTS_AT, stored_tensors
 from export.recipes import Recipe
-from export.tflite.inspect import Tensor, operators
+from export.tflite.inspect import Operator, Tensor, operators
 
 BIAS_AT = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "TRANSPOSE_CONV": 3}  # index of the input
 SMALLEST = 2.0**-24  # step of float16 near 0
@@ -19,24 +19,19 @@ def weight_error(content: bytes, graph, recipe: Recipe) -> tuple[float, str]:
     A step is the scale of an int8 or int32 value, and for floats that of the tensor's largest one,
     so that rounding alone is at most one half. Infinite if a layer with weights is not in the file.
     """
-    steps = operators(content)
-    unpacked = stored_tensors(steps)
-    files = {step.layer: step for step in steps if step.name in WEIGHTS_AT}
+    stored = Stored(content)
     worst = (0.0, "")
     for layer in graph.layers:
         kernel, bias = weights_of(layer)
         if kernel is None:
             continue
-        step = files.get(layer.name)
+        step = stored.files.get(layer.name)
         if step is None:
             return float("inf"), layer.name
         for at, wanted in ((WEIGHTS_AT[step.name], kernel), (BIAS_AT[step.name], bias)):
-            tensor = step.inputs[at] if len(step.inputs) > at else None
-            if tensor is None and wanted is None:
-                continue
-            tensor = tensor and unpacked.get(tensor.name, tensor)
-            error = difference(tensor, wanted, step, recipe)
-            worst = max(worst, (error, layer.name))
+            tensor = stored.tensor(step, at)
+            if tensor or wanted is not None:
+                worst = max(worst, (difference(tensor, wanted, step, recipe), layer.name))
     return worst
 
 
@@ -74,42 +69,56 @@ def variables_of(layer) -> tuple:
 
 
 class Stored:
-    """The weights of a file, to compute a layer of its float graph with them."""
+    """The weights and biases that a file stores, by Keras layer."""
 
     def __init__(self, content: bytes):
         steps = operators(content)
         self.unpacked = stored_tensors(steps)
         self.files = {step.layer: step for step in steps if step.name in WEIGHTS_AT}
 
+    def tensor(self, step: Operator, at: int) -> Tensor | None:
+        """An input of an operator as it is stored; None if it is left out."""
+        used = step.inputs[at] if len(step.inputs) > at else None
+        return used and self.unpacked.get(used.name, used)
+
     @contextmanager
     def inside(self, layer):
-        """The layer has the file's weights; whether it has any of its own."""
+        """The layer computes with the file's weights; yields whether it has any of its own."""
         step, variables = self.files.get(layer.name), variables_of(layer)
         if step is None or variables[0] is None:
             yield False
             return
         kept = [(variable, np.array(variable)) for variable in variables if variable is not None]
         for variable, at in zip(variables, (WEIGHTS_AT, BIAS_AT), strict=True):
-            if variable is not None and len(step.inputs) > at[step.name]:
-                variable.assign(self.values(step, at[step.name], layer, np.shape(variable)))
+            tensor = self.tensor(step, at[step.name])
+            if variable is not None and tensor:
+                variable.assign(values_of(tensor, step, layer, np.shape(variable)))
         try:
             yield True
         finally:
             for variable, value in kept:
                 variable.assign(value)
 
-    def values(self, step, at: int, layer, shape) -> np.ndarray:
-        """In Keras' layout."""
-        tensor = self.unpacked.get(step.inputs[at].name, step.inputs[at])
-        axis = 3 if step.name == "DEPTHWISE_CONV_2D" and len(shape) == 4 else 0
-        scales = np.array(tensor.scales or 1.0)
-        if scales.size > 1:
-            scales = np.expand_dims(scales, [i for i in range(tensor.data.ndim) if i != axis])
-        found = np.float32(tensor.data * scales)
-        kind = type(unwrapped(layer)).__name__
-        if kind in AXES and len(shape) == 4:
-            found = found.transpose(np.argsort(AXES[kind]))
-        return found.reshape(shape)
+
+def values_of(tensor: Tensor, step: Operator, layer, shape) -> np.ndarray:
+    """In float, and in Keras' layout and shape."""
+    found = np.float32(tensor.data * scales_of(tensor, step, tensor.data.ndim))
+    kind = type(unwrapped(layer)).__name__
+    if kind in AXES and len(shape) == 4:
+        found = found.transpose(np.argsort(AXES[kind]))
+    return found.reshape(shape)
+
+
+def scales_of(tensor: Tensor, step: Operator, dimensions: int) -> np.ndarray:
+    """The scale or scales, to be multiplied with values in the file's layout; 1 in float."""
+    scales = np.array(tensor.scales or 1.0)
+    return np.expand_dims(scales, others(step, dimensions)) if scales.size > 1 else scales
+
+
+def others(step: Operator, dimensions: int) -> tuple[int, ...]:
+    """The axes in the file's layout but that of the output channels."""
+    axis = CHANNELS_AT[step.name] if dimensions == 4 else 0
+    return tuple(at for at in range(dimensions) if at != axis)
 
 
 def difference(tensor: Tensor | None, wanted: np.ndarray | None, step, recipe: Recipe) -> float:
@@ -118,14 +127,11 @@ def difference(tensor: Tensor | None, wanted: np.ndarray | None, step, recipe: R
         return float(np.abs(tensor.data).max())
     if tensor is None or tensor.data is None or tensor.data.size != wanted.size:
         return float("inf")
-    scales, found = np.array(tensor.scales or 1.0), tensor.data.reshape(wanted.shape)
-    axis = 3 if step.name == "DEPTHWISE_CONV_2D" and wanted.ndim == 4 else 0
-    others = tuple(i for i in range(wanted.ndim) if i != axis)
+    scales, found = scales_of(tensor, step, wanted.ndim), tensor.data.reshape(wanted.shape)
     if tensor.scales:
-        scales = np.expand_dims(scales, others) if len(scales) > 1 else scales
         steps = scales
     elif recipe.kernels == "dynamic" and wanted.ndim == 4:  # may have been int8 in between
-        steps = np.abs(wanted).max(others, keepdims=True) / 127
+        steps = np.abs(wanted).max(others(step, 4), keepdims=True) / 127
     else:
         steps = FLOAT_STEP[tensor.dtype] * np.abs(wanted).max()
     error = np.abs(found.astype(np.float64) * scales - wanted)
