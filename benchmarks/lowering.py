@@ -57,7 +57,7 @@ def convert_all(preset: str, size: tuple[int, int], classes: int) -> dict[str, b
     return {
         f"{name}, {form}": to_tflite(graph, BY_NAME[name], noise if name == "int8" else None)
         for form, graph in graphs.items()
-        for name in ("float32", "int8")
+        for name in ("float32", "dynamic8", "int8")
     }
 
 

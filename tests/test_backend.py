@@ -32,7 +32,7 @@ def test_keras_json_changes_nothing(finished, tmp_path):
     assert one.keys() == two.keys() and all((one[key] == two[key]).all() for key in one)
 
 
-@pytest.mark.parametrize("start", ["start", "start_tf_keras"])
+@pytest.mark.parametrize("start", ["start", pytest.param("start_tf_keras", marks=pytest.mark.slow)])
 def test_both_keras_have_our_configuration(tmp_path, start):
     code = (
         f"from segnet.backend import {start} as start; b = start().backend; "

@@ -142,6 +142,7 @@ def test_unknown_peer():
         latency.collect([], [], ["unet"], (64, 64), 2)
 
 
+@pytest.mark.slow
 def test_latency_command(tmp_path, layers):
     (tmp_path / "net.tflite").write_bytes(layers)
     path, out = tmp_path / "net.tflite", tmp_path / "rows.json"

@@ -74,6 +74,7 @@ def test_inputs_of_a_concatenation_alone_share_its_range():
     assert joined(graph_of("tiny")) == set().union(*ups)
 
 
+@pytest.mark.slow
 def test_sparse_weights_stay_zero(tuned):
     model, folder, _ = tuned("sparse")
     for name in heavy(graph_of()):
@@ -87,6 +88,7 @@ def test_sparse_weights_stay_zero(tuned):
     assert read_checkpoint(folder)[1]["best"] == max(row["miou"] for row in rows[1:])
 
 
+@pytest.mark.slow
 def test_sparse_file_is_smaller(tuned):
     from export.tflite.runtime import Runtime
 

@@ -41,8 +41,15 @@ def trained(name):
     return model, preset, size, rng.uniform(-1, 1, (1, *size, 3)).astype(np.float32)
 
 
+FAST = ("tiny", "small")  # one with either version of MobileNet
+
+
+def slower(is_so):
+    return pytest.mark.slow if is_so else ()
+
+
 CASES = [
-    pytest.param(name, lowering, id=f"{name}-{lowering.name}")
+    pytest.param(name, lowering, id=f"{name}-{lowering.name}", marks=slower(name not in FAST))
     for name in presets.PRESETS
     for lowering in LOWERINGS
 ]
@@ -119,7 +126,9 @@ def test_same_function_in_int8(lowering):
     assert run_faults(content, Runtime(content).partitioning()) == []
 
 
-@pytest.mark.parametrize("name", presets.PRESETS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=slower(each not in FAST)) for each in presets.PRESETS]
+)
 def test_equalised_graph_is_the_same_function(name):
     model, preset, size, image = trained(name)
     graph = deploy(model, preset, size, 3)

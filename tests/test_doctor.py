@@ -113,7 +113,7 @@ def test_what_all_masks_have(valid, tmp_path, kind):
     ("lip", {
         "near leak": ["Baidu_0220"], "near duplicate": ["Baidu_0188", "Baidu_0294", "Baidu_0484"]}),
     ("ccp_person", {"near duplicate": ["0183", "0594", "0907"], "empty mask": ["0536"]}),
-    ("camvid", {"near duplicate": None}),
+    pytest.param("camvid", {"near duplicate": None}, marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_real_datasets(name, wanted):
     if not (GENUINE / name).exists():

@@ -114,6 +114,7 @@ def test_golden_photo_distinguishes_resize_rules(side, wanted):
     assert (off > golden.LEVEL).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_int8_kit(run):
     """The input tensor is the image's bytes."""
     reports, refused = export_run(run, "int8,int8-full", FIXED)
@@ -209,11 +210,6 @@ def test_refusals(run, tmp_path):
         Choices(targets=("gpus",))
     with pytest.raises(Refusal, match=r"no lowering 'depth_to_space'.* Choose from: signs"):
         export_run(run, choices=Choices(lower="depth_to_space"))
-    reports, refused = export_run(run, "int8", Choices(targets=("coreml",)))
-    assert reports == {}
-    assert "int8 is refused: no lowering runs entirely on coreml: signs" in refused[0]
-    numbers = json.loads((run / "export" / "int8.refused.json").read_text())
-    assert numbers["verdict"] == "no" and "coreml: " in numbers["lowerings"]["signs+depth_to_space"]
     with pytest.raises(Refusal, match=r"is not a run: plan.json is missing"):
         export_run(tmp_path / "nothing")
     words = [sys.executable, "-m", "export", str(tmp_path / "nothing")]
@@ -221,6 +217,16 @@ def test_refusals(run, tmp_path):
     assert end.returncode == 2 and end.stderr.startswith("error: ") and end.stdout == ""
 
 
+@pytest.mark.slow
+def test_a_target_that_runs_no_lowering(run):
+    reports, refused = export_run(run, "int8", Choices(targets=("coreml",)))
+    assert reports == {}
+    assert "int8 is refused: no lowering runs entirely on coreml: signs" in refused[0]
+    numbers = json.loads((run / "export" / "int8.refused.json").read_text())
+    assert numbers["verdict"] == "no" and "coreml: " in numbers["lowerings"]["signs+depth_to_space"]
+
+
+@pytest.mark.slow
 def test_score_of_run_and_file_agree(exported, finished):
     data = str(finished / "shapes")
     found = []

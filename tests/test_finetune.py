@@ -20,7 +20,10 @@ from segnet.finetune import fingerprint
 __all__ = ["tuned"]  # fixtures
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(each, marks=() if each == "qat" else pytest.mark.slow) for each in KINDS],
+)
 def test_reports_and_history(kind, tuned):
     """How many steps are left, a row per epoch in the history; the given graph is not changed."""
     before = fingerprint(graph_of())
@@ -48,6 +51,7 @@ def stopped_at(step):
     return source
 
 
+@pytest.mark.slow
 def test_stopped_and_continued(tuned, tmp_path):
     """The weights are the same to the bit; a finished fine-tuning takes no further step."""
     whole, _, _ = tuned("sparse")

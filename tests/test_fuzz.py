@@ -1,7 +1,7 @@
 """Sources with one fault give a refusal, or a dataset in which all that is not broken is right.
 
-FUZZ=N in the environment sets the number of mutations per format (default 150); make test-slow adds
-300. To run 10,000:
+FUZZ=N in the environment sets the number of mutations per format (default 75); make test-slow adds
+375. To run 10,000:
 
     FUZZ=10000 TMPDIR=/dev/shm python -m pytest tests/test_fuzz.py -k test_mutations -s \
         --basetemp=/dev/shm/fuzz
@@ -27,7 +27,7 @@ from data.layout import SPLITS, VOID
 
 SECONDS = 120  # timeout per file, after which the process ends with a traceback
 SHAPED = (".json", ".txt", ".yaml", ".zip", ".png")  # formats whose mutations stay well-formed
-COUNT = int(os.environ.get("FUZZ", 150))
+COUNT = int(os.environ.get("FUZZ", 75))
 
 
 def outcome(name, source, out) -> tuple[str, dict]:
@@ -139,4 +139,4 @@ def test_mutations(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES)
 def test_more_mutations(name, tmp_path):
-    check(name, fuzz(name, tmp_path, range(COUNT, COUNT + 300)), 300)
+    check(name, fuzz(name, tmp_path, range(COUNT, COUNT + 375)), 375)

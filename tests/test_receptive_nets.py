@@ -91,6 +91,7 @@ def test_logits_are_those_of_same_padding_at_the_centre(tf_keras, name, at):
 # Sparsity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kept"), [("cascade_sparse", 21_601), ("large_sparse", 25_940)])
 def test_published_number_of_parameters_is_kept(tf_keras, name, kept):
     """Zeros do not count; the sparsity is the constant one of tfmot."""
@@ -109,6 +110,7 @@ def patches_of_two_colours(count):
 COLOURS = {"train": patches_of_two_colours(256), "val": patches_of_two_colours(64)}
 
 
+@pytest.mark.slow
 def test_training_reduces_errors_and_keeps_the_sparsity(tf_keras):
     """tfmot rounds the number of weights in each of the three layers."""
     row = study.train(Net("tiny", TINY, kept=200), 0, COLOURS, 2, 10)

@@ -73,6 +73,7 @@ def test_weight_decay_is_on_kernels_only(network):
         np.testing.assert_allclose(np.asarray(weight), decayed[weight.name], 1e-6)
 
 
+@pytest.mark.slow
 def test_validation_is_not_augmented(thirteen, tmp_path, monkeypatch):
     """In a training, every validation image is evaluated as it is; training images are not."""
     dataset = read_dataset(thirteen)

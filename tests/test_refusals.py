@@ -150,6 +150,7 @@ def test_a_folder_that_is_no_run(finished, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
 
 
+@pytest.mark.slow
 def test_loss_that_is_no_number(finished, tmp_path):
     end = train(finished / "shapes", tmp_path / "run", "--learning-rate", "1e38")
     refused(end, "the loss became .* at step", r"--learning-rate 2\.5e\+37")
@@ -245,13 +246,8 @@ def test_unwritable_run_folder(finished, tmp_path):
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-@pytest.mark.parametrize(
-    "kilobytes",
-    [
-        pytest.param(100, id="weights"),
-        pytest.param(600, id="checkpoint", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [100, 600], ids=["weights", "checkpoint"])
 def test_full_disk(finished, tmp_path, kilobytes):
     """No file may grow beyond so much: a write fails in the middle, as on a full disk."""
     limit = kilobytes * 1000

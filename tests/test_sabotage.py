@@ -74,6 +74,7 @@ def weights(graph, name, change):
     layer.set_weights(change(kernel, bias))
 
 
+@pytest.mark.slow
 def test_flipped_sign_of_a_crelu(run, monkeypatch):
     import keras
     import tensorflow as tf
@@ -91,6 +92,7 @@ def test_flipped_sign_of_a_crelu(run, monkeypatch):
     assert refused(run, "max_abs_error")["max_abs_error"] > 1e-4
 
 
+@pytest.mark.slow
 def test_wrong_epsilon(run, monkeypatch):
     """Batch norm is folded with 1e-2 instead of 1e-3."""
     right = trained.deploy
@@ -111,21 +113,25 @@ def test_wrong_epsilon(run, monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"colour_order": "BGR"}, {"mean": 0.0, "std": 255.0},
-     {"labels": ["disc", "box", "star", "background"]}],
-    ids=["channel order", "range", "label order"],
-)  # fmt: skip
+    [
+        pytest.param({"colour_order": "BGR"}, id="channel order", marks=pytest.mark.slow),
+        pytest.param({"mean": 0.0, "std": 255.0}, id="range", marks=pytest.mark.slow),
+        pytest.param({"labels": ["disc", "box", "star", "background"]}, id="label order"),
+    ],
+)
 def test_a_wrong_contract(run, monkeypatch, change):
     change_contract(monkeypatch, change)
     numbers = refused(run, "contract_agreement")
     assert numbers["metadata_faults"]  # they differ from the contract
 
 
+@pytest.mark.slow
 def test_a_contract_with_a_wrong_resize_rule(run, monkeypatch):
     change_contract(monkeypatch, {"resize": "bilinear"})
     refused(run, "contract_agreement")
 
 
+@pytest.mark.slow
 def test_damaged_metadata(run, monkeypatch):
     right = make.add_metadata
 
@@ -137,6 +143,7 @@ def test_damaged_metadata(run, monkeypatch):
     assert "the identifier M001 is missing" in numbers["metadata_faults"][0]
 
 
+@pytest.mark.slow
 def test_labels_shifted_in_the_file(run, monkeypatch):
     right = make.add_metadata
     shift = lambda content, labels: right(content, labels[1:] + labels[:1])  # noqa: E731
@@ -144,6 +151,7 @@ def test_labels_shifted_in_the_file(run, monkeypatch):
     refused(run, "metadata_faults")
 
 
+@pytest.mark.slow
 def test_calibration_on_black_images(run, monkeypatch):
     right = trained.calibration.inputs
 
@@ -172,6 +180,7 @@ def test_saturated_layer(run, monkeypatch):
     assert line == "the bias of conv4_pw is int32 of another scale than its products"
 
 
+@pytest.mark.slow
 def test_ranges_of_dim_images(run, monkeypatch):
     """Black and white in a corner of the first keep the input's range."""
     right = trained.calibration.inputs
@@ -210,6 +219,7 @@ def test_dead_layer(run, monkeypatch):
     assert refuse.advice(numbers).startswith("Dead layers: conv4_dw. Try --recipe float16")
 
 
+@pytest.mark.slow
 def test_operator_outside_the_delegate(run, monkeypatch):
     import tensorflow as tf
 
@@ -219,6 +229,7 @@ def test_operator_outside_the_delegate(run, monkeypatch):
     assert numbers["partitions"] == 2 and numbers["outside"] == {"CUMSUM": 1}
 
 
+@pytest.mark.slow
 def test_flex_operator(run, monkeypatch):
     import tensorflow as tf
 
@@ -231,6 +242,7 @@ def test_flex_operator(run, monkeypatch):
     assert refused(run, "custom_operators")["custom_operators"] == ["FlexAdjustContrastv2"]
 
 
+@pytest.mark.slow
 def test_open_shape(run, monkeypatch):
     def open_batch(tree):
         (graph,) = tree.subgraphs
@@ -268,6 +280,7 @@ def test_a_refusal_keeps_only_a_kit_of_the_same_weights(run, monkeypatch):
     shutil.rmtree(out)
 
 
+@pytest.mark.slow
 def test_advice_names_classes_and_layers(run):
     _, (refusal,) = export_run(run, "int8", Choices(max_drop=-1.0))
     assert "miou_drop is" in refusal and "at most -1" in refusal

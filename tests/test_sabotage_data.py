@@ -96,6 +96,7 @@ def test_void_added(run):
         export_run(run, choices=LOOSE)
 
 
+@pytest.mark.slow
 def test_one_flat_grey_image(run):
     """The mask holds one class, so that nothing can be told of the others."""
     for kind in ("images", "masks"):
@@ -112,6 +113,7 @@ def test_one_flat_grey_image(run):
     assert any("nothing is known about them: disc, box, star" in r for r in found["remarks"])
 
 
+@pytest.mark.slow
 def test_a_class_that_validation_lacks_is_told(run):
     for name in os.listdir("shapes/val/masks"):
         mask = read_image(f"shapes/val/masks/{name}")[..., 0].copy()
@@ -137,6 +139,7 @@ def test_a_model_of_one_class(run):
     assert any("is no better than that of the most frequent class" in r for r in found["remarks"])
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_is_told_before_its_export_and_in_the_kit(run, capsys):
     manifest = read_json(run / "manifest.json")
     write_json(run / "plan.json", read_json(run / "plan.json") | {"epochs": 5})

@@ -209,7 +209,13 @@ def test_mode_gap_of_lagging_averages():
     assert all(np.array_equal(a, b) for a, b in zip(before, norm.get_weights(), strict=True))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(each, marks=() if each in ("tiny", "small") else pytest.mark.slow)
+        for each in PRESETS
+    ],
+)
 def test_tf_keras_copy(name):
     rows = preset(name)
     size = (rows.stride, rows.stride * 2)

@@ -95,7 +95,9 @@ BEGINS = {  # the function with which a command begins to write
 }
 
 
-@pytest.mark.parametrize("name", BEGINS)
+@pytest.mark.parametrize(
+    "name", [pytest.param("shapes", marks=pytest.mark.slow), *list(BEGINS)[1:]]
+)
 def test_of_two_at_once_one_is_refused(inputs, tmp_path, name):
     words = command(name, inputs, tmp_path / "out")
     with subprocess.Popen(

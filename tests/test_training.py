@@ -187,6 +187,7 @@ def test_the_manifest_knows_the_best_weights(whole, tmp_path):
         best_of(run, manifest)
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_not_the_last(thirteen, tmp_path, monkeypatch):
     """mIoU 0.5, 0.75, 0.25: the weights of the second epoch stay, those of the third are last."""
     kept, given = [], iter((0.5, 0.75, 0.25))

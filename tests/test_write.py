@@ -115,6 +115,7 @@ def test_the_golden_pair_of_another_model(arguments, tmp_path, monkeypatch):
     assert "golden: the output differs from output.bin by " in refused(arguments, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_export_with_a_wrong_template(run, templates, tmp_path, monkeypatch):
     """The self-test of the kit that the export made fails, so there is no kit."""
     monkeypatch.setattr(measure, "speed", lambda *_: {"latency_ms": 1.0})

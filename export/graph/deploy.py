@@ -16,7 +16,8 @@ from segnet import blocks
 from segnet.build import build
 from segnet.rows import Preset, Sep, Up
 
-# Equivalent forms; which one is fastest depends on width, types and runtime (docs/results.md).
+# Equivalent forms. Those of the deconvolution are the fastest first, in every arithmetic; those of
+# CReLU differ by less than two runs do (docs/results.md).
 CRELU = ("signs", "mirrored", "depthwise")
 DECONV = ("depth_to_space", "transpose_conv", "late_bias")
 

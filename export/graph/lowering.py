@@ -5,7 +5,7 @@ import numpy as np
 import cli
 from cli import Refusal
 from export.graph.convert import to_tflite
-from export.graph.deploy import CRELU, Lowering, deploy, has_crelu, lowering
+from export.graph.deploy import CRELU, DECONV, Lowering, deploy, has_crelu, lowering
 from export.recipes import BY_NAME
 from export.targets import xnnpack
 from export.targets.audit import audit
@@ -13,13 +13,6 @@ from export.tflite.runtime import Runtime, latency_rounds
 
 # Kernels to a recipe that represents them. Time does not depend on the weights.
 STANDS_FOR = {"float": "float32", "dynamic": "dynamic8", "int8": "int8"}
-# Forms of the deconvolution by kernels, the fastest first (docs/results.md). Those of CReLU differ
-# by less than two runs do, so that they keep their order.
-TABLE = {
-    "float": ("depth_to_space", "transpose_conv", "late_bias"),
-    "dynamic": ("depth_to_space", "transpose_conv", "late_bias"),
-    "int8": ("depth_to_space", "transpose_conv", "late_bias"),
-}
 ASKED = ("table", "auto")  # what --lower takes beside the name of a lowering
 # The share of the time that another lowering must save to replace that of the table, so that the
 # noise of a timing does not decide.
@@ -35,7 +28,7 @@ def choose(trained, kernels: str, targets, asked: str) -> tuple[Lowering | None,
     if asked not in ASKED:
         return lowering(asked), {}
     forms = CRELU if has_crelu(trained.network) else CRELU[:1]
-    candidates = [Lowering(crelu, deconv) for deconv in TABLE[kernels] for crelu in forms]
+    candidates = [Lowering(crelu, deconv) for deconv in DECONV for crelu in forms]
     costs, supported = {}, {}
     for candidate in candidates:
         content, why = draft(trained, kernels, candidate, targets)
