@@ -25,12 +25,33 @@ FORMATS = (
 )  # fmt: skip
 
 
+class Objects(NamedTuple):
+    """How many objects of an image a label file has, by what became of them.
+
+    read = drawn + boxes + crowds + skipped. boxes: without an outline, so that their box is void.
+    crowds: void. skipped: a sentence for each object that could not be drawn.
+    """
+
+    read: int = 0
+    drawn: int = 0
+    boxes: int = 0
+    crowds: int = 0
+    skipped: tuple[str, ...] = ()
+
+
+class Drawn(NamedTuple):
+    """A mask as `Item.mask` returns it, and the objects that it was drawn from."""
+
+    mask: np.ndarray
+    objects: Objects
+
+
 class Item(NamedTuple):
     """An image and the function that makes its mask.
 
     stem: any text; the importer turns it into a file name. mask() returns (H, W) integers: the
     index of the class in Found.classes, or -1 for void (the ignore index: neither trained on nor
-    scored); it raises Refusal that names the file. split: "train", "val", "test", or None if the
+    scored), or `Drawn` for a format with objects; it raises Refusal that names the file. split: "train", "val", "test", or None if the
     source does not define it. turned: whether the mask matches the image with its EXIF orientation
     applied (True) or as stored (False).
     """
@@ -44,12 +65,14 @@ class Item(NamedTuple):
 
 class Found(NamedTuple):
     """The content of a source. broken: a message for each item that could not be listed, which
-    names the file. colours: RGB 0..255 per class, or None."""
+    names the file. colours: RGB 0..255 per class, or None. notes: sentences about what the source
+    holds beside the items: images without a label file, label files that match no image."""
 
     classes: list[str]
     items: list[Item]
     broken: list[str]
     colours: list[list[int]] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def module_of(name: str):

@@ -9,7 +9,6 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.coco import (
     AnnotationFile,
-    Images,
     add_arguments,
     annotation_files,
     json_files,
@@ -17,6 +16,7 @@ from data.formats.coco import (
     listed_once,
     source_of,
 )
+from data.formats.find import Images
 from data.formats.masks import read_colours
 from data.formats.polygons import items_of, shape_in
 from data.images import open_image

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cli import Refusal
 from data.dataset import write_names
-from data.formats import Found, Item, module_of
+from data.formats import Drawn, Found, Item, module_of
 from data.formats.selection import Selection, select
 from data.formats.splits import assign
 from data.images import encoded, open_image, orientation_of, read_image, turned
@@ -111,7 +111,8 @@ def try_item(item: Item, stem: str, part: Path, selection: Selection):
 def write_item(item: Item, stem: str, folder: Path, selection: Selection):
     image = read_image(item.image)
     _, header = open_image(item.image)
-    mask = item.mask()
+    made = item.mask()
+    mask = made.mask if isinstance(made, Drawn) else made
     mask = fitting(mask, image.shape[:2], header, item)
     low, high = int(mask.min()), int(mask.max())
     if low < -1 or high >= len(selection.table) - 1:
