@@ -51,9 +51,9 @@ class Item(NamedTuple):
 
     stem: any text; the importer turns it into a file name. mask() returns (H, W) integers: the
     index of the class in Found.classes, or -1 for void (the ignore index: neither trained on nor
-    scored), or `Drawn` for a format with objects; it raises Refusal that names the file. split: "train", "val", "test", or None if the
-    source does not define it. turned: whether the mask matches the image with its EXIF orientation
-    applied (True) or as stored (False).
+    scored), or `Drawn` for a format with objects; it raises Refusal that names the file. split:
+    "train", "val", "test", or None if the source does not define it. turned: whether the mask
+    matches the image with its EXIF orientation applied (True) or as stored (False).
     """
 
     stem: str
