@@ -1,5 +1,6 @@
 """Atomic writes, locks, JSON, a cache that outlives a process. Standard library only."""
 
+import codecs
 import glob
 import hashlib
 import json
@@ -19,6 +20,11 @@ PART = ".part-"  # begins the name of what is being written
 UMASK = os.umask(0o077)
 os.umask(UMASK)
 LONGEST = 200  # bytes of a name that is kept in a temporary one; file systems allow 255
+MARKS = (  # the longer first: UTF-32's mark begins with that of UTF-16
+    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
 MOST_JSON = 1 << 28  # bytes of a JSON file of ours
 
 
@@ -217,6 +223,22 @@ def read_regular(path: Path, most: int) -> bytes:
     if len(raw) > found.st_size:
         raise Refusal(f"{path} grows while it is read: replace it by a copy of its content")
     return raw
+
+
+def read_text(path: Path, most: int) -> str:
+    """The content of a text file of at most `most` bytes: UTF-8, or by its mark UTF-16 or UTF-32.
+
+    The mark is no part of the text. Raises Refusal for anything else.
+    """
+    raw = read_regular(path, most)
+    coding = next((name for mark, name in MARKS if raw.startswith(mark)), "utf-8")
+    try:
+        text = raw.decode(coding)
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{path} is not text in UTF-8: {error}. Save it as UTF-8") from error
+    if "\0" in text:
+        raise Refusal(f"{path} is not text in UTF-8: it contains zero bytes. Save it as UTF-8")
+    return text
 
 
 def read_json(path: Path):

@@ -1,10 +1,11 @@
 """python -m data: creates, imports, checks, packs and previews datasets."""
 
+import json
 import sys
 from pathlib import Path
 
 import cli
-from cli import Refusal, plain
+from cli import Refusal, Verdict, plain
 
 ABOUT = """Creates, imports, checks, packs and previews datasets.
 
@@ -140,15 +141,17 @@ def import_(argv: list[str]) -> None:
     name, args = argv[0], import_options(argv[0]).parse_args(argv[1:])
     if args.val + args.test >= 1:
         raise Refusal(f"--val {args.val:g} and --test {args.test:g} leave nothing to train on")
-    from data.formats.imports import SplitOptions, import_source, splits_line
+    from data.formats.account import as_json, table
+    from data.formats.imports import SplitOptions, import_source
 
     options = SplitOptions(args.val, args.test, args.seed, args.group)
-    classes, broken = import_source(name, args, renames(args.map, args.merge), options)
-    print(plain(f"{args.folder}: {splits_line(args.folder)}; {len(classes)} classes"))
-    for line in broken:
-        print(plain(f"broken: {line}"))
-    if broken:
-        raise Refusal(f"broken and left out: {len(broken)}, listed above; the rest was imported")
+    account = import_source(name, args, renames(args.map, args.merge), options)
+    lines = [json.dumps(as_json(account), indent=1)] if args.json else table(account)
+    for line in lines:
+        print(line if args.json else plain(line))
+    if account.broken:
+        count = len(account.broken)
+        raise Verdict(f"broken and left out: {count}, listed above; the rest was imported")
 
 
 def import_options(name: str):
@@ -204,6 +207,7 @@ def add_shared_options(parser) -> None:
         "--links", action="store_true",
         help="follow links in SOURCE that lead outside it; without it they are refused",
     )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the account as JSON")
 
 
 def expression(word: str) -> str:

@@ -17,7 +17,7 @@ from data import fingerprint
 from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours, mask_name
 from data.names import first_fault, shown
 from data.shards import PackedPairs, is_packed, shard_counts
-from files import beside, read_regular
+from files import beside, read_text
 
 MOST_TEXT = 1_000_000  # bytes of dataset.toml and labels.txt
 
@@ -215,7 +215,7 @@ def read_names(folder: Path) -> tuple[dict, Path]:
     for path, parse in ((toml, tomllib.loads), (labels, lines_of)):
         if path.exists():
             try:
-                return parse(read_regular(path, MOST_TEXT).decode("utf-8-sig")), path
+                return parse(read_text(path, MOST_TEXT)), path
             except (ValueError, RecursionError) as error:
                 raise Refusal(f"{path} cannot be read: {error}") from error
     raise Refusal(f"{toml} is missing: write classes = ['background', ...] in it, in id order")
@@ -226,11 +226,11 @@ def lines_of(labels: str) -> dict:
 
 
 def write_names(
-    folder: Path, classes: list[str], colours: list[list[int]], void: int = VOID
+    folder: Path, classes: list[str], colours: list[list[int]], void: int | None = None
 ) -> None:
-    """Writes dataset.toml. JSON strings are valid TOML strings."""
+    """Writes dataset.toml. void: None if no pixel is void. JSON strings are valid TOML strings."""
     lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}", f"colours = {colours}"]
-    if void != VOID:
+    if void is not None:
         lines.append(f"void = {void}")
     with beside(folder / "dataset.toml") as part:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -28,14 +28,16 @@ FORMATS = (
 class Objects(NamedTuple):
     """How many objects of an image a label file has, by what became of them.
 
-    read = drawn + boxes + crowds + skipped. boxes: without an outline, so that their box is void.
-    crowds: void. skipped: a sentence for each object that could not be drawn.
+    read = drawn + boxes + crowds + empty + skipped. boxes: without an outline, so that their box is
+    void. crowds: void. empty: their outline covers no pixel. skipped: a sentence for each object
+    that could not be drawn.
     """
 
     read: int = 0
     drawn: int = 0
     boxes: int = 0
     crowds: int = 0
+    empty: int = 0
     skipped: tuple[str, ...] = ()
 
 
@@ -66,13 +68,15 @@ class Item(NamedTuple):
 class Found(NamedTuple):
     """The content of a source. broken: a message for each item that could not be listed, which
     names the file. colours: RGB 0..255 per class, or None. notes: sentences about what the source
-    holds beside the items: images without a label file, label files that match no image."""
+    holds beside the items, such as images that no label file lists. label_files: how many were read;
+    None: a mask per item."""
 
     classes: list[str]
     items: list[Item]
     broken: list[str]
     colours: list[list[int]] | None = None
     notes: tuple[str, ...] = ()
+    label_files: int | None = None
 
 
 def module_of(name: str):

@@ -1,5 +1,6 @@
 """COCO instances: polygons and run-length encodings (RLE) in JSON."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,30 +9,33 @@ from typing import NamedTuple
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened, refuse_links
-from data.formats.find import Images
-from data.formats.masks import files_below, split_of
-from data.formats.polygons import (
-    items_of,
-    paint,
-    polygons_to_rle,
-    shape_in,
-    split_in,
-    to_rle,
-    trees,
-    vertices,
+from data.formats.coco_objects import crowd_note, is_crowd_file, objects_of
+from data.formats.find import (
+    NO_IMAGES,
+    Images,
+    add_images_option,
+    folder_of_images,
+    some,
+    unread,
 )
+from data.formats.masks import ENDINGS, files_below, split_of
+from data.formats.polygons import items_of, split_in, trees
 from data.formats.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder or zip with images and instances_*.json, or such a JSON file. train, val
 or test in the name of the JSON file gives the split. Pixels without an annotation are background;
-where annotations overlap, the smaller is on top; annotations with iscrowd become void (the ignore
-index: neither trained on nor scored). Instances of a class are merged."""
+where annotations overlap, the smaller is on top. Crowds, and the boxes of annotations without an
+outline, become void (the ignore index: neither trained on nor scored). Instances of a class are
+merged."""
 
 
 def add_arguments(parser) -> None:
+    add_images_option(parser)
     parser.add_argument(
-        "--images", metavar="FOLDER", help="folder that is searched for images (default SOURCE)"
-    )
+        "--crowds", choices=("void", "objects"),
+        help="what masks with iscrowd: 1 are (default: objects, unless the other annotations of "
+        "their file show that they are crowds)",
+    )  # fmt: skip
 
 
 class AnnotationFile(NamedTuple):
@@ -45,19 +49,31 @@ class AnnotationFile(NamedTuple):
 
 def read(source: Path, args) -> Found:
     source, folder = source_of(source, args)
-    images = Images([Path(args.images)] if args.images else [folder])
-    classes, annotated, broken = annotation_files(
-        json_files(source, "instances"), folder, [BACKGROUND]
-    )
+    images = Images(folder_of_images(folder, args))
+    files, notes = json_files(source, "instances")
+    classes, annotated, broken = annotation_files(files, folder, [BACKGROUND])
     listed = []
     for file in annotated:
-        for found in each(file, images):
+        crowd = args.crowds == "void" if args.crowds else is_crowd_file(file.tree)
+        notes += [] if crowd or args.crowds else crowd_note(file.tree, file.path)
+        for found in each(file, images, crowd):
             if isinstance(found, str):
                 broken.append(found)
             else:
                 listed.append((file.path, found))
     items, twice = listed_once(listed)
-    return Found(classes, items, broken + twice)
+    notes += unlisted(images, [item for _, item in listed], "annotation file")
+    return Found(classes, items, broken + twice, None, tuple(notes), len(annotated))
+
+
+def unlisted(images: Images, items: list[Item], what: str) -> list[str]:
+    """Notes about images that are in no label file, and messages about kinds that are not read."""
+    known = {item.image for item in items}
+    others = [path for path in images.paths if path not in known and not any(
+        map(NO_IMAGES.search, path.relative_to(images.folder).parts[:-1]))]  # fmt: skip
+    lost = [path.name for path in others if path.suffix.lower() in ENDINGS]
+    notes = [f"images that no {what} names, left out: {len(lost)} ({some(lost)})"] if lost else []
+    return notes + unread(others)
 
 
 def listed_once(listed: list[tuple[Path, Item]]) -> tuple[list[Item], list[str]]:
@@ -109,8 +125,6 @@ def annotation_files(files: list[Path], folder: Path, classes: list[str]):
 def source_of(source: Path, args) -> tuple[Path, Path]:
     """(source, folder that file names are relative to); the source may be a single JSON file."""
     source = Path(source)
-    if args.images and not args.links:
-        refuse_links(Path(args.images))
     if source.suffix.lower() == ".json" and source.is_file():
         if not (args.images or args.links):
             refuse_links(source.parent)
@@ -119,71 +133,72 @@ def source_of(source: Path, args) -> tuple[Path, Path]:
     return folder, folder
 
 
-def json_files(source: Path, kind: str) -> list[Path]:
-    """The JSON files with `kind` in their names, or all of them if there are none."""
+def json_files(source: Path, kind: str) -> tuple[list[Path], list[str]]:
+    """The JSON files with `kind` in their names, or all of them if there are none, and notes."""
     if source.is_file():
-        return [source]
+        return [source], []
     found = [path for path in files_below(source) if path.suffix.lower() == ".json"]
-    return [path for path in found if kind in path.name] or found
+    chosen = [path for path in found if kind in path.name] or found
+    others = [path.name for path in found if path not in chosen]
+    return chosen, [f"other JSON files, not read: {some(others)}"] if others else []
 
 
 def categories(tree, path: Path) -> dict[int, str]:
-    found = {
-        entry["id"]: entry["name"]
-        for entry in items_of(tree, "categories", path)
-        if type(entry.get("id")) is int and isinstance(entry.get("name"), str)
-    }
+    found = {}
+    for entry in items_of(tree, "categories", path):
+        id_, name = entry.get("id"), entry.get("name")
+        if type(id_) is int and isinstance(name, str) and found.setdefault(id_, name) != name:
+            raise Refusal(f"{path}: the category {id_} is both {found[id_]!r} and {name!r}")
     if not found:
         raise Refusal(f"{path} has no categories")
     return found
 
 
-def each(file: AnnotationFile, images: Images) -> Iterator[Item | str]:
-    """An item for each image, or a message if it is broken."""
-    shapes, path = {}, file.path
-    listed = items_of(file.tree, "images", path)
-    for entry in items_of(file.tree, "annotations", path):
-        shapes.setdefault(key_of(entry.get("image_id")), []).append(entry)
-    if lost := shapes.pop(None, None):
-        yield f"{path}: annotations that name no image: {len(lost)}"
-    if shapes and shapes.keys().isdisjoint(key_of(entry.get("id")) for entry in listed):
-        yield f"{path}: no annotation belongs to a listed image"
-        return
+def each(file: AnnotationFile, images: Images, crowd: bool) -> Iterator[Item | str]:
+    """An item for each image, or a message if it is broken. crowd: whether iscrowd is void."""
+    path, listed = file.path, items_of(file.tree, "images", file.path)
+    shapes, lost = by_image(items_of(file.tree, "annotations", path), listed)
+    if lost:
+        named = f"image_id {some(dict.fromkeys(map(repr, lost)))}"
+        if not shapes:
+            yield f"{path}: no annotation belongs to a listed image: {named}"
+            return
+        yield f"{path}: annotations of unknown images: {len(lost)}, {named}"
+    ids = Counter(key_of(entry.get("id")) for entry in listed)
     for entry in listed:
+        id_ = key_of(entry.get("id"))
         try:
             image = images.find(entry.get("file_name"), path.parent, path, file.split)
+            if ids[id_] > 1 and id_ in shapes:
+                raise Refusal(f"{path}: {image.name} shares its id {id_!r} with another image")
         except Refusal as refusal:
             yield str(refusal)
             continue
         stated = (entry.get("height"), entry.get("width"))
-        annotations = shapes.get(key_of(entry.get("id")), [])
-        mask = partial(instances, annotations, image, stated, file.place, path)
+        entries = shapes.get(id_, [])
+        mask = partial(objects_of, entries, image, stated, file.place, path, crowd)
         yield Item(image.stem, image, mask, file.split, turned=False)
+
+
+def by_image(annotations: list[dict], listed: list[dict]) -> tuple[dict, list]:
+    """The annotations of each image by its id, and the ids of those that belong to none.
+
+    The number 1 and the text "1" are one id, unless images have both.
+    """
+    ids = {key_of(entry.get("id")) for entry in listed} - {None}
+    texts = Counter(map(str, ids))
+    known = {str(id_): id_ for id_ in ids if texts[str(id_)] == 1} | {id_: id_ for id_ in ids}
+    shapes, lost = {}, []
+    for entry in annotations:
+        id_ = key_of(entry.get("image_id"))
+        found = known.get(id_, known.get(str(id_)))
+        if id_ is None or found is None:
+            lost.append(entry.get("image_id"))
+        else:
+            shapes.setdefault(found, []).append(entry)
+    return shapes, lost
 
 
 def key_of(id_):
     """The id of an image, or None if it is not valid."""
-    return id_ if isinstance(id_, (int, float, str)) else None
-
-
-def instances(entries: list[dict], image: Path, stated, place: dict[int, int], path: Path):
-    """The mask (H, W): crowds at the bottom, then instances from the largest to the smallest."""
-    shape, layers = shape_in(image, stated, path), []
-    for entry in entries:
-        category = entry.get("category_id")
-        if not isinstance(category, int) or category not in place:
-            raise Refusal(
-                f"{path}: {image.name} has an annotation with the unknown category {category!r}"
-            )
-        id_ = -1 if entry.get("iscrowd") else place[category]
-        layers.append((id_, region(entry.get("segmentation"), shape, path)))
-    return paint(layers, shape)
-
-
-def region(segmentation, shape, path: Path) -> dict | None:
-    """The area of polygons or RLE, as the RLE of pycocotools."""
-    if isinstance(segmentation, dict):
-        return to_rle(segmentation, shape, path)
-    if not isinstance(segmentation, list):
-        raise Refusal(f"{path}: a segmentation is neither polygons nor RLE")
-    return polygons_to_rle([vertices(numbers, shape, path) for numbers in segmentation], shape)
+    return id_ if isinstance(id_, (int, float, str)) and not isinstance(id_, bool) else None

@@ -6,35 +6,35 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from data.formats import Found, Item
+from data.formats import Drawn, Found, Item, Objects
 from data.formats.coco import (
     AnnotationFile,
-    add_arguments,
     annotation_files,
     json_files,
     key_of,
     listed_once,
     source_of,
+    unlisted,
 )
-from data.formats.find import Images
+from data.formats.find import Images, add_images_option, folder_of_images
 from data.formats.masks import read_colours
 from data.formats.polygons import items_of, shape_in
 from data.images import open_image
-
-__all__ = ["ABOUT", "add_arguments", "read"]
 
 ABOUT = """SOURCE: a folder or zip with images, panoptic_*.json and a folder of PNGs of the same
 name, or such a JSON file. train, val or test in the name of the JSON file gives the split.
 Unlabelled pixels and annotations with iscrowd become void (the ignore index: neither trained on
 nor scored)."""
 
+add_arguments = add_images_option
+
 
 def read(source: Path, args) -> Found:
     source, folder = source_of(source, args)
-    images = Images([Path(args.images)] if args.images else [folder])
-    pngs = Images([folder])
-    found = annotation_files(json_files(source, "panoptic"), folder, [])
-    classes, annotated, broken = found
+    files, notes = json_files(source, "panoptic")
+    images = Images(folder_of_images(folder, args), [path.with_suffix("") for path in files])
+    pngs = Images(folder)
+    classes, annotated, broken = annotation_files(files, folder, [])
     listed = []
     for file in annotated:
         names = file_names(file.tree, file.path)
@@ -48,7 +48,8 @@ def read(source: Path, args) -> Found:
     if not listed and not broken:
         raise Refusal(f"{source} contains no JSON file with segments_info")
     items, twice = listed_once(listed)
-    return Found(classes, items, broken + twice)
+    notes += unlisted(images, [item for _, item in listed], "annotation")
+    return Found(classes, items, broken + twice, None, tuple(notes), len(annotated))
 
 
 def file_names(tree, path: Path) -> dict:
@@ -68,24 +69,31 @@ def item(entry: dict, names: dict, file: AnnotationFile, images: Images, pngs: I
     return Item(image.stem, image, ids, file.split, turned=False)
 
 
-def segments(png: Path, image: Path, infos, place: dict[int, int], path: Path) -> np.ndarray:
+def segments(png: Path, image: Path, infos, place: dict[int, int], path: Path) -> Drawn:
     """The mask (H, W) of a PNG whose colours encode segment ids: R + 256 G + 65536 B."""
     _, header = open_image(png)
     shape_in(image, (header.height, header.width), png)  # checked before decoding
     colours = read_colours(png)  # 0xRRGGBB
     numbers = colours >> 16 | colours & 0xFF00 | (colours & 255) << 16
-    known = {0: -1}
+    known, crowds = known_segments(infos, place, f"{path}: {png.name}")
+    values = np.unique(numbers).tolist()
+    if unknown := [value for value in values if value not in known]:
+        raise Refusal(f"{png} contains the segment {unknown[0]}, which is missing from {path.name}")
+    ids = np.array([known[value] for value in values], np.int32)
+    held, read = known.keys() & set(values), known.keys() - {0}
+    objects = Objects(len(read), len(held - crowds - {0}), 0, len(crowds),
+                      len(read - held - crowds))  # fmt: skip
+    return Drawn(ids[np.searchsorted(values, numbers)], objects)
+
+
+def known_segments(infos, place: dict[int, int], where: str) -> tuple[dict[int, int], set[int]]:
+    """The class index of each segment id, -1 for crowds and unlabelled pixels; the crowds' ids."""
+    known, crowds = {0: -1}, set()
     for info in infos if isinstance(infos, list) else []:
         if isinstance(info, dict) and isinstance(info.get("id"), int):
             category = info.get("category_id")
             if not isinstance(category, int) or category not in place:
-                raise Refusal(
-                    f"{path}: {png.name} has a segment with the unknown category {category!r}"
-                )
+                raise Refusal(f"{where} has a segment with the unknown category {category!r}")
             known[info["id"]] = -1 if info.get("iscrowd") else place[category]
-    values = np.unique(numbers)
-    unknown = [value for value in values.tolist() if value not in known]
-    if unknown:
-        raise Refusal(f"{png} contains the segment {unknown[0]}, which is missing from {path.name}")
-    ids = np.array([known[value] for value in values.tolist()], np.int32)
-    return ids[np.searchsorted(values, numbers)]
+            crowds |= {info["id"]} if info.get("iscrowd") else set()
+    return known, crowds - {0}

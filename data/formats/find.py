@@ -1,34 +1,175 @@
 """The one way to find the image that an annotation names."""
 
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import parse_qs, unquote
 
 from cli import Refusal
-from data.formats.masks import files_below, split_of
-from data.formats.polygons import inside
+from data.formats.archives import refuse_links
+from data.formats.masks import ENDINGS, files_below, is_hidden, read_text, split_of
+
+# Kinds of images that some device saves; those that are not in ENDINGS are not read.
+KINDS = (
+    *ENDINGS, ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl",
+    ".nef", ".psd", ".svg",
+)  # fmt: skip
+NO_IMAGES = re.compile("annot|depth|label|mask|panoptic|seg|visual", re.IGNORECASE)  # folders
+SHOWN = 3  # names in a message
+
+
+def plain(name: str) -> str:
+    return name
+
+
+def folded(name: str) -> str:
+    """The name with accents in one piece and without case: macOS and Windows change both."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def safe(name: str) -> str:
+    """The folded name without the characters that some file systems and tools replace."""
+    return re.sub(r"[^\w.-]+", "_", folded(name))
+
+
+def stem(name: str) -> str:
+    """The safe name without the ending of an image."""
+    head, ending = os.path.splitext(name)
+    return safe(head if ending.lower() in KINDS else name)
+
+
+KEYS = (plain, folded, safe, stem)  # how names are compared, the strictest first
+
+
+def some(names: Iterable) -> str:
+    """The first few names, and how many more there are."""
+    names = [str(name) for name in names]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def unread(paths: Iterable[Path]) -> list[str]:
+    """A message for each image of a kind that is not read."""
+    return [
+        f"{path} is of a kind that is not read: convert it to .jpg or .png"
+        for path in paths
+        if path.suffix.lower() in KINDS and path.suffix.lower() not in ENDINGS
+    ]
+
+
+def add_images_option(parser) -> None:
+    parser.add_argument(
+        "--images", metavar="FOLDER", help="folder that is searched for images (default SOURCE)"
+    )
+
+
+def folder_of_images(source: Path, args) -> Path:
+    """--images, checked, or the source. Raises Refusal."""
+    if not args.images:
+        return source
+    if not Path(args.images).is_dir():
+        raise Refusal(f"--images {args.images}: no such folder")
+    if not args.links:
+        refuse_links(Path(args.images))
+    return Path(args.images)
 
 
 class Images:
-    """Finds image files in some folders by their names in a JSON file."""
+    """Finds the files below a folder by names that another machine may have written.
 
-    def __init__(self, folders: list[Path]):
-        self.by_name = {}
-        for folder in folders:
-            for path in files_below(folder):
-                self.by_name.setdefault(path.name, []).append(path)
+    Only files below the folder are ever returned, whatever a name says. without: folders that are
+    left out.
+    """
 
-    def find(self, name, near: Path, json_file: Path, split: str | None = None) -> Path:
-        """The file of this name. Of several, prefers those whose path ends with all of `name`, then
-        one in `near`, then one in a folder of the split. Raises Refusal unless one remains."""
-        tail = inside(near, name, json_file).relative_to(near).parts
-        paths = self.by_name.get(tail[-1], [])
+    def __init__(self, folder: Path, without: Iterable[Path] = ()):
+        self.folder, without = folder, set(without)
+        self.paths = [path for path in files_below(folder) if without.isdisjoint(path.parents)]
+        self.by_key = [defaultdict(list) for _ in KEYS]
+        for path in self.paths:
+            name = re.split(r"[/\\]", path.name)[-1]  # unpacked from a zip of Windows
+            for key, found in zip(KEYS, self.by_key, strict=True):
+                if key is not stem or self.may_be_image(path):
+                    found[key(name)].append(path)
+
+    def may_be_image(self, path: Path) -> bool:
+        """Whether a file of another ending than the one that is named may be meant."""
+        folders = path.relative_to(self.folder).parts[:-1]
+        return path.suffix.lower() in ENDINGS and not any(map(NO_IMAGES.search, folders))
+
+    def find(self, name, near: Path, file: Path, split: str | None = None) -> Path:
+        """The image that `file` calls `name`, a path relative to `near` or of another machine.
+
+        Of several with its base name, prefers the one at that path, then those whose path ends with
+        all of it, then those whose path below the folder ends it, then one in a folder of the
+        split. Raises Refusal unless one remains.
+        """
+        if not isinstance(name, str) or "\0" in name or not parts_of(name):
+            raise Refusal(f"{file}: {name!r} is not a file name")
+        paths = self.named(name, near, split)
+        if not paths:
+            shown = name if len(name) < 200 else f"{name[:200]}..."
+            raise Refusal(
+                f"{file}: the image {shown} is missing: no file in {self.folder} has its name. "
+                "Add it, or name its folder with --images"
+            )
+        if len(paths) > 1:
+            found = " or ".join(map(str, paths[:SHOWN]))
+            raise Refusal(f"{file}: {name} is ambiguous: {found}. Keep one of them")
+        return paths[0]
+
+    def named(self, name: str, near: Path, split: str | None = None) -> list[Path]:
+        """The files that remain, none or several if the name does not decide."""
+        for key, found in zip(KEYS, self.by_key, strict=True):
+            for spelling in spellings(name):
+                parts = parts_of(spelling)
+                if parts and (paths := found.get(key(parts[-1]))):
+                    return self.nearest(paths, spelling, near, split)
+        return []
+
+    def nearest(self, paths: list[Path], spelling: str, near: Path, split) -> list[Path]:
+        place = os.path.abspath(near / spelling.replace("\\", "/"))
+        folders = tuple(map(folded, parts_of(spelling)[:-1]))
+
+        def below(path: Path) -> tuple[str, ...]:
+            return tuple(map(folded, path.relative_to(self.folder).parts[:-1]))
+
         for fits in (
-            lambda path: path.parts[-len(tail) :] == tail,
-            lambda path: path == near.joinpath(*tail),
-            lambda path: split and split_of(path) == split,
+            lambda path: os.path.abspath(path) == place,
+            lambda path: folders and below(path)[-len(folders) :] == folders,
+            lambda path: below(path) and folders[-len(below(path)) :] == below(path),
+            lambda path: split and split_of(path.relative_to(self.folder)) == split,
         ):
             paths = list(filter(fits, paths)) or paths
-        if not paths:
-            raise Refusal(f"{json_file}: the image {name} is missing")
-        if len(paths) > 1:
-            raise Refusal(f"{json_file}: {name} is ambiguous: {paths[0]} or {paths[1]}")
-        return paths[0]
+        return paths
+
+
+def parts_of(name: str) -> list[str]:
+    """The folders and the name of a path of any system, without drive, . and .."""
+    parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
+    return parts[1:] if parts and re.fullmatch("[A-Za-z]:", parts[0]) else parts
+
+
+def spellings(name: str) -> list[str]:
+    """What a name may stand for: itself, the file that an address names, %20 for a space."""
+    head, question, query = name.partition("?")
+    found = [*parse_qs(query).get("d", []), name, *([head] if question else [])]
+    return list(dict.fromkeys([*found, *map(unquote, found)]))
+
+
+def named_list(source: Path, names: Iterable[str]) -> Path | None:
+    """The file with one of these names in the source or, as in many zips, up to two folders below.
+
+    The first name counts, and the highest folder. Raises Refusal if several files differ.
+    """
+    for pattern in ("", "*/", "*/*/"):
+        for name in names:
+            found = [path for path in sorted(source.glob(pattern + name))
+                     if path.is_file() and not is_hidden(path, source)]  # fmt: skip
+            if len({read_text(path) for path in found}) > 1:
+                raise Refusal(f"{some(found)} differ: keep one of them, or name it as --classes")
+            if found:
+                return found[0]
+    return None

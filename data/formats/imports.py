@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,10 +16,11 @@ from PIL import Image
 from cli import Refusal
 from data.dataset import write_names
 from data.formats import Drawn, Found, Item, module_of
+from data.formats.account import Account, Written, account_of, refuse_nothing
 from data.formats.selection import Selection, select
 from data.formats.splits import assign
 from data.images import encoded, open_image, orientation_of, read_image, turned
-from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours
+from data.layout import IMAGE_ENDINGS, VOID, default_colours
 from files import new_folder
 
 THREADS = 4
@@ -35,22 +37,20 @@ class SplitOptions(NamedTuple):
     group: str | None = None
 
 
-def import_source(
-    name: str, args, renamed: dict[str, str], options: SplitOptions
-) -> tuple[list[str], list[str]]:
+def import_source(name: str, args, renamed: dict[str, str], options: SplitOptions) -> Account:
     """Imports `args.source` of the format `name` as the new folder `args.folder`, or nothing.
 
-    args: the parsed options of the format. Returns the names of the classes and a message for each
-    broken item. Raises Refusal if the folder is not empty or if no item is valid.
+    args: the parsed options of the format. Raises Refusal if the folder is not empty, if no item is
+    valid or if nothing was drawn.
     """
     with new_folder(args.folder) as part:
         args.scratch = part / "scratch"  # what importers unpack; it goes with the folder
         with reading(args.source):
             found = module_of(name).read(args.source, args)
         selection = select(found.classes, renamed, args.only)
-        broken = write_dataset(found, part, selection, options)
+        account = write_dataset(found, part, selection, options)
         shutil.rmtree(args.scratch, ignore_errors=True)
-    return selection.classes, broken
+    return replace(account, folder=str(args.folder))
 
 
 @contextmanager
@@ -63,12 +63,10 @@ def reading(source: Path) -> Iterator[None]:
         raise Refusal(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def write_dataset(
-    found: Found, part: Path, selection: Selection, options: SplitOptions
-) -> list[str]:
-    """Writes a dataset into the folder `part` and returns a message for each broken item.
+def write_dataset(found: Found, part: Path, selection: Selection, options: SplitOptions) -> Account:
+    """Writes a dataset into the folder `part`.
 
-    Raises Refusal if no item is valid.
+    Raises Refusal if no item is valid or if nothing was drawn.
     """
     from tqdm import tqdm
 
@@ -87,32 +85,41 @@ def write_dataset(
     if not valid:
         first = f" Broken items: {len(broken)}; the first: {broken[0]}" if broken else ""
         raise Refusal(f"no item in the source is valid.{first}")
-    for (_, stem, (image, _)), split in zip(valid, assign_splits(valid, options), strict=True):
-        place(part, stem, image, split)
+    splits = assign_splits(valid, options)
+    written = [result for *_, result in valid]
+    account = account_of(part, selection.classes, found, written, splits, broken)
+    refuse_nothing(account)
+    for (_, stem, result), split in zip(valid, splits, strict=True):
+        place(part, stem, result.name, split)
     shutil.rmtree(part / "all")
+    void = VOID if account.pixels[VOID] else None
+    write_names(part, selection.classes, colours_of(found, selection), void)
+    return account
+
+
+def colours_of(found: Found, selection: Selection) -> list[list[int]]:
     colours = default_colours(len(selection.classes))
-    if found.colours:
-        colours = [
-            colour if old is None else list(found.colours[old])
-            for old, colour in zip(selection.kept, colours, strict=True)
-        ]
-    write_names(part, selection.classes, colours)
-    return broken
+    if not found.colours:
+        return colours
+    return [
+        colour if old is None else list(found.colours[old])
+        for old, colour in zip(selection.kept, colours, strict=True)
+    ]
 
 
-def try_item(item: Item, stem: str, part: Path, selection: Selection):
-    """(file name of the image, its class ids), or a message if the item is broken."""
+def try_item(item: Item, stem: str, part: Path, selection: Selection) -> Written | str:
+    """What was written, or a message if the item is broken."""
     try:
         return write_item(item, stem, part / "all", selection)
     except Refusal as broken:
         return str(broken)
 
 
-def write_item(item: Item, stem: str, folder: Path, selection: Selection):
+def write_item(item: Item, stem: str, folder: Path, selection: Selection) -> Written:
     image = read_image(item.image)
     _, header = open_image(item.image)
     made = item.mask()
-    mask = made.mask if isinstance(made, Drawn) else made
+    mask, objects = made if isinstance(made, Drawn) else (made, None)
     mask = fitting(mask, image.shape[:2], header, item)
     low, high = int(mask.min()), int(mask.max())
     if low < -1 or high >= len(selection.table) - 1:
@@ -128,7 +135,8 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection):
     else:
         (folder / "images" / name).write_bytes(encoded(image, ".png"))
     (folder / "masks" / f"{stem}.png").write_bytes(encoded(ids, ".png"))
-    return name, frozenset(np.unique(ids[ids != VOID]).tolist())
+    counts = np.bincount(ids.ravel(), minlength=256)
+    return Written(name, {int(id_): int(counts[id_]) for id_ in np.flatnonzero(counts)}, objects)
 
 
 def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: Item) -> np.ndarray:
@@ -152,7 +160,7 @@ def link(source: Path, target: Path) -> None:
 
 
 def assign_splits(valid: list, options: SplitOptions) -> list[str]:
-    """A split for each (item, stem, (name, ids)): that of the source, else one by hash.
+    """A split for each (item, stem, Written): that of the source, else one by hash.
 
     If the source has training images but no validation images, it is treated as unsplit.
     """
@@ -165,7 +173,7 @@ def assign_splits(valid: list, options: SplitOptions) -> list[str]:
     groups = [group_of(stem, options.group) for _, stem, _ in free]
     test = 0.0 if "test" in own else options.test
     val = 0.0 if "val" in own else options.val
-    made = iter(assign(groups, [ids for *_, (_, ids) in free], val, test, options.seed))
+    made = iter(assign(groups, [written.ids() for *_, written in free], val, test, options.seed))
     return [split or next(made) for split in fixed]
 
 
@@ -194,10 +202,3 @@ def file_names(stems: list[str]) -> list[str]:
         taken.add(name.casefold())
         names.append(name)
     return names
-
-
-def splits_line(out: Path) -> str:
-    """The number of images per split, as text."""
-    out = Path(out)
-    counts = {s: len(list((out / s / "images").iterdir())) for s in SPLITS if (out / s).exists()}
-    return ", ".join(f"{name} {count}" for name, count in counts.items())

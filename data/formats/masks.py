@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from cli import Refusal
+from data.formats.tables import classes_in
 from data.images import as_stored, decoded, open_image
 from data.layout import IMAGE_ENDINGS, VOID
-from files import read_regular
+from files import read_text as text_of
 
 ENDINGS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")
 MOST_TEXT = 20_000_000  # bytes of a text file
@@ -32,14 +33,22 @@ class LabelMap(NamedTuple):
     colours: list[list[int]] | None = None
 
 
-def to_label_map(pairs: Iterable[tuple[int, str]], rgb: bool = False) -> LabelMap:
+def to_label_map(
+    pairs: Iterable[tuple[int, str]], rgb: bool = False, where: Path | str = "--values"
+) -> LabelMap:
     """From (value, class name) pairs; several values may have the same class. The class "void" is
-    mapped to -1. Raises Refusal if no other class is named.
+    mapped to -1. where: what names them. Raises Refusal if no other class is named, or if a value
+    has two.
     """
     pairs = list(pairs)
     names = list(dict.fromkeys(name for _, name in pairs if name.casefold() != "void"))
     if not names:
-        raise Refusal("no class besides void is named")
+        raise Refusal(f"{where}: no class besides void is named")
+    known = {}
+    for value, name in pairs:
+        if known.setdefault(value, name) != name:
+            shown = tuple(unpacked(value)) if rgb else value
+            raise Refusal(f"{where}: the value {shown} is both {known[value]!r} and {name!r}")
     place = {name: index for index, name in enumerate(names)}
     table = {value: place.get(name, -1) for value, name in pairs}
     first = {name: value for value, name in reversed(pairs)}
@@ -113,57 +122,26 @@ def read_colours(path: Path) -> np.ndarray:
     return pack(red, green, blue)
 
 
-def read_text(path: Path, most: int = MOST_TEXT) -> str:
-    """The content of a text file of at most `most` bytes. Raises Refusal."""
-    try:
-        return read_regular(path, most).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refusal(f"{path} cannot be read: {error}") from error
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines without comments (#), blank lines and surrounding spaces."""
+def read_lines(path: Path, comments: bool = True) -> list[str]:
+    """The lines without blank lines, surrounding spaces and, if there are comments, those with #"""
     lines = (line.strip() for line in read_text(path).splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    return [line for line in lines if line and not (comments and line.startswith("#"))]
 
 
-COLOUR_LINES = (  # CamVid, CVAT's labelmap.txt, comma-separated tables
-    r"(?P<r>\d{1,3})[\s,]+(?P<g>\d{1,3})[\s,]+(?P<b>\d{1,3})[\s,:]+(?P<name>\S.*)",
-    r"(?P<name>[^:]*\S)\s*:\s*(?P<r>\d{1,3}),(?P<g>\d{1,3}),(?P<b>\d{1,3})(:.*)?",
-    r"(?P<name>[^,]*\S)\s*,\s*(?P<r>\d{1,3})\s*,\s*(?P<g>\d{1,3})\s*,\s*(?P<b>\d{1,3})",
-)
+def read_text(path: Path, most: int = MOST_TEXT) -> str:
+    return text_of(path, most)
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """A list of names: NAME (its value is the line number from 0), N NAME or R G B NAME per line.
-
-    Without colours, 255 is void.
-    """
+    """A list of names: NAME (its value is the line number from 0), N NAME or R G B NAME per line,
+    or a table. Without colours, 255 is void."""
     lines = read_lines(path)
     if not lines:
         raise Refusal(f"{path} names no class: write one name per line")
-    colours = colour_lines(lines) or colour_lines(lines[1:])  # the first may be a header
-    if colours:
-        return to_label_map(colours, rgb=True)
-    numbered = [re.fullmatch(r"(\d{1,5})[\s:,;=]+(\S.*)", line) for line in lines]
-    if all(numbered):
-        pairs = [(int(found[1]), found[2]) for found in numbered]
-    else:
-        pairs = list(enumerate(lines))
-    label_map = to_label_map(pairs)
-    return label_map._replace(table={VOID: -1} | label_map.table)
-
-
-def colour_lines(lines: list[str]) -> list[tuple[int, str]] | None:
-    """(colour, name) of every line, or None if a line has another form."""
-    for form in COLOUR_LINES:
-        found = [re.fullmatch(form, line) for line in lines]
-        if found and all(found):
-            parts = [[int(line[channel]) for channel in "rgb"] for line in found]
-            if max(map(max, parts)) < 256:
-                names = [line["name"].strip() for line in found]
-                return [(pack(*rgb), name) for rgb, name in zip(parts, names, strict=True)]
-    return None
+    pairs = classes_in(lines, path)
+    rgb = bool(pairs) and isinstance(pairs[0][0], tuple)
+    label_map = to_label_map([(pack(*n) if rgb else n, name) for n, name in pairs], rgb, path)
+    return label_map if rgb else label_map._replace(table={VOID: -1} | label_map.table)
 
 
 def parse_values(words: list[str]) -> LabelMap:
@@ -182,16 +160,20 @@ def parse_values(words: list[str]) -> LabelMap:
     return to_label_map([(pack(*n) if rgb else n[0], name) for n, name in pairs], rgb)
 
 
-def add_label_map_options(parser) -> None:
-    """--values and --classes, for formats that do not define the classes of the mask values."""
+def add_label_map_options(parser, also: str = "") -> None:
+    """--values and --classes, for formats that do not define the classes of the mask values.
+
+    also: what the help adds about --classes.
+    """
     parser.add_argument(
         "--values", nargs="+", default=(), metavar="N=CLASS",
         help="class of a value in the masks, or R,G,B=CLASS for colour masks; the class void (the "
         "ignore index) is neither trained on nor scored",
     )  # fmt: skip
     parser.add_argument(
-        "--classes", metavar="FILE", help="file with one class per line: NAME, N NAME or R G B NAME"
-    )
+        "--classes", metavar="FILE",
+        help=f"file with one class per line: NAME, N NAME or R G B NAME{also}",
+    )  # fmt: skip
 
 
 def files_below(folder: Path, depth: int = 99) -> Iterator[Path]:
@@ -222,11 +204,13 @@ def readable(path: Path) -> bool:
 
 def images_in(folder: Path) -> dict[str, Path]:
     """From path relative to the folder, with / and without ending, to image file."""
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in files_below(folder)
-        if path.suffix.lower() in ENDINGS
-    }
+    found = {}
+    for path in files_below(folder):
+        if path.suffix.lower() in ENDINGS:
+            first = found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+            if first != path:
+                raise Refusal(f"{first} and {path} share a stem: keep one of them")
+    return found
 
 
 def folder_with(source: Path, names: Iterable[str]) -> Path:

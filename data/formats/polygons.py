@@ -170,15 +170,3 @@ def trees(files: list[Path]) -> tuple[list[tuple[Path, dict]], list[str]]:
     if not found:
         raise Refusal(broken[0] if broken else "no JSON file in SOURCE contains annotations")
     return found, broken
-
-
-def inside(source: Path, name, path: Path) -> Path:
-    """source / name. Raises Refusal if the name points outside the source."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise Refusal(f"{path}: {name!r} is not a file name")
-    parts = Path(name.replace("\\", "/"))
-    if not parts.name:
-        raise Refusal(f"{path}: {name!r} is not a file name")
-    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
-        raise Refusal(f"{path}: {name!r} points outside its folder")
-    return source / parts

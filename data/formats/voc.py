@@ -9,6 +9,7 @@ import numpy as np
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
+from data.formats.find import Images, add_images_option, folder_of_images, named_list, some
 from data.formats.masks import (
     SPLIT_OF,
     LabelMap,
@@ -32,40 +33,91 @@ from data.layout import VOID
 ABOUT = """SOURCE: a folder or zip with JPEGImages, SegmentationClass and ImageSets/Segmentation.
 
 Masks are palette or grey images of class ids, or RGB images in VOC's colours; 255 is void (the
-ignore index: neither trained on nor scored). The classes are VOC's 21, unless others are named
-by --values, --classes, or a labels.txt or labelmap.txt in SOURCE."""
+ignore index: neither trained on nor scored). The classes are VOC's 21, unless others are named by
+ --values, --classes, or a labels.txt, labelmap.txt or class_names.txt in SOURCE. VOC's names are
+taken only if ids and colours of the masks are VOC's."""
 
 # Everingham et al., The PASCAL VOC development kit, 2012, section "segmentation".
 NAMES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse "
     "motorbike person pottedplant sheep sofa train tvmonitor"
 ).split()
+NAMED = to_label_map(enumerate(NAMES))
+NAMED = NAMED._replace(table={VOID: -1} | NAMED.table)
 FOLDERS = ("JPEGImages", "SegmentationClass")
+OLD_LABELME = "SegmentationClassPNG"
+LISTS = ("labels.txt", "labelmap.txt", "class_names.txt")  # the last of labelme2voc
 
-add_arguments = add_label_map_options
+
+def add_arguments(parser) -> None:
+    add_images_option(parser)
+    add_label_map_options(parser, "; voc stands for VOC's 21 classes")
 
 
 def read(source: Path, args) -> Found:
-    root = folder_with(opened(source, args), FOLDERS)
-    label_map = label_map_of(root, args)
-    items, broken = listed(root, lambda path: partial(read_voc, path, label_map))
-    return Found(label_map.classes, items, broken, colours_of(label_map))
+    root, masks = root_of(source, args)
+    label_map, reader = label_map_of(root, args), read_voc
+    notes = []
+    if label_map is None:
+        label_map, reader = NAMED, read_own_voc
+        notes = [first_fits(root, masks)]
+    items, broken, more = listed(root, masks, args, lambda path: partial(reader, path, label_map))
+    return Found(label_map.classes, items, broken, colours_of(label_map), (*notes, *more))
 
 
-def label_map_of(root: Path, args) -> LabelMap:
-    label_map = to_label_map(enumerate(NAMES))
+def root_of(source: Path, args) -> tuple[Path, Path]:
+    """(folder of the dataset, its folder of masks). Old releases of labelme2voc write arrays into
+    SegmentationClass and the masks into a folder beside it."""
+    folders = FOLDERS[1:] if args.images else FOLDERS
+    root = folder_with(opened(source, args), folders)
+    masks = root / FOLDERS[1]
+    if not images_in(masks) and (root / OLD_LABELME).is_dir():
+        masks = root / OLD_LABELME
+    return root, masks
+
+
+def label_map_of(root: Path, args) -> LabelMap | None:
+    """The label map from the options or from a file in the source; None if there is none."""
+    path = Path(args.classes) if args.classes else named_list(root, LISTS)
     if args.values:
         label_map = parse_values(args.values)
-    elif args.classes:
-        label_map = read_label_map(Path(args.classes))
+    elif args.classes == "voc" and not path.exists():
+        label_map = NAMED
+    elif path:
+        label_map = read_label_map(path)
     else:
-        for name in ("labels.txt", "labelmap.txt"):
-            if (root / name).exists():
-                label_map = read_label_map(root / name)
-                break
+        return None
     if label_map.colours is not None:
         return label_map
     return label_map._replace(table={VOID: -1} | label_map.table)
+
+
+def first_fits(root: Path, masks: Path) -> str:
+    """The remark that VOC's names are taken. Raises Refusal if the first mask does not fit them."""
+    for path in list(images_in(masks).values())[:1]:
+        read_own_voc(path, NAMED)
+    return (
+        f"the classes are VOC's 21 ({', '.join(NAMES[:3])} ...): {root} names none, and its masks "
+        "have VOC's ids and colours"
+    )
+
+
+def read_own_voc(path: Path, label_map: LabelMap) -> np.ndarray:
+    """A mask with VOC's ids and colours. Raises Refusal for any other."""
+    _, image = open_image(path)
+    if image.mode in ("RGB", "RGBA"):
+        return read_voc(path, label_map)
+    ids = np.unique(read_ids(path)).tolist()
+    palette = np.reshape(image.getpalette() or [], (-1, 3)).tolist() if image.mode == "P" else []
+    odd = [id_ for id_ in ids if id_ not in label_map.table
+           or palette[id_ : id_ + 1] != [unpacked(colour_of(id_))]]  # fmt: skip
+    if odd:
+        raise Refusal(
+            f"{path} contains {odd[0]}, not in VOC's colour of a class, and no file names the "
+            "classes: add --classes FILE with one name per line, --values 0=background 1=NAME, or "
+            "--classes voc if they are VOC's 21"
+        )
+    return read_voc(path, label_map)
 
 
 def read_voc(path: Path, label_map: LabelMap) -> np.ndarray:
@@ -91,18 +143,30 @@ def colours_of(label_map: LabelMap) -> list[list[int]]:
     return [unpacked(colour_of(ids[place])) for place in range(len(label_map.classes))]
 
 
-def listed(root: Path, reader: Callable[[Path], Callable]) -> tuple[list[Item], list[str]]:
-    """Items of the lists in ImageSets/Segmentation, or of all masks if there are no lists."""
-    images, masks = (images_in(root / name) for name in FOLDERS)
+def listed(root: Path, masks: Path, args, reader: Callable[[Path], Callable]):
+    """(items, messages, notes) of the lists in ImageSets/Segmentation, or of all masks if there are
+    no lists."""
+    folder = Path(args.images) if args.images else root / FOLDERS[0]
+    known = images_in(masks)
+    pictures, files = Images(folder_of_images(folder, args)), Images(masks)
     splits, broken = splits_in(root / "ImageSets" / "Segmentation")
-    items = []
-    for stem, split in (splits or dict.fromkeys(masks)).items():
-        if stem not in masks or stem not in images:
-            folder = root / FOLDERS[stem in images]
-            broken.append(f"{stem!r} is listed, but {folder} has no such file")
-            continue
-        items.append(Item(stem, images[stem], reader(masks[stem]), split))
-    return items, broken
+    items, used = [], set()
+    for name, split in (splits or dict.fromkeys(known)).items():
+        places = [(folder, pictures.named(name, folder)), (masks, files.named(name, masks))]
+        if name.startswith("#") and not any(found for _, found in places):
+            continue  # a comment
+        odd = next(((place, found) for place, found in places if len(found) != 1), None)
+        if odd and odd[1]:
+            broken.append(f"{name!r} is listed, but ambiguous: {some(odd[1])}")
+        elif odd:
+            broken.append(f"{name!r} is listed, but {odd[0]} has no such file")
+        else:
+            image, mask = (found[0] for _, found in places)
+            used |= {mask}
+            items.append(Item(name, image, reader(mask), split))
+    lost = [path.name for path in known.values() if path not in used]
+    notes = [f"masks that no list names, left out: {len(lost)} ({some(lost)})"] if lost else []
+    return items, broken, notes
 
 
 def splits_in(folder: Path) -> tuple[dict[str, str | None], list[str]]:
@@ -111,7 +175,7 @@ def splits_in(folder: Path) -> tuple[dict[str, str | None], list[str]]:
     lists = sorted(folder.glob("*.txt"), key=lambda path: path.stem.casefold() not in SPLIT_OF)
     for path in lists:
         try:
-            lines = read_lines(path)
+            lines = read_lines(path, comments=False)  # a stem may begin with #
         except Refusal as refusal:
             broken.append(str(refusal))
             continue

@@ -1,0 +1,184 @@
+"""The account of an import: what was read, what was written, and what became of the rest."""
+
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cli import Refusal
+from data.formats import Objects
+from data.formats.find import some
+from data.formats.selection import BACKGROUND
+from data.layout import VOID
+
+MOST_ROWS = 30  # classes in the table; --json lists all
+
+
+class Written(NamedTuple):
+    """An image that was written. pixels: how many have each id. objects: None for a format whose
+    label files are masks."""
+
+    name: str
+    pixels: dict[int, int]
+    objects: Objects | None
+
+    def ids(self) -> frozenset[int]:
+        return frozenset(self.pixels) - {VOID}
+
+
+@dataclass(frozen=True)
+class Account:
+    """pixels, images: of each id, how many pixels it has and how many images hold it.
+
+    objects: the sum over all images, None for a format whose label files are masks. unlabelled:
+    names of images without any object. notes, broken: sentences; what is broken was left out.
+    """
+
+    folder: str
+    classes: list[str]
+    splits: dict[str, int]
+    label_files: int
+    pixels: Counter
+    images: Counter
+    objects: Objects | None
+    unlabelled: list[str]
+    notes: list[str]
+    broken: list[str]
+
+    def next(self) -> str:
+        return f"python -m data check {shlex.quote(str(self.folder))}"
+
+    def rows(self) -> list[tuple[str, float, int]]:
+        """(class, share of all pixels, number of images that hold it); the last may be void."""
+        total = max(self.pixels.total(), 1)
+        named = [*enumerate(self.classes), *([(VOID, "void")] if self.pixels[VOID] else [])]
+        return [(name, self.pixels[id_] / total, self.images[id_]) for id_, name in named]
+
+
+def account_of(
+    folder, classes: list[str], found, written: list[Written], splits: list[str], broken: list[str]
+) -> Account:
+    """The account of the images that were written. found: what the importer listed."""
+    pixels, images = Counter(), Counter()
+    for each in written:
+        pixels.update(each.pixels)
+        images.update(each.pixels.keys())
+    objects = [each.objects for each in written if each.objects is not None]
+    files = len(written) if found.label_files is None else found.label_files
+    return Account(
+        str(folder),
+        classes,
+        {name: count for name in ("train", "val", "test") if (count := splits.count(name))},
+        files,
+        pixels,
+        images,
+        total(objects) if objects else None,
+        [each.name for each in written if each.objects is not None and not each.objects.read],
+        list(found.notes),
+        [*broken, *(line for each in objects for line in each.skipped)],
+    )
+
+
+def total(objects: list[Objects]) -> Objects:
+    numbers = [sum(column) for column in zip(*(each[:-1] for each in objects), strict=True)]
+    return Objects(*numbers, tuple(line for each in objects for line in each.skipped))
+
+
+def refuse_nothing(account: Account) -> None:
+    """Raises Refusal if nothing was drawn: every mask would be background."""
+    sentences = [*account.broken[:1], *account.notes]
+    more = "".join(f" {line[:1].upper()}{line[1:]}." for line in sentences)
+    found = account.objects
+    if found is not None and not found.drawn:
+        files = f"{account.label_files} label file{'s' * (account.label_files != 1)}"
+        if not found.read:
+            raise Refusal(f"no image has a label: {files} for {len(account.unlabelled)} images."
+                          f"{more} Name the folder that holds both")  # fmt: skip
+        counts = ", ".join(f"{count} {what}" for what, count, _ in parts(found) if count)
+        raise Refusal(
+            f"none of {found.read} objects was drawn: {counts}.{more} Classes need outlines: export "
+            "polygons or masks"
+        )
+    held = {account.classes[id_] for id_ in account.images if id_ != VOID}
+    if held <= {BACKGROUND} and account.classes != [BACKGROUND]:
+        also = " or void" if account.pixels[VOID] else ""
+        raise Refusal(
+            f"every pixel of all {sum(account.splits.values())} masks is background{also}, none is "
+            f"of {some(name for name in account.classes if name not in held)}.{more} "
+            "See which values the masks hold, and name them"
+        )
+
+
+def parts(objects: Objects) -> list[tuple[str, int, str]]:
+    """(what became of objects, how many, a remark)"""
+    return [
+        ("drawn", objects.drawn, ""),
+        ("without an outline", objects.boxes, "their boxes are void: not trained on, not scored"),
+        ("crowds", objects.crowds, "void"),
+        ("covering no pixel", objects.empty, "outside the image or too small"),
+        ("not drawn", len(objects.skipped), "listed above"),
+    ]
+
+
+def table(account: Account) -> list[str]:
+    """The lines of the account for a terminal."""
+    counts = ", ".join(f"{name} {count}" for name, count in account.splits.items())
+    rows = [("images", sum(account.splits.values()), ""), ("label files", account.label_files, "")]
+    if account.objects is not None:
+        rows.append(("objects read", account.objects.read, ""))
+        what = parts(account.objects)
+        rows += [(f"  {name}", count, why) for name, count, why in what if count or name == "drawn"]
+        if account.unlabelled:
+            rows.append(("images without a label", len(account.unlabelled),
+                         f"all background: {some(account.unlabelled)}"))  # fmt: skip
+    if account.broken:
+        rows.append(("broken and left out", len(account.broken), "listed above"))
+    left, right = max(len(row[0]) for row in rows), max(len(str(row[1])) for row in rows)
+    return [
+        *(f"broken: {line}" for line in account.broken),
+        *(f"note: {line}" for line in account.notes),
+        f"{account.folder}: {counts}; {len(account.classes)} classes",
+        "",
+        *(f"{name:<{left}}  {count:>{right}}  {why}".rstrip() for name, count, why in rows),
+        "",
+        *class_table(account),
+        "",
+        f"next: {account.next()}",
+    ]
+
+
+def class_table(account: Account) -> list[str]:
+    rows = account.rows()
+    wide = max(len(name) for name, *_ in rows[:MOST_ROWS])
+    lines = [f"{'class':<{wide}}   pixels  images"]
+    lines += [f"{name:<{wide}}  {percent(share):>7}  {count:>6}"
+              for name, share, count in rows[:MOST_ROWS]]  # fmt: skip
+    if len(rows) > MOST_ROWS:
+        lines.append(f"and {len(rows) - MOST_ROWS} more classes: --json lists all")
+    return lines
+
+
+def percent(share: float) -> str:
+    return "<0.1 %" if 0 < share < 0.001 else f"{share:.1%}".replace("%", " %")
+
+
+def as_json(account: Account) -> dict:
+    objects = account.objects and dict(
+        read=account.objects.read,
+        **{what.replace(" ", "_"): count for what, count, _ in parts(account.objects)},
+    )
+    return {
+        "folder": account.folder,
+        "splits": account.splits,
+        "images": sum(account.splits.values()),
+        "label_files": account.label_files,
+        "objects": objects,
+        "images_without_a_label": account.unlabelled,
+        "classes": [
+            {"name": name, "share_of_pixels": round(share, 6), "images": images}
+            for name, share, images in account.rows()
+        ],
+        "notes": account.notes,
+        "broken": account.broken,
+        "next": account.next(),
+    }
