@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from sources import SOURCES, photo, read_source, text, written
+from sources import SOURCES, mask_of, photo, read_source, text, written
 
 from cli import Refusal
 
@@ -22,8 +22,8 @@ def test_yolo_polygons(tmp_path):
     assert found.classes == ["background", "cat", "dog"]
     wanted = np.ones((20, 24), int)
     wanted[2:10, 6:12] = 2
-    assert np.array_equal(found.items[0].mask(), wanted)
-    assert not found.items[1].mask().any()
+    assert np.array_equal(mask_of(found.items[0]), wanted)
+    assert not mask_of(found.items[1]).any()
     assert [item.split for item in found.items] == ["train", "val"]
 
 
@@ -104,7 +104,7 @@ def test_yolo_labels_that_are_a_pipe(tmp_path):
     (source / "labels/train/a1.txt").unlink()
     os.mkfifo(source / "labels/train/a1.txt")
     with pytest.raises(Refusal, match=r"a1\.txt is not a regular file"):
-        read_source("yolo-seg", source).items[0].mask()
+        mask_of(read_source("yolo-seg", source).items[0])
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_yolo_invalid_lines(tmp_path, line, why):
     text(tmp_path / "labels/a.txt", line)
     text(tmp_path / "data.yaml", "names: [cat, dog]")
     with pytest.raises(Refusal, match=why):
-        read_source("yolo-seg", tmp_path).items[0].mask()
+        mask_of(read_source("yolo-seg", tmp_path).items[0])

@@ -29,8 +29,8 @@ class Objects(NamedTuple):
     """How many objects of an image a label file has, by what became of them.
 
     read = drawn + boxes + crowds + empty + skipped. boxes: without an outline, so that their box is
-    void. crowds: void. empty: their outline covers no pixel. skipped: a sentence for each object
-    that could not be drawn.
+    void. crowds: void, like shapes to be ignored. empty: their outline covers no pixel. skipped: a
+    sentence for each object that could not be drawn.
     """
 
     read: int = 0
@@ -68,8 +68,8 @@ class Item(NamedTuple):
 class Found(NamedTuple):
     """The content of a source. broken: a message for each item that could not be listed, which
     names the file. colours: RGB 0..255 per class, or None. notes: sentences about what the source
-    holds beside the items, such as images that no label file lists. label_files: how many were read;
-    None: a mask per item."""
+    holds beside the items, such as images that no label file lists. label_files: how many were
+    read; None: a mask per item."""
 
     classes: list[str]
     items: list[Item]

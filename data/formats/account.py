@@ -96,8 +96,8 @@ def refuse_nothing(account: Account) -> None:
                           f"{more} Name the folder that holds both")  # fmt: skip
         counts = ", ".join(f"{count} {what}" for what, count, _ in parts(found) if count)
         raise Refusal(
-            f"none of {found.read} objects was drawn: {counts}.{more} Classes need outlines: export "
-            "polygons or masks"
+            f"none of {found.read} objects was drawn: {counts}.{more} Classes need outlines: "
+            "export polygons or masks"
         )
     held = {account.classes[id_] for id_ in account.images if id_ != VOID}
     if held <= {BACKGROUND} and account.classes != [BACKGROUND]:
@@ -114,7 +114,7 @@ def parts(objects: Objects) -> list[tuple[str, int, str]]:
     return [
         ("drawn", objects.drawn, ""),
         ("without an outline", objects.boxes, "their boxes are void: not trained on, not scored"),
-        ("crowds", objects.crowds, "void"),
+        ("crowds or ignored", objects.crowds, "void"),
         ("covering no pixel", objects.empty, "outside the image or too small"),
         ("not drawn", len(objects.skipped), "listed above"),
     ]

@@ -11,14 +11,14 @@ from data.formats import Found, Item
 from data.formats.archives import opened, refuse_links
 from data.formats.coco_objects import crowd_note, is_crowd_file, objects_of
 from data.formats.find import (
-    NO_IMAGES,
     Images,
     add_images_option,
     folder_of_images,
+    listed_once,
     some,
-    unread,
+    unlisted,
 )
-from data.formats.masks import ENDINGS, files_below, split_of
+from data.formats.masks import files_below, split_of
 from data.formats.polygons import items_of, split_in, trees
 from data.formats.selection import BACKGROUND
 
@@ -27,6 +27,8 @@ or test in the name of the JSON file gives the split. Pixels without an annotati
 where annotations overlap, the smaller is on top. Crowds, and the boxes of annotations without an
 outline, become void (the ignore index: neither trained on nor scored). Instances of a class are
 merged."""
+
+WAY = ", or name one JSON file as SOURCE"  # out of images that several files list
 
 
 def add_arguments(parser) -> None:
@@ -61,36 +63,10 @@ def read(source: Path, args) -> Found:
                 broken.append(found)
             else:
                 listed.append((file.path, found))
-    items, twice = listed_once(listed)
-    notes += unlisted(images, [item for _, item in listed], "annotation file")
-    return Found(classes, items, broken + twice, None, tuple(notes), len(annotated))
-
-
-def unlisted(images: Images, items: list[Item], what: str) -> list[str]:
-    """Notes about images that are in no label file, and messages about kinds that are not read."""
-    known = {item.image for item in items}
-    others = [path for path in images.paths if path not in known and not any(
-        map(NO_IMAGES.search, path.relative_to(images.folder).parts[:-1]))]  # fmt: skip
-    lost = [path.name for path in others if path.suffix.lower() in ENDINGS]
-    notes = [f"images that no {what} names, left out: {len(lost)} ({some(lost)})"] if lost else []
-    return notes + unread(others)
-
-
-def listed_once(listed: list[tuple[Path, Item]]) -> tuple[list[Item], list[str]]:
-    """The items whose image is listed only once, and a message for each of the other images.
-
-    Images listed twice are left out: each list may be incomplete, and splits must not overlap.
-    """
-    files = {}
-    for path, item in listed:
-        files.setdefault(item.image, []).append(path)
-    twice = [
-        f"{image} is listed {len(paths)} times, in {' and '.join(map(str, dict.fromkeys(paths)))}"
-        ": list it only once, or name one JSON file as SOURCE"
-        for image, paths in files.items()
-        if len(paths) > 1
-    ]
-    return [item for _, item in listed if len(files[item.image]) == 1], twice
+    items, twice = listed_once(listed, WAY)
+    others, odd = unlisted(images, {item.image for _, item in listed})
+    broken += twice + odd
+    return Found(classes, items, broken, None, (*notes, *others), len(annotated))
 
 
 def annotation_files(files: list[Path], folder: Path, classes: list[str]):

@@ -8,15 +8,14 @@ import numpy as np
 from cli import Refusal
 from data.formats import Drawn, Found, Item, Objects
 from data.formats.coco import (
+    WAY,
     AnnotationFile,
     annotation_files,
     json_files,
     key_of,
-    listed_once,
     source_of,
-    unlisted,
 )
-from data.formats.find import Images, add_images_option, folder_of_images
+from data.formats.find import Images, add_images_option, folder_of_images, listed_once, unlisted
 from data.formats.masks import read_colours
 from data.formats.polygons import items_of, shape_in
 from data.images import open_image
@@ -47,9 +46,10 @@ def read(source: Path, args) -> Found:
                 broken.append(str(refusal))
     if not listed and not broken:
         raise Refusal(f"{source} contains no JSON file with segments_info")
-    items, twice = listed_once(listed)
-    notes += unlisted(images, [item for _, item in listed], "annotation")
-    return Found(classes, items, broken + twice, None, tuple(notes), len(annotated))
+    items, twice = listed_once(listed, WAY)
+    others, odd = unlisted(images, {item.image for _, item in listed})
+    broken += twice + odd
+    return Found(classes, items, broken, None, (*notes, *others), len(annotated))
 
 
 def file_names(tree, path: Path) -> dict:

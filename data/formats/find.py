@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
 from cli import Refusal
+from data.formats import Item
 from data.formats.archives import refuse_links
 from data.formats.masks import ENDINGS, files_below, is_hidden, read_text, split_of
 
@@ -18,6 +19,7 @@ KINDS = (
     ".nef", ".psd", ".svg",
 )  # fmt: skip
 NO_IMAGES = re.compile("annot|depth|label|mask|panoptic|seg|visual", re.IGNORECASE)  # folders
+LABELS = (".json", ".txt", ".xml", ".csv", ".yaml", ".yml", ".toml")
 SHOWN = 3  # names in a message
 
 
@@ -35,13 +37,18 @@ def safe(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", folded(name))
 
 
-def stem(name: str) -> str:
-    """The safe name without the ending of an image."""
+def bare(name: str) -> str:
+    """The name without the ending of an image."""
     head, ending = os.path.splitext(name)
-    return safe(head if ending.lower() in KINDS else name)
+    return head if ending.lower() in KINDS else name
 
 
-KEYS = (plain, folded, safe, stem)  # how names are compared, the strictest first
+def stem(name: str) -> str:
+    return safe(bare(name))
+
+
+KEYS = (plain, folded, bare, safe, stem)  # how names are compared, the strictest first
+LOOSE = (bare, stem)  # those that find a file of another ending
 
 
 def some(names: Iterable) -> str:
@@ -77,6 +84,32 @@ def folder_of_images(source: Path, args) -> Path:
     return Path(args.images)
 
 
+def unlisted(images: "Images", known: set[Path]) -> tuple[list[str], list[str]]:
+    """A note about the images that no label file names, and a message for each unread kind."""
+    others = [path for path in images.paths if path not in known and not images.in_masks(path)]
+    lost = [path.name for path in others if path.suffix.lower() in ENDINGS]
+    note = f"images that no label file names, left out: {len(lost)} ({some(lost)})"
+    return [note] if lost else [], unread(others)
+
+
+def listed_once(listed: list[tuple[Path, Item]], way: str = "") -> tuple[list[Item], list[str]]:
+    """The items whose image is listed only once, and a message for each of the other images.
+
+    Images listed twice are left out: each list may be incomplete, and splits must not overlap.
+    listed: the label file of each item. way: another way out than to list the image once.
+    """
+    files = {}
+    for path, item in listed:
+        files.setdefault(item.image, []).append(path)
+    twice = [
+        f"{image} is listed {len(paths)} times, in {' and '.join(map(str, dict.fromkeys(paths)))}"
+        f": list it only once{way}"
+        for image, paths in files.items()
+        if len(paths) > 1
+    ]
+    return [item for _, item in listed if len(files[item.image]) == 1], twice
+
+
 class Images:
     """Finds the files below a folder by names that another machine may have written.
 
@@ -86,18 +119,25 @@ class Images:
 
     def __init__(self, folder: Path, without: Iterable[Path] = ()):
         self.folder, without = folder, set(without)
-        self.paths = [path for path in files_below(folder) if without.isdisjoint(path.parents)]
+        self.paths = [
+            path
+            for path in files_below(folder)
+            if without.isdisjoint(path.parents) and path.suffix.lower() not in LABELS
+        ]
         self.by_key = [defaultdict(list) for _ in KEYS]
         for path in self.paths:
             name = re.split(r"[/\\]", path.name)[-1]  # unpacked from a zip of Windows
             for key, found in zip(KEYS, self.by_key, strict=True):
-                if key is not stem or self.may_be_image(path):
+                if key not in LOOSE or self.may_be_image(path):
                     found[key(name)].append(path)
 
     def may_be_image(self, path: Path) -> bool:
         """Whether a file of another ending than the one that is named may be meant."""
-        folders = path.relative_to(self.folder).parts[:-1]
-        return path.suffix.lower() in ENDINGS and not any(map(NO_IMAGES.search, folders))
+        return path.suffix.lower() in ENDINGS and not self.in_masks(path)
+
+    def in_masks(self, path: Path) -> bool:
+        """Whether a folder in the path is one of masks or the like."""
+        return any(map(NO_IMAGES.search, path.relative_to(self.folder).parts[:-1]))
 
     def find(self, name, near: Path, file: Path, split: str | None = None) -> Path:
         """The image that `file` calls `name`, a path relative to `near` or of another machine.

@@ -34,7 +34,7 @@ ABOUT = """SOURCE: a folder or zip with JPEGImages, SegmentationClass and ImageS
 
 Masks are palette or grey images of class ids, or RGB images in VOC's colours; 255 is void (the
 ignore index: neither trained on nor scored). The classes are VOC's 21, unless others are named by
- --values, --classes, or a labels.txt, labelmap.txt or class_names.txt in SOURCE. VOC's names are
+--values, --classes, or a labels.txt, labelmap.txt or class_names.txt in SOURCE. VOC's names are
 taken only if ids and colours of the masks are VOC's."""
 
 # Everingham et al., The PASCAL VOC development kit, 2012, section "segmentation".
@@ -163,7 +163,8 @@ def listed(root: Path, masks: Path, args, reader: Callable[[Path], Callable]):
         else:
             image, mask = (found[0] for _, found in places)
             used |= {mask}
-            items.append(Item(name, image, reader(mask), split))
+            stem = mask.relative_to(masks).with_suffix("").as_posix()
+            items.append(Item(stem, image, reader(mask), split))
     lost = [path.name for path in known.values() if path not in used]
     notes = [f"masks that no list names, left out: {len(lost)} ({some(lost)})"] if lost else []
     return items, broken, notes
