@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mutations import grey_png
 from PIL import Image
-from sources import named, read_source, save
+from sources import named, palette, read_source, save
 
 from cli import Refusal
 from data.formats.ade20k import short
@@ -15,18 +15,18 @@ def test_voc_lists(tmp_path):
     root = tmp_path / "VOCdevkit/VOC2012"
     for stem in "abcd":
         save(root / f"JPEGImages/{stem}.jpg", np.zeros((1, 1, 3)))
-        save(root / f"SegmentationClass/{stem}.png", [[15]])
+        palette(root / f"SegmentationClass/{stem}.png", np.uint8([[8]]))
     lists = root / "ImageSets/Segmentation"
     lists.mkdir(parents=True)
-    for name, text in (("train", "a\n"), ("val", "b"), ("trainval", "a\nb\nc\n../../d\n")):
+    for name, text in (("train", "a\n"), ("val", "b"), ("trainval", "a\nb\nc\n../../e\n")):
         (lists / f"{name}.txt").write_text(text)
     found = read_source("voc", tmp_path)
     assert named(found) == {
-        "a": ("train", [["person"]]), "b": ("val", [["person"]]), "c": (None, [["person"]])
+        "a": ("train", [["cat"]]), "b": ("val", [["cat"]]), "c": (None, [["cat"]])
     }  # fmt: skip
-    assert len(found.broken) == 1 and found.broken[0].startswith("'../../d' is listed, but")
-    (root / "labels.txt").write_text("background\ncat\n")
-    with pytest.raises(Refusal, match=r"a.png contains 15, which has no class; known: 0, 1, 255"):
+    assert len(found.broken) == 1 and found.broken[0].startswith("'../../e' is listed, but")
+    (root / "labels.txt").write_text("background\nkitten\n")
+    with pytest.raises(Refusal, match=r"a.png contains 8, which has no class; known: 0, 1, 255"):
         read_source("voc", root).items[0].mask()
     (tmp_path / "VOCdevkit/VOC2007/JPEGImages").mkdir(parents=True)
     (tmp_path / "VOCdevkit/VOC2007/SegmentationClass").mkdir()

@@ -35,12 +35,13 @@ def outcome(name, source, out) -> tuple[str, dict]:
     (image, mask of class names, "-" for void)."""
     try:
         args = import_options(name).parse_args([str(source), str(out)])
-        classes, broken = import_source(name, args, {}, SplitOptions(val=0.25))
+        account = import_source(name, args, {}, SplitOptions(val=0.25))
     except Refusal as refusal:
         assert str(refusal).strip()
         assert not out.exists()
         return "refused", {}
     dataset, written = read_dataset(out), {}
+    classes = account.classes
     assert dataset.classes == classes
     names = np.array([*classes, *["?"] * (VOID - len(classes)), "-"])
     for split in SPLITS:
@@ -49,7 +50,7 @@ def outcome(name, source, out) -> tuple[str, dict]:
                 image, mask = read_pair(pair, dataset)
                 assert pair[0].stem not in written
                 written[pair[0].stem] = image, names[mask]
-    return "listed" if broken else "complete", written
+    return "listed" if account.broken else "complete", written
 
 
 def is_renamed(wanted: np.ndarray, found: np.ndarray) -> bool:

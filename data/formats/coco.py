@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened, refuse_links
-from data.formats.coco_objects import crowd_note, is_crowd_file, objects_of
+from data.formats.coco_objects import crowd_note, is_crowd_file, number_of, objects_of
 from data.formats.find import (
     Images,
     add_images_option,
@@ -122,8 +122,8 @@ def json_files(source: Path, kind: str) -> tuple[list[Path], list[str]]:
 def categories(tree, path: Path) -> dict[int, str]:
     found = {}
     for entry in items_of(tree, "categories", path):
-        id_, name = entry.get("id"), entry.get("name")
-        if type(id_) is int and isinstance(name, str) and found.setdefault(id_, name) != name:
+        id_, name = number_of(entry.get("id")), entry.get("name")
+        if id_ is not None and isinstance(name, str) and found.setdefault(id_, name) != name:
             raise Refusal(f"{path}: the category {id_} is both {found[id_]!r} and {name!r}")
     if not found:
         raise Refusal(f"{path} has no categories")

@@ -24,22 +24,32 @@ def objects_of(
 
     shape, layers, counts = shape_in(image, stated, path), [], Counter()
     for entry in entries:
-        category = entry.get("category_id")
-        if not isinstance(category, int) or category not in place:
-            raise Refusal(
-                f"{path}: {image.name} has an annotation with the unknown category {category!r}"
-            )
+        category = number_of(entry.get("category_id"))
+        if category not in place:
+            raise Refusal(f"{path}: {image.name} has an annotation with the unknown category "
+                          f"{entry.get('category_id')!r}")  # fmt: skip
         area = outline(entry.get("segmentation"), shape, path)
         if area is None:
             layers.append((-1, box_of(entry.get("bbox"), shape, f"{path}: {image.name}")))
             counts["boxes"] += 1
-        elif entry.get("iscrowd") and (crowd or not is_mask(entry)):
+        elif is_flagged(entry) and (crowd or not is_mask(entry)):
             layers.append((-1, area))
             counts["crowds"] += 1
         else:
             layers.append((place[category], area))
             counts["drawn" if mask.area(area) else "empty"] += 1
     return Drawn(paint(layers, shape), Objects(len(entries), **counts))
+
+
+def number_of(id_) -> int | None:
+    """The id of a category, a number or, as some tools write it, its text; None if it is neither"""
+    if isinstance(id_, str) and id_.isascii() and id_.isdigit() and len(id_) < 10:
+        return int(id_)
+    return id_ if type(id_) is int else None
+
+
+def is_flagged(entry: dict) -> bool:
+    return entry.get("iscrowd") in (1, "1")
 
 
 def is_mask(entry: dict) -> bool:
@@ -82,8 +92,8 @@ def is_crowd_file(tree: dict) -> bool:
     beside GROUP objects of their category, as in COCO.
     """
     entries = [entry for entry in tree["annotations"] if isinstance(entry, dict)]
-    flagged = [entry for entry in entries if entry.get("iscrowd")]
-    others = [entry for entry in entries if not entry.get("iscrowd")]
+    flagged = [entry for entry in entries if is_flagged(entry)]
+    others = [entry for entry in entries if not is_flagged(entry)]
     if any(map(is_mask, others)) or not all(map(is_mask, flagged)):
         return True
     beside = Counter(map(place_of, others))
@@ -96,7 +106,7 @@ def place_of(entry: dict) -> tuple[str, str]:
 
 def crowd_note(tree: dict, path: Path) -> list[str]:
     """What is said of masks with iscrowd that are taken as objects."""
-    count = sum(bool(entry.get("iscrowd")) for entry in items_of(tree, "annotations", path))
+    count = sum(map(is_flagged, items_of(tree, "annotations", path)))
     if not count:
         return []
     return [

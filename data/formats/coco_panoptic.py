@@ -15,6 +15,7 @@ from data.formats.coco import (
     key_of,
     source_of,
 )
+from data.formats.coco_objects import is_flagged, number_of
 from data.formats.find import Images, add_images_option, folder_of_images, listed_once, unlisted
 from data.formats.masks import read_colours
 from data.formats.polygons import items_of, shape_in
@@ -91,9 +92,10 @@ def known_segments(infos, place: dict[int, int], where: str) -> tuple[dict[int, 
     known, crowds = {0: -1}, set()
     for info in infos if isinstance(infos, list) else []:
         if isinstance(info, dict) and isinstance(info.get("id"), int):
-            category = info.get("category_id")
-            if not isinstance(category, int) or category not in place:
-                raise Refusal(f"{where} has a segment with the unknown category {category!r}")
-            known[info["id"]] = -1 if info.get("iscrowd") else place[category]
-            crowds |= {info["id"]} if info.get("iscrowd") else set()
+            category = number_of(info.get("category_id"))
+            if category not in place:
+                raise Refusal(f"{where} has a segment with the unknown category "
+                              f"{info.get('category_id')!r}")  # fmt: skip
+            known[info["id"]] = -1 if is_flagged(info) else place[category]
+            crowds |= {info["id"]} if is_flagged(info) else set()
     return known, crowds - {0}

@@ -170,6 +170,8 @@ class Images:
         return []
 
     def nearest(self, paths: list[Path], spelling: str, near: Path, split) -> list[Path]:
+        if len(paths) == 1:
+            return paths
         place = os.path.abspath(near / spelling.replace("\\", "/"))
         folders = tuple(map(folded, parts_of(spelling)[:-1]))
 
@@ -207,7 +209,7 @@ def named_list(source: Path, names: Iterable[str]) -> Path | None:
     for pattern in ("", "*/", "*/*/"):
         for name in names:
             found = [path for path in sorted(source.glob(pattern + name))
-                     if path.is_file() and not is_hidden(path, source)]  # fmt: skip
+                     if not path.is_dir() and not is_hidden(path, source)]  # fmt: skip
             if len({read_text(path) for path in found}) > 1:
                 raise Refusal(f"{some(found)} differ: keep one of them, or name it as --classes")
             if found:

@@ -135,10 +135,7 @@ def read_text(path: Path, most: int = MOST_TEXT) -> str:
 def read_label_map(path: Path) -> LabelMap:
     """A list of names: NAME (its value is the line number from 0), N NAME or R G B NAME per line,
     or a table. Without colours, 255 is void."""
-    lines = read_lines(path)
-    if not lines:
-        raise Refusal(f"{path} names no class: write one name per line")
-    pairs = classes_in(lines, path)
+    pairs = classes_in(read_lines(path), path)
     rgb = bool(pairs) and isinstance(pairs[0][0], tuple)
     label_map = to_label_map([(pack(*n) if rgb else n, name) for n, name in pairs], rgb, path)
     return label_map if rgb else label_map._replace(table={VOID: -1} | label_map.table)

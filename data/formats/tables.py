@@ -31,6 +31,8 @@ def classes_in(lines: list[str], path: Path) -> list[tuple[Value, str]]:
     all lines are rows of a table of such columns, in any order if a header names them. Raises
     Refusal if lines have several forms.
     """
+    if not lines:
+        raise Refusal(f"{path} names no class: write one name per line")
     found = colour_lines(lines) or colour_lines(lines[1:])  # the first may be a header
     found = found or table_in(lines, path)
     if found:

@@ -94,29 +94,45 @@ def label_map_of(root: Path, args) -> LabelMap | None:
 
 def first_fits(root: Path, masks: Path) -> str:
     """The remark that VOC's names are taken. Raises Refusal if the first mask does not fit them."""
-    for path in list(images_in(masks).values())[:1]:
-        read_own_voc(path, NAMED)
+    for path in images_in(masks).values():
+        try:
+            odd = odd_ids(path)
+        except Refusal:
+            continue  # damaged: listed as broken later
+        if odd:
+            raise Refusal(unfit(path, odd[0]))
+        break
     return (
         f"the classes are VOC's 21 ({', '.join(NAMES[:3])} ...): {root} names none, and its masks "
         "have VOC's ids and colours"
     )
 
 
-def read_own_voc(path: Path, label_map: LabelMap) -> np.ndarray:
-    """A mask with VOC's ids and colours. Raises Refusal for any other."""
+def odd_ids(path: Path) -> list[int]:
+    """The ids of a mask that do not have VOC's colour of that id. Raises Refusal if it is damaged.
+
+    RGB masks are read by colour: those have none.
+    """
     _, image = open_image(path)
     if image.mode in ("RGB", "RGBA"):
-        return read_voc(path, label_map)
-    ids = np.unique(read_ids(path)).tolist()
+        return []
     palette = np.reshape(image.getpalette() or [], (-1, 3)).tolist() if image.mode == "P" else []
-    odd = [id_ for id_ in ids if id_ not in label_map.table
-           or palette[id_ : id_ + 1] != [unpacked(colour_of(id_))]]  # fmt: skip
-    if odd:
-        raise Refusal(
-            f"{path} contains {odd[0]}, not in VOC's colour of a class, and no file names the "
-            "classes: add --classes FILE with one name per line, --values 0=background 1=NAME, or "
-            "--classes voc if they are VOC's 21"
-        )
+    return [id_ for id_ in np.unique(read_ids(path)).tolist() if id_ not in NAMED.table
+            or palette[id_ : id_ + 1] != [unpacked(colour_of(id_))]]  # fmt: skip
+
+
+def unfit(path: Path, id_: int) -> str:
+    return (
+        f"{path} contains {id_}, but not in the colour of a VOC class, and no file names the "
+        "classes: add --classes FILE with one name per line, --values 0=background 1=NAME, or "
+        "--classes voc if they are VOC's 21"
+    )
+
+
+def read_own_voc(path: Path, label_map: LabelMap) -> np.ndarray:
+    """A mask with VOC's ids and colours. Raises Refusal for any other."""
+    if odd := odd_ids(path):
+        raise Refusal(unfit(path, odd[0]))
     return read_voc(path, label_map)
 
 

@@ -25,6 +25,7 @@ from data.formats.masks import (
     split_of,
 )
 from data.formats.selection import BACKGROUND
+from data.formats.tables import classes_in
 from data.formats.yolo_labels import draw, label_files
 
 ABOUT = """SOURCE: a folder or zip with images below images/, labels below labels/, and class names
@@ -106,10 +107,10 @@ def read_yaml(path: Path):
 
 def value_of(node, path: Path):
     """A node as text, list or dict. Raises Refusal for a key that occurs twice."""
-    if node is None or isinstance(node.value, str):
-        return "" if node is None or node.tag.endswith(":null") else node.value
-    if not isinstance(node.value[:1] and node.value[0], tuple):
-        return [value_of(each, path) for each in node.value] if node.id == "sequence" else {}
+    if node is None or node.id == "scalar":
+        return node.value if node else ""
+    if node.id == "sequence":
+        return [value_of(each, path) for each in node.value]
     found = {}
     for key, value in node.value:
         if not isinstance(key.value, str) or key.value in found:
@@ -129,10 +130,10 @@ def names(tree: dict, base: Path, source: Path) -> list[str]:
         if not listed:
             raise Refusal(f"{path}: names is {found!r}, and there is no such file: write names: "
                           "[cat, dog]")  # fmt: skip
-        found = read_lines(listed[0])
+        found = listed_names(listed[0])
     elif found is None:
         listed = named_list(source, LISTS)
-        found = read_lines(listed) if listed else None
+        found = listed_names(listed) if listed else None
     if isinstance(found, dict):
         found = in_order(found, path)
     if not found:
@@ -140,6 +141,11 @@ def names(tree: dict, base: Path, source: Path) -> list[str]:
     if not all(isinstance(name, str) and name for name in found):
         raise Refusal(f"{path}: names contains {found!r:.80}; needed: a list of texts")
     return distinct(found)
+
+
+def listed_names(path: Path) -> dict[str, str]:
+    """From id to name, of a file with a name a line or with numbers and names."""
+    return {str(value): name for value, name in classes_in(read_lines(path), path)}
 
 
 def in_order(found: dict, path: Path) -> list[str]:
