@@ -11,9 +11,11 @@ from cli import Refusal
 from data.formats.find import Images, some
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
-FILES = ("train/images/a.jpg", "val/images/a.jpg", "val/images/b.JPG", "one/c.png",
-         f"one/{NFD}.jpg",         "one/d_e.jpg", "one/f g.jpg", "one/x:y.jpg", "masks/m.png", "one/A1.jpg", "one/a1.jpg",
-         "one/50%.jpg", "two\\h.jpg")  # fmt: skip
+FILES = (
+    "train/images/a.jpg", "val/images/a.jpg", "val/images/b.JPG", "one/c.png", f"one/{NFD}.jpg",
+    "one/d_e.jpg", "one/f g.jpg", "one/x:y.jpg", "masks/m.png", "one/A1.jpg", "one/a1.jpg",
+    "one/50%.jpg", "two\\h.jpg",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
