@@ -51,6 +51,25 @@ def test_camvid_folders(tmp_path):
     assert len(lines) == 2 and "d_L.png has no image d" in lines[0] and "e.png has no" in lines[1]
 
 
+def test_camvid_images_of_one_name(tmp_path):
+    """Neither is imported: which one the mask belongs to is not known. Accents may be in pieces."""
+    for name in ("x/a.png", "y/a.png", "cafe\u0301.png", "b.png"):
+        save(tmp_path / name, np.zeros((1, 2, 3)))
+    for name in ("a_L.png", "caf\u00e9_L.png", "b_L.png"):
+        save(tmp_path / name, [[0, 11]])
+    found = read_source("camvid", tmp_path)
+    assert sorted(named(found)) == ["b", "caf\u00e9"]
+    assert found.broken[0].endswith("y/a.png share a name: keep one of them")
+    assert found.broken[1].endswith("a_L.png has no image a")
+
+
+def test_two_masks_of_one_stem(tmp_path):
+    for name in ("images/a.jpg", "annotations/a.png", "annotations/a.bmp"):
+        save(tmp_path / name, np.zeros((1, 2)))
+    with pytest.raises(Refusal, match=r"a.bmp and .*a.png share a stem: keep one of them"):
+        read_source("ade20k", tmp_path)
+
+
 def test_cityscapes_labels_and_a_blank_test(tmp_path):
     for split, ids in (("train", [[7, 33, 0, 255]]), ("test", [[1, 2, 3, 0]])):
         save(tmp_path / f"leftImg8bit/{split}/bonn/x_{split}_leftImg8bit.png", np.zeros((1, 4, 3)))

@@ -18,7 +18,11 @@ KINDS = (
     *ENDINGS, ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl",
     ".nef", ".psd", ".svg",
 )  # fmt: skip
-NO_IMAGES = re.compile("annot|depth|label|mask|panoptic|seg|visual", re.IGNORECASE)  # folders
+NO_IMAGES = re.compile(  # folders of masks and the like
+    r"(.*[_-])?(annot|annotations?|depth|gt|labels?|masks?|seg|segmentations?|"
+    r"segmentation(class|object)\w*)|panoptic.*|.*visuali.*",
+    re.IGNORECASE,
+)
 LABELS = (".json", ".txt", ".xml", ".csv", ".yaml", ".yml", ".toml")
 SHOWN = 3  # names in a message
 
@@ -137,7 +141,7 @@ class Images:
 
     def in_masks(self, path: Path) -> bool:
         """Whether a folder in the path is one of masks or the like."""
-        return any(map(NO_IMAGES.search, path.relative_to(self.folder).parts[:-1]))
+        return any(map(NO_IMAGES.fullmatch, path.relative_to(self.folder).parts[:-1]))
 
     def find(self, name, near: Path, file: Path, split: str | None = None) -> Path:
         """The image that `file` calls `name`, a path relative to `near` or of another machine.

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -200,12 +201,15 @@ def readable(path: Path) -> bool:
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """From path relative to the folder, with / and without ending, to image file."""
+    """From path relative to the folder, with / and without ending, to image file.
+
+    Accents are in one piece, whatever system wrote the files. Raises Refusal for two of one stem.
+    """
     found = {}
     for path in files_below(folder):
         if path.suffix.lower() in ENDINGS:
-            first = found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
-            if first != path:
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if (first := found.setdefault(unicodedata.normalize("NFC", name), path)) != path:
                 raise Refusal(f"{first} and {path} share a stem: keep one of them")
     return found
 
