@@ -44,8 +44,8 @@ images                  3
 label files             1
 objects read            4
   drawn                 2
-  without an outline    1  their boxes are void: not trained on, not scored
-  covering no pixel     1  outside the image or too small
+  without an outline    1  their boxes are void, not trained on: a.jpg
+  covering no pixel     1  outside the image or too small: b.jpg
 images without a label  1  all background: c.jpg
 broken and left out     1  listed above
 
@@ -70,6 +70,8 @@ def test_the_same_as_json(tmp_path):
         "label_files": 1,
         "objects": {"read": 2, "drawn": 1, "without_an_outline": 1, "crowds_or_ignored": 0,
                     "covering_no_pixel": 0, "not_drawn": 0},
+        "images_with_objects": {"without_an_outline": ["b.jpg"], "crowds_or_ignored": [],
+                                "covering_no_pixel": []},
         "images_without_a_label": [],
         "classes": [
             {"name": "background", "share_of_pixels": 0.395833, "images": 1},

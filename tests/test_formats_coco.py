@@ -168,6 +168,13 @@ def test_coco_invalid_segmentations(tmp_path, segmentation, why):
         mask_of(read_source("coco", changed(tmp_path, change)).items[1])
 
 
+@pytest.mark.parametrize("value", [3, None, {"x": 1}, "x"])
+def test_coco_annotations_that_are_no_list(tmp_path, value):
+    source = changed(tmp_path, lambda tree: tree.update(annotations=value))
+    with pytest.raises(Refusal, match="has no list 'annotations'"):
+        read_source("coco", source)
+
+
 def test_coco_category_ids_are_local_to_a_file(tmp_path):
     source = SOURCES["coco"](tmp_path)
     path = source / "annotations/instances_train.json"

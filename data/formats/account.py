@@ -11,6 +11,11 @@ from data.formats.find import some
 from data.formats.selection import BACKGROUND
 from data.layout import VOID
 
+FATES = {  # what became of objects that were not drawn, and a remark
+    "boxes": ("without an outline", "their boxes are void, not trained on: "),
+    "crowds": ("crowds or ignored", "void, not trained on: "),
+    "empty": ("covering no pixel", "outside the image or too small: "),
+}
 MOST_ROWS = 30  # classes in the table; --json lists all
 
 
@@ -30,8 +35,9 @@ class Written(NamedTuple):
 class Account:
     """pixels, images: of each id, how many pixels it has and how many images hold it.
 
-    objects: the sum over all images, None for a format whose label files are masks. unlabelled:
-    names of images without any object. notes, broken: sentences; what is broken was left out.
+    objects: the sum over all images, None for a format whose label files are masks. where: the
+    names of the images with boxes, crowds and empty objects. unlabelled: those of images without
+    any object. notes, broken: sentences; what is broken was left out.
     """
 
     folder: str
@@ -41,6 +47,7 @@ class Account:
     pixels: Counter
     images: Counter
     objects: Objects | None
+    where: dict[str, list[str]]
     unlabelled: list[str]
     notes: list[str]
     broken: list[str]
@@ -63,7 +70,8 @@ def account_of(
     for each in written:
         pixels.update(each.pixels)
         images.update(each.pixels.keys())
-    objects = [each.objects for each in written if each.objects is not None]
+    drawn = [each for each in written if each.objects is not None]
+    objects = [each.objects for each in drawn]
     files = len(written) if found.label_files is None else found.label_files
     return Account(
         str(folder),
@@ -73,7 +81,8 @@ def account_of(
         pixels,
         images,
         total(objects) if objects else None,
-        [each.name for each in written if each.objects is not None and not each.objects.read],
+        {what: [each.name for each in drawn if getattr(each.objects, what)] for what in FATES},
+        [each.name for each in drawn if not each.objects.read],
         list(found.notes),
         [*broken, *(line for each in objects for line in each.skipped)],
     )
@@ -94,7 +103,7 @@ def refuse_nothing(account: Account) -> None:
         if not found.read:
             raise Refusal(f"no image has a label: {files} for {len(account.unlabelled)} images."
                           f"{more} Name the folder that holds both")  # fmt: skip
-        counts = ", ".join(f"{count} {what}" for what, count, _ in parts(found) if count)
+        counts = ", ".join(f"{count} {what}" for what, count, _ in parts(account) if count)
         raise Refusal(
             f"none of {found.read} objects was drawn: {counts}.{more} Classes need outlines: "
             "export polygons or masks"
@@ -109,15 +118,15 @@ def refuse_nothing(account: Account) -> None:
         )
 
 
-def parts(objects: Objects) -> list[tuple[str, int, str]]:
+def parts(account: Account) -> list[tuple[str, int, str]]:
     """(what became of objects, how many, a remark)"""
+    objects = account.objects
     return [
         ("drawn", objects.drawn, ""),
-        ("without an outline", objects.boxes, "their boxes are void: not trained on, not scored"),
-        ("crowds or ignored", objects.crowds, "void"),
-        ("covering no pixel", objects.empty, "outside the image or too small"),
+        *((what, getattr(objects, fate), why + some(account.where[fate]))
+          for fate, (what, why) in FATES.items()),
         ("not drawn", len(objects.skipped), "listed above"),
-    ]
+    ]  # fmt: skip
 
 
 def table(account: Account) -> list[str]:
@@ -126,7 +135,7 @@ def table(account: Account) -> list[str]:
     rows = [("images", sum(account.splits.values()), ""), ("label files", account.label_files, "")]
     if account.objects is not None:
         rows.append(("objects read", account.objects.read, ""))
-        what = parts(account.objects)
+        what = parts(account)
         rows += [(f"  {name}", count, why) for name, count, why in what if count or name == "drawn"]
         if account.unlabelled:
             rows.append(("images without a label", len(account.unlabelled),
@@ -165,7 +174,7 @@ def percent(share: float) -> str:
 def as_json(account: Account) -> dict:
     objects = account.objects and dict(
         read=account.objects.read,
-        **{what.replace(" ", "_"): count for what, count, _ in parts(account.objects)},
+        **{what.replace(" ", "_"): count for what, count, _ in parts(account)},
     )
     return {
         "folder": account.folder,
@@ -173,6 +182,8 @@ def as_json(account: Account) -> dict:
         "images": sum(account.splits.values()),
         "label_files": account.label_files,
         "objects": objects,
+        "images_with_objects": {FATES[fate][0].replace(" ", "_"): names
+                                for fate, names in account.where.items()},
         "images_without_a_label": account.unlabelled,
         "classes": [
             {"name": name, "share_of_pixels": round(share, 6), "images": images}
@@ -181,4 +192,4 @@ def as_json(account: Account) -> dict:
         "notes": account.notes,
         "broken": account.broken,
         "next": account.next(),
-    }
+    }  # fmt: skip

@@ -56,7 +56,7 @@ def read(source: Path, args) -> Found:
     classes, annotated, broken = annotation_files(files, folder, [BACKGROUND])
     listed = []
     for file in annotated:
-        crowd = args.crowds == "void" if args.crowds else is_crowd_file(file.tree)
+        crowd = args.crowds == "void" if args.crowds else is_crowd_file(file.tree, file.path)
         notes += [] if crowd or args.crowds else crowd_note(file.tree, file.path)
         for found in each(file, images, crowd):
             if isinstance(found, str):

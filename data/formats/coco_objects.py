@@ -84,14 +84,14 @@ def box_of(box, shape, where: str) -> dict | None:
     return polygons_to_rle([vertices(corners, shape, Path(where))], shape)
 
 
-def is_crowd_file(tree: dict) -> bool:
+def is_crowd_file(tree: dict, path: Path) -> bool:
     """Whether the annotations of a file show that iscrowd means a crowd.
 
     CVAT and datumaro set iscrowd on every mask that was not drawn as a polygon. It means a crowd
     where other masks do not have it, where polygons have it, or where most masks with it stand
     beside GROUP objects of their category, as in COCO.
     """
-    entries = [entry for entry in tree["annotations"] if isinstance(entry, dict)]
+    entries = items_of(tree, "annotations", path)
     flagged = [entry for entry in entries if is_flagged(entry)]
     others = [entry for entry in entries if not is_flagged(entry)]
     if any(map(is_mask, others)) or not all(map(is_mask, flagged)):

@@ -1,5 +1,6 @@
 """YOLO segmentation labels: a class and a polygon per line, relative to width and height."""
 
+import re
 from functools import partial
 from itertools import chain, dropwhile
 from pathlib import Path, PurePosixPath
@@ -150,7 +151,7 @@ def listed_names(path: Path) -> dict[str, str]:
 
 def in_order(found: dict, path: Path) -> list[str]:
     """The names in a dict from id, in the order of the ids. Raises Refusal for a gap."""
-    ids = {int(key): name for key, name in found.items() if key.isascii() and key.isdigit()}
+    ids = {int(key): name for key, name in found.items() if re.fullmatch(r"[0-9]{1,5}", key)}
     missing = [id_ for id_ in range(len(found)) if id_ not in ids]
     if missing:
         raise Refusal(f"{path}: names has {', '.join(found)[:80]} but not {missing[0]}: name the "
