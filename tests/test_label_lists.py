@@ -22,6 +22,7 @@ THREE = {0: 0, 1: 1, 2: 2, 255: -1}
         ("c.csv", "background,0\ncat,7\ndog,9", {0: 0, 7: 1, 9: 2, 255: -1}),
         ("c.csv", "id,name,supercategory\n0,background,x\n1,cat,pet\n2,dog,pet", THREE),
         ("c.csv", 'id,name\n0,background\n1,"cat"\n2,dog', THREE),
+        ("c.txt", "id name\n0 background\n1 cat\n2 dog", THREE),
         ("c.csv", "name\nbackground\ncat\ndog\n", THREE),
         ("c.txt", "background\ncat\ndog\n", THREE),
         ("c.txt", "__ignore__\n_background_\ncat\ndog", THREE),

@@ -127,3 +127,16 @@ def test_several_settings(tmp_path):
     text(source / "two.yaml", "names: [dog]")
     with pytest.raises(Refusal, match=r"one.yaml, .*two.yaml name different classes: keep one"):
         read_source("yolo-seg", source)
+
+
+def test_lists_of_another_machine(tmp_path):
+    """An image in a list is found by its name; lines that name none are told."""
+    source = yolo(tmp_path, ["images/a.jpg", "images/b.jpg"], ["labels/a.txt", "labels/b.txt"])
+    text(source / "data.yaml", "train: t.txt", "val: v.txt", "names: [cat]")
+    text(source / "t.txt", "/home/ann/set/images/a.jpg", "D:\\set\\images\\gone.jpg")
+    text(source / "v.txt", "D:\\set\\images\\b.jpg")
+    found = read_source("yolo-seg", source)
+    assert {item.stem: item.split for item in found.items} == {"a": "train", "b": "val"}
+    assert found.notes == (
+        "lines of lists that name no single image: 1 (t.txt: D:\\set\\images\\gone.jpg)",
+    )

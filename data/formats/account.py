@@ -114,7 +114,8 @@ def refuse_nothing(account: Account) -> None:
         raise Refusal(
             f"every pixel of all {sum(account.splits.values())} masks is background{also}, none is "
             f"of {some(name for name in account.classes if name not in held)}.{more} "
-            "See which values the masks hold, and name them"
+            "Name the values of the masks: 255 is void unless it is named, as in --values "
+            "0=background 255=NAME"
         )
 
 

@@ -38,6 +38,8 @@ def classes_in(lines: list[str], path: Path) -> list[tuple[Value, str]]:
     if found:
         return found
     numbered = [re.fullmatch(NUMBER_LINE, line) for line in lines]
+    if not numbered[0] and set(map(word, lines[0].split())) <= {*HEADS["value"], *HEADS["name"]}:
+        numbered = numbered[1:] if all(numbered[1:]) and numbered[1:] else numbered
     if all(numbered):
         return [(int(line[1]), line[2]) for line in numbered]
     count = sum(map(bool, numbered))

@@ -2,13 +2,14 @@
 
 import re
 from functools import partial
-from itertools import chain, dropwhile
+from itertools import dropwhile
 from pathlib import Path, PurePosixPath
 
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.find import (
+    Images,
     add_images_option,
     folded,
     folder_of_images,
@@ -45,8 +46,8 @@ add_arguments = add_images_option
 def read(source: Path, args) -> Found:
     source = opened(source, args)
     tree, base = settings(source)
-    classes, splits = names(tree, base, source), split_places(tree, base, source)
-    folder = folder_of_images(source, args)
+    classes, folder = names(tree, base, source), folder_of_images(source, args)
+    splits, notes = split_places(tree, base, source, Images(folder))
     images = images_below(folder)
     pairs, broken = label_files(images, folder, source)
     items = []
@@ -60,7 +61,7 @@ def read(source: Path, args) -> Found:
         raise Refusal(f"{folder} has no images: put them below images/, or name them by --images")
     broken += unread(files_below(folder))
     count = sum(label is not None for label in pairs.values())
-    return Found([BACKGROUND, *classes], items, broken, label_files=count)
+    return Found([BACKGROUND, *classes], items, broken, None, tuple(notes), count)
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -159,21 +160,27 @@ def in_order(found: dict, path: Path) -> list[str]:
     return [ids[id_] for id_ in range(len(found))]
 
 
-def split_places(tree: dict, base: Path, source: Path) -> dict[Path, str]:
-    """From folder or image to its split, from the entries train, val and test.
+def split_places(tree: dict, base: Path, source: Path, images: Images):
+    """(from folder or image to its split, notes), from the entries train, val and test.
 
-    base: the folder of data.yaml. Paths outside the source, such as absolute paths of another
-    machine, are ignored.
+    base: the folder of data.yaml. Folders outside the source, such as those of another machine, are
+    ignored; of an image in a list the name is enough if only one image has it.
     """
-    bases, found = [*below(tree.get("path"), base), base, source], {}
+    bases = dict.fromkeys([*below(tree.get("path"), base), base, source])
+    found, lost = {}, []
     for key, split in SPLIT_OF.items():
         value = tree.get(key)
         for word in value if isinstance(value, list) else [value]:
-            for place in (place for base in bases for place in below(word, base)):
-                listed = read_lines(place) if place.suffix == ".txt" else []
-                for named in [place, *chain.from_iterable(below(n, place.parent) for n in listed)]:
-                    found.setdefault(named, split)
-    return found
+            for place in dict.fromkeys(each for root in bases for each in below(word, root)):
+                found.setdefault(place, split)
+                for line in read_lines(place) if place.suffix == ".txt" else []:
+                    named = below(line, place.parent) or images.named(line, place.parent)
+                    if len(named) == 1:
+                        found.setdefault(named[0], split)
+                    else:
+                        lost.append(f"{place.name}: {line}")
+    lost = [f"lines of lists that name no single image: {len(lost)} ({some(lost)})"] if lost else []
+    return found, lost
 
 
 def below(word, base: Path) -> list[Path]:
