@@ -235,9 +235,9 @@ def read_text(path: Path, most: int) -> str:
     try:
         text = raw.decode(coding)
     except UnicodeDecodeError as error:
-        raise Refusal(f"{path} is not text in UTF-8: {error}. Save it as UTF-8") from error
+        raise Refusal(f"{path} cannot be read: {error}. Save it as UTF-8") from error
     if "\0" in text:
-        raise Refusal(f"{path} is not text in UTF-8: it contains zero bytes. Save it as UTF-8")
+        raise Refusal(f"{path} cannot be read: it contains zero bytes. Save it as UTF-8")
     return text
 
 

@@ -43,7 +43,7 @@ def test_forms_of_lists(tmp_path, name, lines, table, coding):
         (b"0 a\n1 b\nc", "2 of 3 lines have the form N NAME, but 'c' has another"),
         (b"0,a,x,y\n1,b,x,y", "has 4 columns, of which it is not clear what they mean"),
         (b"0 a\n0 b", "the value 0 is both 'a' and 'b'"),
-        (b"caf\xe9\n", "is not text in UTF-8: .*Save it as UTF-8"),
+        (b"caf\xe9\n", "cannot be read: .*Save it as UTF-8"),
         ("a\nb".encode("utf-16-le"), "contains zero bytes. Save it as UTF-8"),
         (b"# only a comment", "names no class"),
     ],
