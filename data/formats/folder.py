@@ -154,6 +154,10 @@ def matches_below(base: Path, pattern: str) -> list[Hit]:
         pattern += "/*"
     parts = pattern.split("/")
     fixed = next(i for i, part in enumerate(parts) if "*" in part or "?" in part)
+    for count in range(1, fixed + 1):  # written from above the folder that holds all content
+        if parts[:count] == list(base.parts[-count:]) and not (base / parts[0]).exists():
+            parts, fixed = parts[count:], fixed - count
+            break
     root, form = base / "/".join([*parts[:fixed], ""]), compiled(parts[fixed:])
     depth = 99 if "**" in parts else len(parts) - fixed
     hits = []

@@ -11,10 +11,10 @@ import numpy as np
 
 from cli import Refusal
 from data.images import as_stored, decoded, open_image
-from data.layout import IMAGE_ENDINGS, VOID
+from data.layout import IMAGE_ENDINGS, IMPORTED_ENDINGS, UNREAD_ENDINGS, VOID, is_junk
 from files import read_regular
 
-ENDINGS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")
+ENDINGS = (*IMAGE_ENDINGS, *IMPORTED_ENDINGS, *UNREAD_ENDINGS)
 MOST_TEXT = 20_000_000  # bytes of a text file
 BLOCK = 1 << 20  # pixels that are converted at a time
 SPLIT_OF = {
@@ -209,7 +209,7 @@ def files_below(folder: Path, depth: int = 99) -> Iterator[Path]:
 
 
 def visible(names: list[str]) -> list[str]:
-    return sorted(name for name in names if not name.startswith("."))
+    return sorted(name for name in names if not is_junk(name))
 
 
 def readable(path: Path) -> bool:
@@ -245,7 +245,7 @@ def folder_with(source: Path, names: Iterable[str]) -> Path:
 
 
 def is_hidden(path: Path, source: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(source).parts)
+    return any(map(is_junk, path.relative_to(source).parts))
 
 
 def holds(folder: Path, names: Iterable[str]) -> bool:
