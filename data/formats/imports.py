@@ -17,7 +17,7 @@ from data.dataset import write_names
 from data.formats import Drawn, Found, Item, module_of
 from data.formats.selection import Selection, select
 from data.formats.splits import assign
-from data.images import encoded, open_image, orientation_of, read_image, turned
+from data.images import encoded, open_image, orientation_of, read_image, stored_size, turned
 from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours
 from files import new_folder
 
@@ -134,8 +134,8 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection):
 def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: Item) -> np.ndarray:
     """The mask with its image's EXIF orientation applied. size: (H, W) of the oriented image."""
     orientation = orientation_of(header)
-    raw = (header.height, header.width)
-    if orientation != 1 and mask.shape == raw and (not item.turned or mask.shape != size):
+    stored = stored_size(header)
+    if orientation != 1 and mask.shape == stored and (not item.turned or mask.shape != size):
         mask = turned(mask, orientation)
     if mask.shape != size:
         came, needed = ("x".join(map(str, shape)) for shape in (mask.shape, size))

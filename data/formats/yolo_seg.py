@@ -12,7 +12,7 @@ from data.formats.archives import opened
 from data.formats.masks import ENDINGS, SPLIT_OF, files_below, read_lines, read_text, split_of
 from data.formats.polygons import paint, polygons_to_rle, vertices
 from data.formats.selection import BACKGROUND
-from data.images import open_image, orientation_of
+from data.images import open_image, orientation_of, stored_size
 
 ABOUT = """SOURCE: a folder or zip with images below images/, labels below labels/, and class names
 in data.yaml (or another .yaml) or classes.txt. The split comes from train, val and test in
@@ -132,8 +132,9 @@ def draw(image: Path, labels: Path, count: int) -> np.ndarray:
     Polygons are drawn from the largest to the smallest. Without a label file all is background.
     """
     _, header = open_image(image)
-    swapped = orientation_of(header) >= 5  # EXIF: from 5 on width and height are swapped
-    shape = (header.width, header.height) if swapped else (header.height, header.width)
+    shape = stored_size(header)
+    if orientation_of(header) >= 5:  # EXIF: from 5 on width and height are swapped
+        shape = shape[::-1]
     if not labels.exists():
         return np.zeros(shape, np.int32)
     layers = []
