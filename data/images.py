@@ -140,18 +140,20 @@ def whole_jpeg(path: Path, raw: bytes) -> bytes:
     if found.end:
         return raw
     if found.complete:
-        bare, *longer = without_end(raw)
-        ended, *others = (by_opencv(bytes_ + JPEG_END) for bytes_ in (bare, *longer))
-        if all(ended is not None and np.array_equal(ended, other) for other in others):
-            return bare + JPEG_END
+        files = [ended + JPEG_END for ended in without_end(raw)]
+        first, *others = (decoded(path, Image.open(io.BytesIO(f), formats=["JPEG"])) for f in files)
+        if all(np.array_equal(first, other) for other in others):
+            return files[0]
     raise Refusal(f"{path} is truncated: replace or remove it")
 
 
 def decoded(path: Path, image: Image.Image, mode: str | None = None) -> np.ndarray:
     """The pixel values of an opened image, in its own mode or converted. Raises Refusal."""
     if image.format == "PNG":  # Pillow passes over some damage
+        place = image.fp.tell()
         image.fp.seek(0)
         raw = image.fp.read()
+        image.fp.seek(place)
         if fault := png_fault(raw) or png_stream_fault(raw):
             raise Refusal(f"{path} {fault}; replace or remove it")
     try:

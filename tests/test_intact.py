@@ -12,7 +12,7 @@ from PIL import Image
 
 from cli import Refusal
 from data.dataset import Dataset
-from data.formats.masks import read_ids
+from data.formats.values import read_ids
 from data.images import decoded, open_image, read_image, read_mask
 from data.intact import jpeg_end, png_fault, png_stream_fault
 

@@ -7,16 +7,8 @@ from pathlib import Path
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
-from data.formats.masks import (
-    ENDINGS,
-    LabelMap,
-    files_below,
-    pack,
-    read_as,
-    read_label_map,
-    split_of,
-    to_label_map,
-)
+from data.formats.classes import LabelMap, pack, read_as, to_label_map
+from data.formats.masks import ENDINGS, files_below, read_label_map, split_of
 from data.images import open_image
 
 ABOUT = """SOURCE: a folder or zip with images and masks, at any depth. Masks are NAME_L.png, or

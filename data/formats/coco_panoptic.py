@@ -17,8 +17,8 @@ from data.formats.coco import (
     source_of,
 )
 from data.formats.find import Images
-from data.formats.masks import read_colours
 from data.formats.polygons import items_of, shape_in
+from data.formats.values import read_colours
 from data.images import open_image
 
 __all__ = ["ABOUT", "add_arguments", "read"]

@@ -6,7 +6,8 @@ from pathlib import Path
 from cli import Refusal
 from data.formats import Found
 from data.formats.archives import opened
-from data.formats.masks import folder_with, read_as, read_label_map
+from data.formats.classes import read_as
+from data.formats.masks import folder_with, read_label_map
 from data.formats.voc import FOLDERS, listed
 
 ABOUT = """SOURCE: an export in the format "Segmentation mask 1.1", zipped or unpacked, with images

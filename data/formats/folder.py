@@ -12,18 +12,16 @@ from cli import Refusal
 from data.dataset import read_dataset
 from data.formats import Found, Item
 from data.formats.archives import opened
+from data.formats.classes import LabelMap, read_as, to_label_map
 from data.formats.masks import (
     ENDINGS,
-    LabelMap,
     add_label_map_options,
     files_below,
     parse_values,
-    read_as,
-    read_ids,
     read_label_map,
     split_of,
-    to_label_map,
 )
+from data.formats.values import read_values
 
 ABOUT = """SOURCE: a folder or zip with images and masks that share parts of their names.
 
@@ -73,7 +71,11 @@ def label_map_of(source: Path, args, masks: list[Path]) -> LabelMap:
     for name in ("classes.txt", "labels.txt"):
         if (source / name).exists():
             return read_label_map(source / name)
-    values = ", ".join(map(str, np.unique(read_ids(masks[0])).tolist()[:12])) if masks else "none"
+    values = (
+        ", ".join(map(str, np.unique(read_values(masks[0]).stored).tolist()[:12]))
+        if masks
+        else "none"
+    )
     raise Refusal(
         f"{source} does not name the classes of its masks; values in the first mask: {values}. "
         "Add --values 0=background 1=NAME 255=void, or --classes FILE with one name per line"

@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from cli import Refusal
+from cli import Refusal, say
 from data.dataset import write_names
-from data.formats import Drawn, Found, Item, module_of
+from data.formats import Drawn, Found, Item, Note, module_of
+from data.formats.classes import VOID_ALONE
+from data.formats.pictures import read_picture, summed
 from data.formats.selection import Selection, select
 from data.formats.splits import assign
-from data.images import encoded, open_image, orientation_of, read_image, stored_size, turned
-from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours
+from data.images import encoded, orientation_of, stored_size, turned
+from data.layout import SPLITS, VOID, default_colours
 from files import new_folder
 
 THREADS = 4
@@ -72,10 +74,11 @@ def write_dataset(
     """
     from tqdm import tqdm
 
-    stems = file_names([item.stem for item in found.items])
+    stems, notes = file_names([item.stem for item in found.items]), []
     with ThreadPoolExecutor(THREADS) as pool:
         jobs = pool.map(
-            lambda pair: try_item(*pair, part, selection), zip(found.items, stems, strict=True)
+            lambda pair: try_item(*pair, part, selection, notes),
+            zip(found.items, stems, strict=True),
         )
         results = list(tqdm(jobs, total=len(stems), unit="image", leave=False, disable=None))
     broken = [*found.broken, *(r for r in results if isinstance(r, str))]
@@ -87,6 +90,7 @@ def write_dataset(
     if not valid:
         first = f" Broken items: {len(broken)}; the first: {broken[0]}" if broken else ""
         raise Refusal(f"no item in the source is valid.{first}")
+    tell(notes, len(valid))
     for (_, stem, (image, _)), split in zip(valid, assign_splits(valid, options), strict=True):
         place(part, stem, image, split)
     shutil.rmtree(part / "all")
@@ -100,20 +104,28 @@ def write_dataset(
     return broken
 
 
-def try_item(item: Item, stem: str, part: Path, selection: Selection):
-    """(file name of the image, its class ids), or a message if the item is broken."""
+def tell(notes: list[Note], count: int) -> None:
+    """Says what was done to files. Raises Refusal if all `count` masks hold 0 and 255 alone."""
+    if sum(note.text == VOID_ALONE for note in notes) == count:
+        raise Refusal(f"every mask {VOID_ALONE}")
+    for line in summed(sorted(notes)):
+        say(f"note: {line}")
+
+
+def try_item(item: Item, stem: str, part: Path, selection: Selection, notes: list[Note]):
+    """(file name of the image, its class ids), or a message if the item is broken. Adds to
+    `notes`."""
     try:
-        return write_item(item, stem, part / "all", selection)
+        return write_item(item, stem, part / "all", selection, notes)
     except Refusal as broken:
         return str(broken)
 
 
-def write_item(item: Item, stem: str, folder: Path, selection: Selection):
-    image = read_image(item.image)
-    _, header = open_image(item.image)
-    made = item.mask()
-    mask = made.mask if isinstance(made, Drawn) else made
-    mask = fitting(mask, image.shape[:2], header, item)
+def write_item(item: Item, stem: str, folder: Path, selection: Selection, notes: list[Note]):
+    picture, made = read_picture(item.image), item.mask()
+    mask, told = (made.mask, made.notes) if isinstance(made, Drawn) else (made, ())
+    mask = fitting(mask, picture.pixels.shape[:2], picture.header, item)
+    notes += [*picture.notes, *told]
     low, high = int(mask.min()), int(mask.max())
     if low < -1 or high >= len(selection.table) - 1:
         raise Refusal(f"{item.image}: its mask has id {low if low < -1 else high}, "
@@ -121,12 +133,11 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection):
     ids = selection.table[mask]
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    suffix = item.image.suffix.lower()
-    name = stem + (suffix if suffix in IMAGE_ENDINGS else ".png")
-    if suffix in IMAGE_ENDINGS:
+    name = stem + (item.image.suffix.lower() if picture.as_is else ".png")
+    if picture.as_is:
         link(item.image, folder / "images" / name)
     else:
-        (folder / "images" / name).write_bytes(encoded(image, ".png"))
+        (folder / "images" / name).write_bytes(encoded(picture.pixels, ".png"))
     (folder / "masks" / f"{stem}.png").write_bytes(encoded(ids, ".png"))
     return name, frozenset(np.unique(ids[ids != VOID]).tolist())
 

@@ -1,116 +1,22 @@
-"""Reading of mask files: label maps from values or colours to classes, lists of names, folders."""
+"""Lists of the classes in masks, and the files of a folder."""
 
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from cli import Refusal
-from data.images import as_stored, decoded, open_image
-from data.layout import IMAGE_ENDINGS, IMPORTED_ENDINGS, UNREAD_ENDINGS, VOID, is_junk
+from data.formats.classes import LabelMap, pack, to_label_map, with_void
+from data.layout import IMAGE_ENDINGS, IMPORTED_ENDINGS, UNREAD_ENDINGS, is_junk
 from files import read_regular
 
 ENDINGS = (*IMAGE_ENDINGS, *IMPORTED_ENDINGS, *UNREAD_ENDINGS)
 MOST_TEXT = 20_000_000  # bytes of a text file
-BLOCK = 1 << 20  # pixels that are converted at a time
 SPLIT_OF = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-
-
-class LabelMap(NamedTuple):
-    """The classes of the values in a mask. table: from value, or colour as 0xRRGGBB, to the index
-    of its class, or -1 for void. colours: RGB per class, if the table is of colours."""
-
-    classes: list[str]
-    table: dict[int, int]
-    colours: list[list[int]] | None = None
-
-
-def to_label_map(pairs: Iterable[tuple[int, str]], rgb: bool = False) -> LabelMap:
-    """From (value, class name) pairs; several values may have the same class. The class "void" is
-    mapped to -1. Raises Refusal if no other class is named.
-    """
-    pairs = list(pairs)
-    names = list(dict.fromkeys(name for _, name in pairs if name.casefold() != "void"))
-    if not names:
-        raise Refusal("no class besides void is named")
-    place = {name: index for index, name in enumerate(names)}
-    table = {value: place.get(name, -1) for value, name in pairs}
-    first = {name: value for value, name in reversed(pairs)}
-    return LabelMap(names, table, [unpacked(first[name]) for name in names] if rgb else None)
-
-
-def pack(red: int, green: int, blue: int) -> int:
-    return red << 16 | green << 8 | blue
-
-
-def unpacked(colour: int) -> list[int]:
-    return [colour >> 16, colour >> 8 & 255, colour & 255]
-
-
-def read_as(path: Path, label_map: LabelMap) -> np.ndarray:
-    """The mask (H, W) of a file, indices of label_map.classes. Raises Refusal naming the file."""
-    rgb = label_map.colours is not None
-    return to_classes(read_colours(path) if rgb else read_ids(path), label_map, path)
-
-
-def to_classes(values: np.ndarray, label_map: LabelMap, path: Path) -> np.ndarray:
-    """(H, W) values to class indices, int32. Raises Refusal for an unknown value."""
-    known = np.array(sorted(label_map.table))
-    places = np.array([label_map.table[value] for value in known.tolist()], np.int32)
-    flat = values.reshape(-1)
-    mask = np.empty(flat.size, np.int32)
-    for start in range(0, flat.size, BLOCK):
-        part = flat[start : start + BLOCK]
-        near = np.searchsorted(known, part).clip(max=len(known) - 1)
-        odd = part[known[near] != part]
-        if odd.size:
-            raise Refusal(unknown(int(odd[0]), label_map, path))
-        mask[start : start + BLOCK] = places[near]
-    return mask.reshape(values.shape)
-
-
-def unknown(value: int, label_map: LabelMap, path: Path) -> str:
-    """The message for a value that is not in the label map."""
-    show = str if label_map.colours is None else lambda colour: str(tuple(unpacked(colour)))
-    some = ", ".join(map(show, sorted(label_map.table)[:12]))
-    more = ", ..." if len(label_map.table) > 12 else ""
-    return f"{path} contains {show(value)}, which has no class; known: {some}{more}"
-
-
-def read_ids(path: Path) -> np.ndarray:
-    """The values of a mask, (H, W): grey or palette of any depth, or RGB with equal channels."""
-    raw, image = open_image(path)
-    pixels = decoded(path, image)
-    if pixels.dtype.kind not in "bui":
-        raise Refusal(f"{path} contains fractional values; needed: integers")
-    if image.mode in ("RGB", "RGBA"):
-        if (pixels[..., :3] != pixels[..., :1]).any():
-            raise Refusal(
-                f"{path} is a colour mask: its classes must be listed by colour, "
-                "one line R G B NAME each"
-            )
-        return pixels[..., 0]
-    if image.mode in ("LA", "PA"):
-        return pixels[..., 0]
-    if pixels.ndim != 2:
-        raise Refusal(
-            f"{path} is stored with image mode {image.mode}; needed: grey, palette or RGB"
-        )
-    return as_stored(pixels, raw, image)
-
-
-def read_colours(path: Path) -> np.ndarray:
-    """The colours of a mask, (H, W) int32 0xRRGGBB; palettes are resolved."""
-    _, image = open_image(path)
-    red, green, blue = np.moveaxis(decoded(path, image, "RGB").astype(np.int32), -1, 0)
-    return pack(red, green, blue)
 
 
 def read_text(path: Path, most: int = MOST_TEXT) -> str:
@@ -150,8 +56,7 @@ def read_label_map(path: Path) -> LabelMap:
         pairs = [(int(found[1]), found[2]) for found in numbered]
     else:
         pairs = list(enumerate(lines))
-    label_map = to_label_map(pairs)
-    return label_map._replace(table={VOID: -1} | label_map.table)
+    return with_void(to_label_map(pairs))
 
 
 def colour_lines(lines: list[str]) -> list[tuple[int, str]] | None:

@@ -7,25 +7,27 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from data.formats import Found, Item
+from data.formats import Drawn, Found, Item, Note
 from data.formats.archives import opened
+from data.formats.classes import (
+    LabelMap,
+    in_classes,
+    pack,
+    read_as,
+    to_label_map,
+    unpacked,
+    with_void,
+)
 from data.formats.masks import (
     SPLIT_OF,
-    LabelMap,
     add_label_map_options,
     folder_with,
     images_in,
-    pack,
     parse_values,
-    read_as,
-    read_colours,
-    read_ids,
     read_label_map,
     read_lines,
-    to_classes,
-    to_label_map,
-    unpacked,
 )
+from data.formats.values import Values, read_values
 from data.images import open_image
 from data.layout import VOID
 
@@ -41,6 +43,8 @@ NAMES = (
     "motorbike person pottedplant sheep sofa train tvmonitor"
 ).split()
 FOLDERS = ("JPEGImages", "SegmentationClass")
+
+SORTED = "stores indices that are no classes, in a palette of VOC's colours: these were read"
 
 add_arguments = add_label_map_options
 
@@ -65,17 +69,38 @@ def label_map_of(root: Path, args) -> LabelMap:
                 break
     if label_map.colours is not None:
         return label_map
-    return label_map._replace(table={VOID: -1} | label_map.table)
+    return with_void(label_map)
 
 
-def read_voc(path: Path, label_map: LabelMap) -> np.ndarray:
+def read_voc(path: Path, label_map: LabelMap) -> np.ndarray | Drawn:
     _, image = open_image(path)
     if label_map.colours is not None:
         return read_as(path, label_map)
-    if image.mode not in ("RGB", "RGBA"):
-        return to_classes(read_ids(path), label_map, path)
+    values = None if image.mode == "RGB" else read_values(path)
+    if values and (image.mode != "RGBA" or values.alpha):
+        return in_classes(by_palette(values, image, label_map, path), label_map, path)
     table = {colour_of(id_): place for id_, place in label_map.table.items() if id_ <= VOID}
-    return to_classes(read_colours(path), LabelMap(label_map.classes, table, []), path)
+    return read_as(path, LabelMap(label_map.classes, table, []))
+
+
+def by_palette(values: Values, image, label_map: LabelMap, path: Path) -> Values:
+    """The values of a palette whose entries were sorted anew: the ids that VOC gives its colours,
+    where the indices are no classes. Raises Refusal where both are."""
+    if image.mode != "P" or image.palette.mode != "RGB":
+        return values
+    flat, table = bytes(image.palette.palette), label_map.table
+    own = {colour_of(id_): id_ for id_ in table if id_ <= VOID}
+    used = np.unique(values.stored).tolist()
+    ids = [own.get(int.from_bytes(flat[3 * value : 3 * value + 3])) for value in used]
+    if ids == used or None in ids:
+        return values
+    if set(used) <= table.keys():
+        raise Refusal(
+            f"{path} stores the ids {used}, but its palette has VOC's colours of {ids}: save it as "
+            "grey values, or in colour"
+        )
+    sorted_ = np.array(ids)[np.searchsorted(used, values.stored)]
+    return values._replace(stored=sorted_, notes=(*values.notes, Note(path, SORTED)))
 
 
 def colour_of(id_: int) -> int:

@@ -1,0 +1,114 @@
+"""Reading of the images of a source; those of more than 8 bits a channel are scaled."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from cli import Refusal
+from data.formats import Note
+from data.formats.values import FRAMES
+from data.images import (
+    BY_OPENCV,
+    by_opencv,
+    decode_image,
+    decoded,
+    open_image,
+    orientation_of,
+    turned,
+)
+from data.layout import IMAGE_ENDINGS
+
+BITS_PER_SAMPLE, MAX_SAMPLE = 258, 281  # TIFF tags
+FULL = 65535
+
+
+class Picture(NamedTuple):
+    """An image of a source. pixels: (H, W, 3) uint8 RGB, EXIF orientation applied. as_is: whether a
+    dataset can hold the file itself."""
+
+    pixels: np.ndarray
+    header: Image.Image
+    as_is: bool
+    notes: tuple[Note, ...]
+
+
+def read_picture(path: Path) -> Picture:
+    """Raises Refusal that names the file."""
+    raw, header = open_image(path)
+    notes = []
+    if header.format != "MPO" and getattr(header, "n_frames", 1) > 1:
+        notes.append(Note(path, FRAMES))
+    if is_deep(raw, header):
+        pixels, how = eight_bits(*deep_pixels(path, raw, header))
+        notes.append(Note(path, how))
+        return Picture(pixels, header, False, tuple(notes))
+    pixels = decode_image(path, raw, header)
+    as_is = header.format in BY_OPENCV and path.suffix.lower() in IMAGE_ENDINGS
+    return Picture(pixels, header, as_is, tuple(notes))
+
+
+def is_deep(raw: bytes, header: Image.Image) -> bool:
+    """Whether a PNG or TIFF has more than 8 bits a channel."""
+    if header.format == "PNG":
+        return raw[24] == 16
+    return header.format == "TIFF" and max(header.tag_v2.get(BITS_PER_SAMPLE, (1,))) > 8
+
+
+def deep_pixels(path: Path, raw: bytes, header: Image.Image) -> tuple[np.ndarray, int, int]:
+    """(pixels (H, W) or (H, W, 3) of integers, EXIF orientation applied, bits a channel in the
+    file, the largest value that the file states, 0 if none)."""
+    rule = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR_RGB
+    if header.format == "PNG":
+        pixels = by_opencv(raw, rule)
+        if pixels is None:
+            raise Refusal(f"{path} is damaged: replace or remove it")
+        return turned(pixels, orientation_of(header)), 16, 0
+    bits, top = max(header.tag_v2.get(BITS_PER_SAMPLE, (1,))), stated(header)
+    if header.mode.startswith("I"):
+        pixels = decoded(path, header)  # Pillow applies the orientation of a TIFF
+        top = top or (2**bits - 1) * (bits < 16)
+    elif header.mode in ("RGB", "RGBA", "RGBX"):
+        pixels = by_opencv(raw, rule)  # Pillow drops the lower bits; OpenCV shifts 10 to 14 bits up
+        top = FULL if 8 < bits < 16 else top
+    else:
+        pixels = None
+    if pixels is None or pixels.dtype.kind not in "iu" or int(pixels.min()) < 0:
+        raise Refusal(
+            f"{path} is a TIFF of mode {header.mode} with {bits} bits a channel, such as float or "
+            "negative numbers: convert it to PNG or JPEG, with 8 or 16 bits a channel"
+        )
+    return pixels, bits, top
+
+
+def stated(header: Image.Image) -> int:
+    """The largest value that a TIFF says it may have, 0 if it does not."""
+    found = header.tag_v2.get(MAX_SAMPLE, 0)
+    return int(max(found) if isinstance(found, tuple) else found)
+
+
+def eight_bits(pixels: np.ndarray, bits: int, top: int) -> tuple[np.ndarray, str]:
+    """((H, W, 3) uint8, how they were made): scaled by `top`, else by the fewest bits that hold the
+    largest value, so that images of one camera are mostly scaled alike."""
+    largest = int(pixels.max())
+    if largest <= top:
+        how = f"has {bits} bits a channel: its largest value, stated as {top}, became 255"
+    else:
+        used = max(8, largest.bit_length())
+        top = 2**used - 1
+        how = f"has {bits} bits a channel, of which its values use {used}: {top} became 255"
+    scaled = np.rint(pixels * (255 / top)).astype(np.uint8)
+    return (scaled if scaled.ndim == 3 else np.stack([scaled] * 3, -1)), how
+
+
+def summed(notes: list[Note]) -> list[str]:
+    """A sentence for each text of the notes, with the number of files and the first of them."""
+    lines = []
+    for text in dict.fromkeys(note.text for note in notes):
+        own = [note for note in notes if note.text == text]
+        more = f", and so do {len(own) - 1} more files" * (len(own) > 1)
+        pixels = sum(note.pixels for note in own)
+        lines.append(f"{own[0].path} {text}{f' ({pixels} pixels in all)' * bool(pixels)}{more}")
+    return lines
