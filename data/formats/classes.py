@@ -22,8 +22,8 @@ BLOCK = 1 << 20  # pixels that are converted at a time
 
 class LabelMap(NamedTuple):
     """The classes of the values in a mask. table: from value, or colour as 0xRRGGBB, to the index
-    of its class, or -1 for void. colours: RGB per class, if the table is of colours. assumed: whether
-    255 is void because nothing else was said of it."""
+    of its class, or -1 for void. colours: RGB per class, if the table is of colours. assumed:
+    whether 255 is void because nothing else was said of it."""
 
     classes: list[str]
     table: dict[int, int]

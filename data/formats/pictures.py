@@ -60,9 +60,8 @@ def is_deep(raw: bytes, header: Image.Image) -> bool:
 def deep_pixels(path: Path, raw: bytes, header: Image.Image) -> tuple[np.ndarray, int, int]:
     """(pixels (H, W) or (H, W, 3) of integers, EXIF orientation applied, bits a channel in the
     file, the largest value that the file states, 0 if none)."""
-    rule = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR_RGB
     if header.format == "PNG":
-        pixels = by_opencv(raw, rule)
+        pixels = all_bits(raw)
         if pixels is None:
             raise Refusal(f"{path} is damaged: replace or remove it")
         return turned(pixels, orientation_of(header)), 16, 0
@@ -71,7 +70,7 @@ def deep_pixels(path: Path, raw: bytes, header: Image.Image) -> tuple[np.ndarray
         pixels = decoded(path, header)  # Pillow applies the orientation of a TIFF
         top = top or (2**bits - 1) * (bits < 16)
     elif header.mode in ("RGB", "RGBA", "RGBX"):
-        pixels = by_opencv(raw, rule)  # Pillow drops the lower bits; OpenCV shifts 10 to 14 bits up
+        pixels = all_bits(raw)  # Pillow drops the lower bits; OpenCV shifts 10 to 14 bits up
         top = FULL if 8 < bits < 16 else top
     else:
         pixels = None
@@ -81,6 +80,13 @@ def deep_pixels(path: Path, raw: bytes, header: Image.Image) -> tuple[np.ndarray
             "negative numbers: convert it to PNG or JPEG, with 8 or 16 bits a channel"
         )
     return pixels, bits, top
+
+
+def all_bits(raw: bytes) -> np.ndarray | None:
+    """(H, W, 3) RGB, not turned by EXIF, except for a TIFF; None for a damaged file."""
+    # OpenCV 5.0's IMREAD_COLOR_RGB gives arbitrary values for a TIFF of 16 bits.
+    pixels = by_opencv(raw, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
+    return None if pixels is None else pixels[..., ::-1]
 
 
 def stated(header: Image.Image) -> int:
