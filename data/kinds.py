@@ -29,7 +29,7 @@ def why_unread(path, raw: bytes) -> str:
     """Why a file is not read, as a predicate with the way out."""
     if is_unread(path):
         return f"is of a kind that is not read: {CONVERT}"
-    if raw[:4] in (b"II*\0", b"MM\0*") and FLOATS in tiff_tag(raw, SAMPLE_FORMAT):
+    if FLOATS in tiff_tag(raw, SAMPLE_FORMAT):
         return f"is a TIFF of float numbers: {CONVERT}, with 8 or 16 bits a channel"
     if kind := kind_of(raw):
         return f"is damaged, or a form of {kind} that is not read: {CONVERT}, or remove it"
@@ -46,7 +46,9 @@ def kind_of(raw: bytes) -> str:
 
 
 def tiff_tag(raw: bytes, tag: int) -> tuple:
-    """The values of a tag in the first directory of a TIFF; () without it."""
+    """The values of a tag in the first directory of a TIFF; () without it or for other files."""
+    if raw[:4] not in (b"II*\0", b"MM\0*"):
+        return ()
     try:
         file = io.BytesIO(raw)
         directory = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))

@@ -71,7 +71,8 @@ def in_classes(values: Values, label_map: LabelMap, path: Path) -> np.ndarray | 
     stored, notes = values.stored, values.notes
     if values.lossy and (stored != stored.flat[0]).any():
         mask, note = put_right(values, label_map, path)
-        return Drawn(mask, notes=(*notes, note))
+        notes = (*notes, note) if note.pixels else notes
+        return Drawn(mask, notes=notes) if notes else mask
     used = set(np.unique(stored).tolist())
     if values.shown and levels_meant(values, used, label_map, path):
         table = np.zeros(max(used) + 1, np.int32)

@@ -17,6 +17,7 @@ from data.formats.masks import (
     ENDINGS,
     add_label_map_options,
     files_below,
+    images_below,
     parse_values,
     read_label_map,
     split_of,
@@ -163,9 +164,10 @@ def matches_below(base: Path, pattern: str) -> list[Hit]:
     root, form = base / "/".join([*parts[:fixed], ""]), compiled(parts[fixed:])
     depth = 99 if "**" in parts else len(parts) - fixed
     hits = []
-    for path in files_below(root, depth) if root.is_dir() else ():
+    listed = images_below if pattern.endswith("*") else files_below
+    for path in listed(root, depth) if root.is_dir() else ():
         found = form.fullmatch(path.relative_to(root).as_posix())
-        if not found or (pattern.endswith("*") and path.suffix.lower() not in ENDINGS):
+        if not found:
             continue
         *folders, last = (name.rstrip("/") for name in found.groups())
         if Path(last).suffix.lower() in ENDINGS:

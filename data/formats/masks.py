@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cli import Refusal
 from data.formats.classes import LabelMap, pack, to_label_map, with_void
+from data.kinds import is_unread
 from data.layout import IMAGE_ENDINGS, IMPORTED_ENDINGS, UNREAD_ENDINGS, is_junk
 from files import read_regular
 
@@ -113,6 +114,14 @@ def files_below(folder: Path, depth: int = 99) -> Iterator[Path]:
         yield from filter(readable, (Path(where, name) for name in visible(files)))
 
 
+def images_below(folder: Path, depth: int = 99) -> Iterator[Path]:
+    """The files of `files_below` that are images; one of a kind that is not read is left out beside
+    one of its name that is, as a camera's raw file beside its JPEG."""
+    own = [path for path in files_below(folder, depth) if path.suffix.lower() in ENDINGS]
+    known = {path.with_suffix("") for path in own if not is_unread(path)}
+    yield from (path for path in own if not is_unread(path) or path.with_suffix("") not in known)
+
+
 def visible(names: list[str]) -> list[str]:
     return sorted(name for name in names if not is_junk(name))
 
@@ -128,9 +137,7 @@ def readable(path: Path) -> bool:
 def images_in(folder: Path) -> dict[str, Path]:
     """From path relative to the folder, with / and without ending, to image file."""
     return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in files_below(folder)
-        if path.suffix.lower() in ENDINGS
+        path.relative_to(folder).with_suffix("").as_posix(): path for path in images_below(folder)
     }
 
 

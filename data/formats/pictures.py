@@ -15,6 +15,7 @@ from data.images import (
     by_opencv,
     decode_image,
     decoded,
+    header_of,
     open_image,
     orientation_of,
     turned,
@@ -26,8 +27,8 @@ FULL = 65535
 
 
 class Picture(NamedTuple):
-    """An image of a source. pixels: (H, W, 3) uint8 RGB, EXIF orientation applied. as_is: whether a
-    dataset can hold the file itself."""
+    """An image of a source. pixels: (H, W, 3) uint8 RGB, EXIF orientation applied. header: as
+    opened. as_is: whether a dataset can hold the file itself."""
 
     pixels: np.ndarray
     header: Image.Image
@@ -38,15 +39,17 @@ class Picture(NamedTuple):
 def read_picture(path: Path) -> Picture:
     """Raises Refusal that names the file."""
     raw, header = open_image(path)
-    notes = []
-    if header.format != "MPO" and getattr(header, "n_frames", 1) > 1:
-        notes.append(Note(path, FRAMES))
-    if is_deep(raw, header):
-        pixels, how = eight_bits(*deep_pixels(path, raw, header))
+    several = header.format != "MPO" and getattr(header, "n_frames", 1) > 1
+    notes = [Note(path, FRAMES)] if several else []
+    deep = is_deep(raw, header)
+    # Pillow takes the orientation out of the header of a TIFF when it decodes it.
+    own = header_of(path, raw) if header.format == "TIFF" else header
+    if deep:
+        pixels, how = eight_bits(*deep_pixels(path, raw, own))
         notes.append(Note(path, how))
-        return Picture(pixels, header, False, tuple(notes))
-    pixels = decode_image(path, raw, header)
-    as_is = header.format in BY_OPENCV and path.suffix.lower() in IMAGE_ENDINGS
+    else:
+        pixels = decode_image(path, raw, own)
+    as_is = header.format in BY_OPENCV and not deep and path.suffix.lower() in IMAGE_ENDINGS
     return Picture(pixels, header, as_is, tuple(notes))
 
 
@@ -99,7 +102,7 @@ def eight_bits(pixels: np.ndarray, bits: int, top: int) -> tuple[np.ndarray, str
     """((H, W, 3) uint8, how they were made): scaled by `top`, else by the fewest bits that hold the
     largest value, so that images of one camera are mostly scaled alike."""
     largest = int(pixels.max())
-    if largest <= top:
+    if 0 < largest <= top:
         how = f"has {bits} bits a channel: its largest value, stated as {top}, became 255"
     else:
         used = max(8, largest.bit_length())

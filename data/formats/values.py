@@ -3,12 +3,22 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from cli import Refusal
 from data.formats import Note
-from data.images import as_stored, decoded, open_image
+from data.images import (
+    MOST_PIXELS,
+    as_stored,
+    by_opencv,
+    decoded,
+    header_of,
+    open_image,
+    read_checked,
+)
+from data.kinds import tiff_tag
 
 FRAMES = "holds several images: only the first was read"
 IN_ALPHA = "has one colour everywhere and its shape in the alpha channel: alpha was read"
@@ -50,7 +60,10 @@ def exact(values: Values, path: Path) -> Values:
 
 
 def read_values(path: Path) -> Values:
-    raw, image = open_image(path)
+    raw = read_checked(path)
+    if (doubles := double_tiff(raw)) is not None:
+        return Values(whole_numbers(doubles, path))
+    image = header_of(path, raw)
     notes, lossy = notes_of(path, image), lossy_kind(raw, image)
     pixels = decoded(path, image)
     if pixels.dtype.kind == "f":
@@ -103,6 +116,15 @@ def lossy_kind(raw: bytes, image: Image.Image) -> str:
     if image.format == "WEBP" and not (raw[12:16] == b"VP8L" or b"VP8L" in raw[:4096]):
         return "lossy WebP"
     return image.format if image.format in ("AVIF", "HEIF") else ""
+
+
+def double_tiff(raw: bytes) -> np.ndarray | None:
+    """The pixels (H, W) of a TIFF of 64-bit floats, which Pillow does not read; None for others."""
+    width, height, bits = ((tiff_tag(raw, tag) or (0,))[0] for tag in (256, 257, 258))
+    if bits != 64 or not 0 < width * height <= MOST_PIXELS:
+        return None
+    pixels = by_opencv(raw, cv2.IMREAD_UNCHANGED)
+    return pixels if pixels is not None and pixels.ndim == 2 else None
 
 
 def whole_numbers(pixels: np.ndarray, path: Path) -> np.ndarray:

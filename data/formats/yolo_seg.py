@@ -9,7 +9,7 @@ import numpy as np
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
-from data.formats.masks import ENDINGS, SPLIT_OF, files_below, read_lines, read_text, split_of
+from data.formats.masks import SPLIT_OF, images_below, read_lines, read_text, split_of
 from data.formats.polygons import paint, polygons_to_rle, vertices
 from data.formats.selection import BACKGROUND
 from data.images import open_image, orientation_of, stored_size
@@ -28,8 +28,8 @@ def read(source: Path, args) -> Found:
     tree = settings(source)
     classes, splits = names(tree, source), split_places(tree, source)
     items = []
-    for path in files_below(source):
-        labels = labels_of(path, source) if path.suffix.lower() in ENDINGS else None
+    for path in images_below(source):
+        labels = labels_of(path, source)
         if labels is None:
             continue
         mask = partial(draw, path, labels, len(classes))
