@@ -86,7 +86,7 @@ def read_voc(path: Path, label_map: LabelMap) -> np.ndarray | Drawn:
 def by_palette(values: Values, image, label_map: LabelMap, path: Path) -> Values:
     """The values of a palette whose entries were sorted anew: the ids that VOC gives its colours,
     where the indices are no classes. Raises Refusal where both are."""
-    if image.mode != "P" or image.palette.mode != "RGB":
+    if image.mode != "P" or not image.palette or image.palette.mode != "RGB":
         return values
     flat, table = bytes(image.palette.palette), label_map.table
     own = {colour_of(id_): id_ for id_ in table if id_ <= VOID}
