@@ -124,7 +124,12 @@ def test_masks_of_nothing_but_background_are_refused(tmp_path):
     text(tmp_path / "in/classes.txt", "background", "cat")
     end = run_import("folder", tmp_path / "in", tmp_path / "out")
     assert end.returncode == 2 and not (tmp_path / "out").exists()
-    assert "every pixel of all 2 masks is background or void, none is of cat." in end.stderr
+    assert "every mask holds 0 and 255 alone, and 255 is void: if it means a class" in end.stderr
+    for name in "ab":
+        write_pair(tmp_path / "in", name, [0] * 8)
+    end = run_import("folder", tmp_path / "in", tmp_path / "out")
+    assert end.returncode == 2 and not (tmp_path / "out").exists()
+    assert "every pixel of all 2 masks is background, none is of cat." in end.stderr
 
 
 def test_many_classes_are_cut_short(tmp_path):

@@ -37,7 +37,7 @@ def drawn(folder, *entries, options=()):
 def test_a_box_without_an_outline_is_void(tmp_path, segmentation):
     """The pixels that it touches, below what is drawn."""
     box = {"segmentation": segmentation, "bbox": [8.5, 4, 10, 30]}
-    mask, objects = drawn(tmp_path, box, {"segmentation": SQUARE, "category_id": 2})
+    mask, objects, _ = drawn(tmp_path, box, {"segmentation": SQUARE, "category_id": 2})
     wanted = np.zeros((20, 24), int)
     wanted[4:, 8:19] = -1
     wanted[2:12, 2:12] = 2
@@ -52,12 +52,12 @@ def test_neither_outline_nor_box(tmp_path, box):
 
 
 def test_a_polygon_that_is_in_no_list(tmp_path):
-    mask, objects = drawn(tmp_path, {"segmentation": SQUARE[0]})
+    mask, objects, _ = drawn(tmp_path, {"segmentation": SQUARE[0]})
     assert mask.sum() == 100 and objects == Objects(1, 1)
 
 
 def test_objects_that_cover_no_pixel(tmp_path):
-    mask, objects = drawn(tmp_path, {"segmentation": [[50, 50, 60, 50, 60, 60]]})
+    mask, objects, _ = drawn(tmp_path, {"segmentation": [[50, 50, 60, 50, 60, 60]]})
     assert not mask.any() and objects == Objects(read=1, empty=1)
 
 
@@ -80,7 +80,7 @@ TEN = [{"segmentation": SQUARE}] * 10
     ],
 )
 def test_what_iscrowd_means(tmp_path, others, options, is_void):
-    mask, objects = drawn(tmp_path, CROWD, *others, options=options)
+    mask, objects, _ = drawn(tmp_path, CROWD, *others, options=options)
     column = mask[15, 10:12].tolist()
     wanted = 2 if {"segmentation": RUNS, "category_id": 2} in others else -1 if is_void else 1
     assert column == [wanted] * 2
@@ -93,7 +93,7 @@ def test_what_iscrowd_means(tmp_path, others, options, is_void):
 
 def test_ids_as_text(tmp_path):
     """The number 1 and the text "1" are one image and one category."""
-    mask, _ = drawn(tmp_path, {"image_id": "1", "category_id": "2", "segmentation": SQUARE})
+    mask, *_ = drawn(tmp_path, {"image_id": "1", "category_id": "2", "segmentation": SQUARE})
     assert mask[5, 5] == 2
     both = [{"id": 1, "file_name": "1.jpg"}, {"id": "1", "file_name": "2.jpg"}]
     source = coco(tmp_path, {"image_id": "1", "segmentation": SQUARE}, images=both)

@@ -5,7 +5,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from sources import SOURCES, mask_of, photo, read_source, text
+from sources import SOURCES, mask_of, photo, read_source, text, written
 
 from cli import Refusal
 from data.formats.find import Images, some
@@ -135,7 +135,11 @@ def test_an_image_of_two_labelme_files(tmp_path):
 def test_kinds_that_are_not_read_are_named(tmp_path):
     for name in ("folder", "yolo-seg", "coco"):
         source = SOURCES[name](tmp_path / name)
-        (source / "images/phone.heic").write_bytes(b"x")
-        lines = read_source(name, source).broken
-        assert [line for line in lines if line.endswith(
-            "phone.heic is of a kind that is not read: convert it to .jpg or .png")]  # fmt: skip
+        for kind in ("nef", "npy"):
+            (source / "sketches").mkdir(exist_ok=True)
+            (source / "sketches" / f"camera.{kind}").write_bytes(b"x")
+        if name == "yolo-seg":
+            (source / "sketches").rename(source / "images" / "sketches")
+        lines = written(read_source(name, source), tmp_path / "out" / name).broken
+        why = "is of a kind that is not read: convert it to PNG or JPEG"
+        assert [line for line in lines if line.endswith(f"camera.nef {why}")]

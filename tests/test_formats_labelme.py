@@ -102,7 +102,7 @@ def test_labelme_small_masks_are_placed_as_by_labelme(tmp_path, points, rows, co
 )
 def test_labelme_invalid_shapes(tmp_path, shape, why):
     """It costs the shape, not the picture; its box is void."""
-    mask, objects = labelme_drawn(tmp_path, **shape)
+    mask, objects, _ = labelme_drawn(tmp_path, **shape)
     assert (objects.read, objects.drawn) == (1, 0)
     (line,) = objects.skipped
     assert why in line and line.startswith(f"{tmp_path}/a.json: ")
@@ -161,7 +161,7 @@ def test_the_box_of_an_unknown_shape_is_void_below_the_others(tmp_path):
         {"label": "__ignore__", "shape_type": "rectangle", "points": [[20, 0], [21, 1]]},
     ]
     text(tmp_path / "a.json", json.dumps({"shapes": shapes, "imagePath": "a.png"}))
-    mask, objects = read_source("labelme", tmp_path).items[0].mask()
+    mask, objects, _ = read_source("labelme", tmp_path).items[0].mask()
     wanted = np.zeros((20, 24), int)
     wanted[5:13, 8:15] = -1
     wanted[3:7, 2:11] = 1

@@ -9,14 +9,9 @@ from PIL import Image
 from sources import save
 
 from cli import Refusal
-from data.formats.masks import (
-    BLOCK,
-    LabelMap,
-    parse_values,
-    read_ids,
-    read_label_map,
-    to_classes,
-)
+from data.formats.classes import BLOCK, LabelMap, to_classes
+from data.formats.masks import parse_values, read_label_map
+from data.formats.values import read_ids
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
@@ -48,7 +43,7 @@ def test_masks_without_valid_values(tmp_path):
     (tmp_path / "half.png").write_bytes(raw[: raw.index(b"IDAT") + 6])
     (tmp_path / "huge.png").write_bytes(grey_png(8, [[0]], claimed=(40000, 50000)))
     for name, message in (
-        ("rgb.png", "colour mask"), ("f.tif", "fractional"), ("cmyk.tif", "mode CMYK"),
+        ("rgb.png", "colour mask"), ("f.tif", "contains fractions"), ("cmyk.tif", "mode CMYK"),
         ("half.png", "half.png is damaged"), ("huge.png", "40000x50000 pixels"),
     ):  # fmt: skip
         with pytest.raises(Refusal, match=message):

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parent.parent
 # and from the layers below. A name is that of a file or of a whole folder.
 LAYERS = {
     "data": (
-        ("fingerprint", "layout", "names"),
+        ("fingerprint", "intact", "layout", "names"),
+        ("kinds",),
         ("dataset", "images", "shards"),
         ("augment", "batches", "drawing", "pack", "preview", "shapes", "statistics"),
         ("formats",),

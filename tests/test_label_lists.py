@@ -116,7 +116,7 @@ def test_labelme2voc(tmp_path):
     ("files", "patterns", "why"),
     [
         (("id/images/x.png", "id/masks/0.png", "id/masks/1.png"), (),
-         "x.png has several masks: 0.png, 1.png in .*id/masks. One mask an image is read"),
+         "x.png has several masks: 0.png, 1.png in .*/masks. One mask an image is read"),
         (("images/a.png", "masks/a_cat.png", "masks/a_dog.png"), (),
          "a.png has several masks: a_cat.png, a_dog.png in"),
         (("images/a.png", "masks/a_mask.png"), (), r"write --masks '\*\*/\*_mask.png'"),

@@ -41,11 +41,22 @@ class Objects(NamedTuple):
     skipped: tuple[str, ...] = ()
 
 
+class Note(NamedTuple):
+    """What was done to a file that was read in another way than it seems, as a predicate that fits
+    many files: "holds several images: only the first was read". pixels: how many it concerns."""
+
+    path: Path
+    text: str
+    pixels: int = 0
+
+
 class Drawn(NamedTuple):
-    """A mask as `Item.mask` returns it, and the objects that it was drawn from."""
+    """A mask as `Item.mask` returns it, the objects that it was drawn from, and what there is to
+    say about its file."""
 
     mask: np.ndarray
-    objects: Objects
+    objects: Objects | None = None
+    notes: tuple[Note, ...] = ()
 
 
 class Item(NamedTuple):
@@ -53,9 +64,9 @@ class Item(NamedTuple):
 
     stem: any text; the importer turns it into a file name. mask() returns (H, W) integers: the
     index of the class in Found.classes, or -1 for void (the ignore index: neither trained on nor
-    scored), or `Drawn` for a format with objects; it raises Refusal that names the file. split:
-    "train", "val", "test", or None if the source does not define it. turned: whether the mask
-    matches the image with its EXIF orientation applied (True) or as stored (False).
+    scored), or `Drawn` if there are objects or notes; it raises Refusal that names the file.
+    split: "train", "val", "test", or None if the source does not define it. turned: whether the
+    mask matches the image with its EXIF orientation applied (True) or as stored (False).
     """
 
     stem: str

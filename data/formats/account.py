@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cli import Refusal
-from data.formats import Objects
+from data.formats import Note, Objects
+from data.formats.classes import VOID_ALONE
 from data.formats.find import some
 from data.formats.selection import BACKGROUND
 from data.layout import VOID
@@ -21,11 +22,12 @@ MOST_ROWS = 30  # classes in the table; --json lists all
 
 class Written(NamedTuple):
     """An image that was written. pixels: how many have each id. objects: None for a format whose
-    label files are masks."""
+    label files are masks. notes: what was done to its files."""
 
     name: str
     pixels: dict[int, int]
     objects: Objects | None
+    notes: tuple[Note, ...] = ()
 
     def ids(self) -> frozenset[int]:
         return frozenset(self.pixels) - {VOID}
@@ -83,9 +85,20 @@ def account_of(
         total(objects) if objects else None,
         {what: [each.name for each in drawn if getattr(each.objects, what)] for what in FATES},
         [each.name for each in drawn if not each.objects.read],
-        list(found.notes),
+        [*found.notes, *summed(sorted(note for each in written for note in each.notes))],
         [*broken, *(line for each in objects for line in each.skipped)],
     )
+
+
+def summed(notes: list[Note]) -> list[str]:
+    """A sentence for each text of the notes, with the number of files and the first of them."""
+    lines = []
+    for text in dict.fromkeys(note.text for note in notes):
+        own = [note for note in notes if note.text == text]
+        more = f", and so do {len(own) - 1} more files" * (len(own) > 1)
+        pixels = sum(note.pixels for note in own)
+        lines.append(f"{own[0].path} {text}{f' ({pixels} pixels in all)' * bool(pixels)}{more}")
+    return lines
 
 
 def total(objects: list[Objects]) -> Objects:
@@ -93,8 +106,11 @@ def total(objects: list[Objects]) -> Objects:
     return Objects(*numbers, tuple(line for each in objects for line in each.skipped))
 
 
-def refuse_nothing(account: Account) -> None:
-    """Raises Refusal if nothing was drawn: every mask would be background."""
+def refuse_nothing(account: Account, written: list[Written]) -> None:
+    """Raises Refusal if nothing was drawn: every mask would be background, or hold 0 and 255 alone
+    without a word that 255 is a class."""
+    if all(any(note.text == VOID_ALONE for note in each.notes) for each in written):
+        raise Refusal(f"every mask {VOID_ALONE}")
     sentences = [*account.broken[:1], *account.notes]
     more = "".join(f" {line[:1].upper()}{line[1:]}." for line in sentences)
     found = account.objects

@@ -11,19 +11,10 @@ import numpy as np
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
-from data.formats.masks import (
-    LabelMap,
-    decoded,
-    files_below,
-    folder_with,
-    holds,
-    images_in,
-    read_ids,
-    read_text,
-    split_of,
-    to_classes,
-)
-from data.images import open_image
+from data.formats.classes import LabelMap, to_classes
+from data.formats.masks import files_below, folder_with, holds, images_in, read_text, split_of
+from data.formats.values import read_ids
+from data.images import decoded, open_image
 
 ABOUT = """SOURCE: a folder or zip with ADEChallengeData2016 (images/, annotations/) or with a full
 release (NAME.jpg, NAME_seg.png, and NAME_atr.txt in 2017 or NAME.json in 2020). The former has 150

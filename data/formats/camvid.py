@@ -9,17 +9,9 @@ from unicodedata import normalize
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
+from data.formats.classes import LabelMap, pack, read_as, to_label_map
 from data.formats.find import named_list, some
-from data.formats.masks import (
-    ENDINGS,
-    LabelMap,
-    files_below,
-    pack,
-    read_as,
-    read_label_map,
-    split_of,
-    to_label_map,
-)
+from data.formats.masks import images_below, read_label_map, split_of
 from data.images import open_image
 
 ABOUT = """SOURCE: a folder or zip with images and masks, at any depth. Masks are NAME_L.png, or
@@ -74,9 +66,7 @@ def read(source: Path, args) -> Found:
 def images_and_masks(source: Path) -> tuple[dict, dict]:
     """Images and masks, each as a dict from (split, name) to files."""
     images, masks = defaultdict(list), defaultdict(list)
-    for path in files_below(source):
-        if path.suffix.lower() not in ENDINGS:
-            continue
+    for path in images_below(source):
         below = path.relative_to(source)
         folder = re.fullmatch(MASKS, below.parent.name, re.IGNORECASE)
         if not folder and not path.stem.endswith("_L"):

@@ -9,7 +9,9 @@ import numpy as np
 from cli import Refusal, say
 from data.formats import Found, Item
 from data.formats.archives import opened
-from data.formats.masks import LabelMap, folder_with, images_in, read_ids, split_of, to_classes
+from data.formats.classes import LabelMap, to_classes
+from data.formats.masks import folder_with, images_in, split_of
+from data.formats.values import read_ids
 
 ABOUT = """SOURCE: a folder or zip with leftImg8bit and gtFine (or gtCoarse), each with
 {train,val,test}/CITY/. The 19 classes of the benchmark are imported; all others become void (the

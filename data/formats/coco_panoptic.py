@@ -17,8 +17,8 @@ from data.formats.coco import (
 )
 from data.formats.coco_objects import is_flagged, number_of
 from data.formats.find import Images, add_images_option, folder_of_images, listed_once, unlisted
-from data.formats.masks import read_colours
 from data.formats.polygons import items_of, shape_in
+from data.formats.values import read_colours
 from data.images import open_image
 
 ABOUT = """SOURCE: a folder or zip with images, panoptic_*.json and a folder of PNGs of the same

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from cli import Refusal
 from data.formats import Found
+from data.formats.classes import read_as
 from data.formats.find import add_images_option
-from data.formats.masks import read_as, read_label_map
+from data.formats.masks import read_label_map
 from data.formats.voc import listed, root_of
 
 ABOUT = """SOURCE: an export in the format "Segmentation mask 1.1", zipped or unpacked, with images

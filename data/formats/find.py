@@ -11,13 +11,17 @@ from urllib.parse import parse_qs, unquote
 from cli import Refusal
 from data.formats import Item
 from data.formats.archives import refuse_links
-from data.formats.masks import ENDINGS, files_below, is_hidden, read_text, split_of
+from data.formats.masks import (
+    ENDINGS,
+    files_below,
+    is_hidden,
+    read_text,
+    split_of,
+    without_raw,
+)
+from data.kinds import is_unread, why_unread
 
-# Kinds of images that some device saves; those that are not in ENDINGS are not read.
-KINDS = (
-    *ENDINGS, ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl",
-    ".nef", ".psd", ".svg",
-)  # fmt: skip
+BESIDE = (".ico", ".mat", ".npy", ".npz", ".svg")  # lie beside images, and are seldom meant as one
 NO_IMAGES = re.compile(  # folders of masks and the like
     r"(.*[_-])?(annot|annotations?|depth|gt|labels?|masks?|seg|segmentations?|"
     r"segmentation(class|object)\w*)|panoptic.*|.*visuali.*",
@@ -44,7 +48,7 @@ def safe(name: str) -> str:
 def bare(name: str) -> str:
     """The name without the ending of an image."""
     head, ending = os.path.splitext(name)
-    return head if ending.lower() in KINDS else name
+    return head if ending.lower() in ENDINGS else name
 
 
 def stem(name: str) -> str:
@@ -65,9 +69,9 @@ def some(names: Iterable) -> str:
 def unread(paths: Iterable[Path]) -> list[str]:
     """A message for each image of a kind that is not read."""
     return [
-        f"{path} is of a kind that is not read: convert it to .jpg or .png"
+        f"{path} {why_unread(path, b'')}"
         for path in paths
-        if path.suffix.lower() in KINDS and path.suffix.lower() not in ENDINGS
+        if is_unread(path) and path.suffix.lower() not in BESIDE
     ]
 
 
@@ -91,7 +95,7 @@ def folder_of_images(source: Path, args) -> Path:
 def unlisted(images: "Images", known: set[Path]) -> tuple[list[str], list[str]]:
     """A note about the images that no label file names, and a message for each unread kind."""
     others = [path for path in images.paths if path not in known and not images.in_masks(path)]
-    lost = [path.name for path in others if path.suffix.lower() in ENDINGS]
+    lost = [p.name for p in others if p.suffix.lower() in ENDINGS and not is_unread(p)]
     note = f"images that no label file names, left out: {len(lost)} ({some(lost)})"
     return [note] if lost else [], unread(others)
 
@@ -125,7 +129,7 @@ class Images:
         self.folder, without = folder, set(without)
         self.paths = [
             path
-            for path in files_below(folder)
+            for path in without_raw(files_below(folder))
             if without.isdisjoint(path.parents) and path.suffix.lower() not in LABELS
         ]
         self.by_key = [defaultdict(list) for _ in KEYS]

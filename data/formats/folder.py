@@ -12,19 +12,18 @@ from cli import Refusal
 from data.dataset import read_dataset
 from data.formats import Found, Item
 from data.formats.archives import opened
+from data.formats.classes import LabelMap, read_as, to_label_map
 from data.formats.find import folded, named_list, some, unread
 from data.formats.masks import (
     ENDINGS,
-    LabelMap,
     add_label_map_options,
     files_below,
+    images_below,
     parse_values,
-    read_as,
-    read_ids,
     read_label_map,
     split_of,
-    to_label_map,
 )
+from data.formats.values import read_values
 
 ABOUT = """SOURCE: a folder or zip with images and masks that share parts of their names.
 
@@ -76,7 +75,11 @@ def label_map_of(source: Path, args, masks: list[Path]) -> LabelMap:
         return label_map._replace(table={255: -1} | label_map.table | {dataset.void: -1})
     if found := named_list(source, LISTS):
         return read_label_map(found)
-    values = ", ".join(map(str, np.unique(read_ids(masks[0])).tolist()[:12])) if masks else "none"
+    values = (
+        ", ".join(map(str, np.unique(read_values(masks[0]).stored).tolist()[:12]))
+        if masks
+        else "none"
+    )
     raise Refusal(
         f"{source} does not name the classes of its masks; values in the first mask: {values}. "
         "Add --values 0=background 1=NAME 255=void, or --classes FILE with one name per line"
@@ -123,8 +126,9 @@ def pairs(source: Path, images: str, masks: str) -> tuple[list[MatchedPair], lis
         paired.append(MatchedPair(stem_of(hit.names), hit.path, found[0].path, split))
     broken += [f"{hit.path} has no image" for hit in mask_hits if hit.path not in used]
     if not paired:
-        refuse_several(image_hits[0], mask_hits)
-    return paired, broken + unread(files_below(source))
+        refuse_several(image_hits, mask_hits)
+    listed = taken | {hit.path for hit in image_hits}
+    return paired, broken + unread(path for path in images_below(source) if path not in listed)
 
 
 class Partners:
@@ -146,9 +150,10 @@ class Partners:
         return next((self.by[key] for key in self.keys(hit) if key in self.by), [])
 
 
-def refuse_several(image: Hit, masks: list[Hit]) -> None:
-    """Raises Refusal if the names of masks begin with that of the image, or if they share its
+def refuse_several(images: list[Hit], masks: list[Hit]) -> None:
+    """Raises Refusal if the names of masks begin with that of the first image, or if they share its
     folder: several masks an image, or a pattern that leaves an end of the names out."""
+    image = images[0]
     start = re.compile(re.escape(folded(image.path.stem)) + r"[\W_]")
     own = [hit.path for hit in masks if start.match(folded(hit.path.stem))]
     if len(own) == 1:
@@ -156,8 +161,9 @@ def refuse_several(image: Hit, masks: list[Hit]) -> None:
         raise Refusal(f"no image has a mask of its name. {own[0]} begins with the name of "
                       f"{image.path}: write --masks '**/*{end}'")  # fmt: skip
     folders = image.names[:-1]
-    own = own or [hit.path for hit in masks if any(folders) and hit.names[:-1] == folders]
-    if own:
+    apart = any(folders) or len(images) == 1
+    own = own or [hit.path for hit in masks if apart and hit.names[:-1] == folders]
+    if len(own) > 1:
         raise Refusal(
             f"{image.path} has several masks: {some(path.name for path in own)} in "
             f"{own[0].parent}. One mask an image is read, with a value for each class: merge them"
@@ -180,7 +186,7 @@ def matches(source: Path, pattern: str) -> list[Hit]:
         hits = matches_below(base, pattern)
         if hits:
             return hits
-    if odd := unread(files_below(source)):
+    if odd := unread(images_below(source)):
         raise Refusal(f"{pattern} matches no image of a kind that is read. {odd[0]}")
     raise Refusal(
         f"{pattern} matches nothing in {source}: write a pattern like 'images/*' or "
@@ -195,12 +201,17 @@ def matches_below(base: Path, pattern: str) -> list[Hit]:
         pattern += "/*"
     parts = pattern.split("/")
     fixed = next(i for i, part in enumerate(parts) if "*" in part or "?" in part)
+    for count in range(1, fixed + 1):  # written from above the folder that holds all content
+        if parts[:count] == list(base.parts[-count:]) and not (base / parts[0]).exists():
+            parts, fixed = parts[count:], fixed - count
+            break
     root, form = base / "/".join([*parts[:fixed], ""]), compiled(parts[fixed:])
     depth = 99 if "**" in parts else len(parts) - fixed
     hits = []
-    for path in files_below(root, depth) if root.is_dir() else ():
+    listed = images_below if pattern.endswith("*") else files_below
+    for path in listed(root, depth) if root.is_dir() else ():
         found = form.fullmatch(path.relative_to(root).as_posix())
-        if not found or (pattern.endswith("*") and path.suffix.lower() not in ENDINGS):
+        if not found:
             continue
         *folders, last = (name.rstrip("/") for name in found.groups())
         if Path(last).suffix.lower() in ENDINGS:

@@ -17,10 +17,11 @@ from cli import Refusal
 from data.dataset import write_names
 from data.formats import Drawn, Found, Item, module_of
 from data.formats.account import Account, Written, account_of, refuse_nothing
+from data.formats.pictures import read_picture
 from data.formats.selection import Selection, select
 from data.formats.splits import assign
-from data.images import encoded, open_image, orientation_of, read_image, turned
-from data.layout import IMAGE_ENDINGS, VOID, default_colours
+from data.images import encoded, orientation_of, stored_size, turned
+from data.layout import VOID, default_colours
 from files import new_folder
 
 THREADS = 4
@@ -73,7 +74,8 @@ def write_dataset(found: Found, part: Path, selection: Selection, options: Split
     stems = file_names([item.stem for item in found.items])
     with ThreadPoolExecutor(THREADS) as pool:
         jobs = pool.map(
-            lambda pair: try_item(*pair, part, selection), zip(found.items, stems, strict=True)
+            lambda pair: try_item(*pair, part, selection),
+            zip(found.items, stems, strict=True),
         )
         results = list(tqdm(jobs, total=len(stems), unit="image", leave=False, disable=None))
     broken = [*found.broken, *(r for r in results if isinstance(r, str))]
@@ -88,7 +90,7 @@ def write_dataset(found: Found, part: Path, selection: Selection, options: Split
     splits = assign_splits(valid, options)
     written = [result for *_, result in valid]
     account = account_of(part, selection.classes, found, written, splits, broken)
-    refuse_nothing(account)
+    refuse_nothing(account, written)
     for (_, stem, result), split in zip(valid, splits, strict=True):
         place(part, stem, result.name, split)
     shutil.rmtree(part / "all")
@@ -116,11 +118,9 @@ def try_item(item: Item, stem: str, part: Path, selection: Selection) -> Written
 
 
 def write_item(item: Item, stem: str, folder: Path, selection: Selection) -> Written:
-    image = read_image(item.image)
-    _, header = open_image(item.image)
-    made = item.mask()
-    mask, objects = made if isinstance(made, Drawn) else (made, None)
-    mask = fitting(mask, image.shape[:2], header, item)
+    picture, made = read_picture(item.image), item.mask()
+    drawn = made if isinstance(made, Drawn) else Drawn(made)
+    mask = fitting(drawn.mask, picture.pixels.shape[:2], picture.header, item)
     low, high = int(mask.min()), int(mask.max())
     if low < -1 or high >= len(selection.table) - 1:
         raise Refusal(f"{item.image}: its mask has id {low if low < -1 else high}, "
@@ -128,22 +128,22 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection) -> Wri
     ids = selection.table[mask]
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    suffix = item.image.suffix.lower()
-    name = stem + (suffix if suffix in IMAGE_ENDINGS else ".png")
-    if suffix in IMAGE_ENDINGS:
+    name = stem + (item.image.suffix.lower() if picture.as_is else ".png")
+    if picture.as_is:
         link(item.image, folder / "images" / name)
     else:
-        (folder / "images" / name).write_bytes(encoded(image, ".png"))
+        (folder / "images" / name).write_bytes(encoded(picture.pixels, ".png"))
     (folder / "masks" / f"{stem}.png").write_bytes(encoded(ids, ".png"))
     counts = np.bincount(ids.ravel(), minlength=256)
-    return Written(name, {int(id_): int(counts[id_]) for id_ in np.flatnonzero(counts)}, objects)
+    pixels = {int(id_): int(counts[id_]) for id_ in np.flatnonzero(counts)}
+    return Written(name, pixels, drawn.objects, (*picture.notes, *drawn.notes))
 
 
 def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: Item) -> np.ndarray:
     """The mask with its image's EXIF orientation applied. size: (H, W) of the oriented image."""
     orientation = orientation_of(header)
-    raw = (header.height, header.width)
-    if orientation != 1 and mask.shape == raw and (not item.turned or mask.shape != size):
+    stored = stored_size(header)
+    if orientation != 1 and mask.shape == stored and (not item.turned or mask.shape != size):
         mask = turned(mask, orientation)
     if mask.shape != size:
         came, needed = ("x".join(map(str, shape)) for shape in (mask.shape, size))

@@ -24,10 +24,10 @@ from data.formats.find import (
     some,
     unlisted,
 )
-from data.formats.masks import decoded, files_below, read_lines, split_of
+from data.formats.masks import files_below, read_lines, split_of
 from data.formats.polygons import items_of, read_tree, shape_in, vertices
 from data.formats.selection import BACKGROUND
-from data.images import FORMATS, MOST_PIXELS
+from data.images import FORMATS, MOST_PIXELS, decoded
 from files import writing
 
 ABOUT = """SOURCE: a folder or zip with labelme's NAME.json files, next to their images or with the

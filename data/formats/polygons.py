@@ -9,7 +9,7 @@ import numpy as np
 
 from cli import Refusal
 from data.formats.masks import SPLIT_OF
-from data.images import MOST_PIXELS, open_image
+from data.images import MOST_PIXELS, open_image, stored_size
 from files import read_regular
 
 MOST_JSON = 1 << 30  # bytes
@@ -52,7 +52,7 @@ def shape_in(image: Path, stated: tuple, path: Path) -> tuple[int, int]:
     stated: (height, width), both None if the file does not state them.
     """
     _, header = open_image(image)
-    found = (header.height, header.width)
+    found = stored_size(header)
     if stated == (None, None):
         return found
     shape = shape_of(*stated, path)

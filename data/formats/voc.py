@@ -7,27 +7,30 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from data.formats import Found, Item
+from data.formats import Drawn, Found, Item, Note
 from data.formats.archives import opened
+from data.formats.classes import (
+    LabelMap,
+    in_classes,
+    pack,
+    read_as,
+    to_label_map,
+    unpacked,
+    with_void,
+)
 from data.formats.find import Images, add_images_option, folder_of_images, named_list, some
 from data.formats.masks import (
     SPLIT_OF,
-    LabelMap,
     add_label_map_options,
     folder_with,
     images_in,
-    pack,
     parse_values,
-    read_as,
-    read_colours,
-    read_ids,
     read_label_map,
     read_lines,
-    to_classes,
-    to_label_map,
-    unpacked,
 )
-from data.images import open_image
+from data.formats.values import Values, is_in_alpha, read_values
+from data.images import decoded, open_image
+from data.kinds import is_unread
 from data.layout import VOID
 
 ABOUT = """SOURCE: a folder or zip with JPEGImages, SegmentationClass and ImageSets/Segmentation.
@@ -47,6 +50,8 @@ NAMED = NAMED._replace(table={VOID: -1} | NAMED.table)
 FOLDERS = ("JPEGImages", "SegmentationClass")
 OLD_LABELME = "SegmentationClassPNG"
 LISTS = ("labels.txt", "labelmap.txt", "class_names.txt")  # the last of labelme2voc
+
+SORTED = "stores indices that are no classes, in a palette of VOC's colours: these were read"
 
 
 def add_arguments(parser) -> None:
@@ -71,7 +76,7 @@ def root_of(source: Path, args) -> tuple[Path, Path]:
     folders = FOLDERS[1:] if args.images else FOLDERS
     root = folder_with(opened(source, args), folders)
     masks = root / FOLDERS[1]
-    if not images_in(masks) and (root / OLD_LABELME).is_dir():
+    if all(map(is_unread, images_in(masks).values())) and (root / OLD_LABELME).is_dir():
         masks = root / OLD_LABELME
     return root, masks
 
@@ -89,7 +94,7 @@ def label_map_of(root: Path, args) -> LabelMap | None:
         return None
     if label_map.colours is not None:
         return label_map
-    return label_map._replace(table={VOID: -1} | label_map.table)
+    return with_void(label_map)
 
 
 def first_fits(root: Path, masks: Path) -> str:
@@ -111,13 +116,14 @@ def first_fits(root: Path, masks: Path) -> str:
 def odd_ids(path: Path) -> list[int]:
     """The ids of a mask that do not have VOC's colour of that id. Raises Refusal if it is damaged.
 
-    RGB masks are read by colour: those have none.
+    Masks in colour have none, nor those of a palette that is sorted anew.
     """
     _, image = open_image(path)
-    if image.mode in ("RGB", "RGBA"):
+    values = ids_in(path, image)
+    if values is None or by_palette(values, image, NAMED, path) is not values:
         return []
     palette = np.reshape(image.getpalette() or [], (-1, 3)).tolist() if image.mode == "P" else []
-    return [id_ for id_ in np.unique(read_ids(path)).tolist() if id_ not in NAMED.table
+    return [id_ for id_ in np.unique(values.stored).tolist() if id_ not in NAMED.table
             or palette[id_ : id_ + 1] != [unpacked(colour_of(id_))]]  # fmt: skip
 
 
@@ -129,21 +135,48 @@ def unfit(path: Path, id_: int) -> str:
     )
 
 
-def read_own_voc(path: Path, label_map: LabelMap) -> np.ndarray:
+def read_own_voc(path: Path, label_map: LabelMap) -> np.ndarray | Drawn:
     """A mask with VOC's ids and colours. Raises Refusal for any other."""
     if odd := odd_ids(path):
         raise Refusal(unfit(path, odd[0]))
     return read_voc(path, label_map)
 
 
-def read_voc(path: Path, label_map: LabelMap) -> np.ndarray:
+def read_voc(path: Path, label_map: LabelMap) -> np.ndarray | Drawn:
     _, image = open_image(path)
     if label_map.colours is not None:
         return read_as(path, label_map)
-    if image.mode not in ("RGB", "RGBA"):
-        return to_classes(read_ids(path), label_map, path)
+    values = ids_in(path, image)
+    if values is not None:
+        return in_classes(by_palette(values, image, label_map, path), label_map, path)
     table = {colour_of(id_): place for id_, place in label_map.table.items() if id_ <= VOID}
-    return to_classes(read_colours(path), LabelMap(label_map.classes, table, []), path)
+    return read_as(path, LabelMap(label_map.classes, table, []))
+
+
+def ids_in(path: Path, image) -> Values | None:
+    """The values of a mask of ids; None for one of colours."""
+    in_alpha = image.mode == "RGBA" and is_in_alpha(decoded(path, image), "RGBA")
+    return None if image.mode in ("RGB", "RGBA") and not in_alpha else read_values(path)
+
+
+def by_palette(values: Values, image, label_map: LabelMap, path: Path) -> Values:
+    """The values of a palette whose entries were sorted anew: the ids that VOC gives its colours,
+    where the indices are no classes. Raises Refusal where both are."""
+    if image.mode != "P" or not image.palette or image.palette.mode != "RGB":
+        return values
+    flat, table = bytes(image.palette.palette), label_map.table
+    own = {colour_of(id_): id_ for id_ in table if id_ <= VOID}
+    used = np.unique(values.stored).tolist()
+    ids = [own.get(int.from_bytes(flat[3 * value : 3 * value + 3])) for value in used]
+    if ids == used or None in ids:
+        return values
+    if set(used) <= table.keys():
+        raise Refusal(
+            f"{path} stores the ids {used}, but its palette has VOC's colours of {ids}: save it as "
+            "grey values, or in colour"
+        )
+    sorted_ = np.array(ids)[np.searchsorted(used, values.stored)]
+    return values._replace(stored=sorted_, notes=(*values.notes, Note(path, SORTED)))
 
 
 def colour_of(id_: int) -> int:

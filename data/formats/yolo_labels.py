@@ -11,7 +11,7 @@ from data.formats import Drawn, Objects
 from data.formats.find import folded, some
 from data.formats.masks import files_below, read_lines, read_text
 from data.formats.polygons import paint, polygons_to_rle, split_in, vertices
-from data.images import open_image, orientation_of
+from data.images import open_image, orientation_of, stored_size
 
 LABEL_LINE = r"\s*\d+(\s+[-+.\deE]+){4,}\s*"
 
@@ -131,8 +131,9 @@ def draw(path: Path, labels: Path | None, count: int) -> Drawn:
     from pycocotools import mask
 
     _, header = open_image(path)
-    swapped = orientation_of(header) >= 5  # EXIF: from 5 on width and height are swapped
-    shape = (header.width, header.height) if swapped else (header.height, header.width)
+    shape = stored_size(header)
+    if orientation_of(header) >= 5:  # EXIF: from 5 on width and height are swapped
+        shape = shape[::-1]
     if labels is None:
         return Drawn(np.zeros(shape, np.int32), Objects())
     layers, drawn = [], 0

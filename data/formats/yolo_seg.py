@@ -15,12 +15,10 @@ from data.formats.find import (
     folder_of_images,
     named_list,
     some,
-    unread,
 )
 from data.formats.masks import (
-    ENDINGS,
     SPLIT_OF,
-    files_below,
+    images_below,
     is_hidden,
     read_lines,
     read_text,
@@ -48,7 +46,7 @@ def read(source: Path, args) -> Found:
     tree, base = settings(source)
     classes, folder = names(tree, base, source), folder_of_images(source, args)
     splits, notes = split_places(tree, base, source, Images(folder))
-    images = images_below(folder)
+    images = images_of(folder)
     pairs, broken = label_files(images, folder, source)
     items = []
     for path in images:
@@ -59,14 +57,13 @@ def read(source: Path, args) -> Found:
         items.append(Item(path.stem, path, partial(draw, path, pairs[path], len(classes)), split))
     if not images:
         raise Refusal(f"{folder} has no images: put them below images/, or name them by --images")
-    broken += unread(files_below(folder))
     count = sum(label is not None for label in pairs.values())
     return Found([BACKGROUND, *classes], items, broken, None, tuple(notes), count)
 
 
-def images_below(folder: Path) -> list[Path]:
+def images_of(folder: Path) -> list[Path]:
     """The images below folders called images, or all images if there is no such folder."""
-    found = [path for path in files_below(folder) if path.suffix.lower() in ENDINGS]
+    found = images_below(folder)
     return [path for path in found if "images" in map(folded, path.relative_to(folder).parts[:-1])
             ] or found  # fmt: skip
 
