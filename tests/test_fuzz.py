@@ -28,7 +28,14 @@ from data.layout import SPLITS, VOID
 
 SOURCES = SOURCES | TOOL_SOURCES
 SECONDS = 120  # timeout per file, after which the process ends with a traceback
-SHAPED = (".json", ".txt", ".yaml", ".zip", ".png")  # formats whose mutations stay well-formed
+SHAPED = (
+    ".json",
+    ".txt",
+    ".yaml",
+    ".zip",
+    ".png",
+    ".xml",
+)  # mutations stay well-formed
 COUNT = int(os.environ.get("FUZZ", 75))
 
 

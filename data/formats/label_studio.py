@@ -185,10 +185,11 @@ def image_names(entry: dict, path: Path) -> list[str]:
 
 def draw(task: Task, image: Path, classes: list[str], boxes: str) -> Drawn:
     """The mask (H, W) of the image with its EXIF orientation applied, the smaller on top."""
-    sizes = {(r.entry.get("original_height"), r.entry.get("original_width")) for r in task.regions}
-    if len(sizes) > 1:
+    sizes = [(r.entry.get("original_height"), r.entry.get("original_width")) for r in task.regions]
+    if any(size != sizes[0] for size in sizes):
         raise Refusal(f"{task.path}: {task.name} states several sizes of its image")
-    layers = Layers(shape_in(image, *(sizes or {(None, None)}), task.path), task.path, boxes)
+    stated = sizes[0] if sizes else (None, None)
+    layers = Layers(shape_in(image, stated, task.path), task.path, boxes)
     for number, region in enumerate(task.regions):
         what = f"{task.name}, {region.kind} {number} ({', '.join(region.labels)})"
         if region.entry.get("image_rotation"):

@@ -23,7 +23,8 @@ ABOUT = """SOURCE: a folder or zip with images and several masks an image, in on
 
 Masks lie in or below a folder with mask in its name, all other files are images. A mask is 0
 except at its object, where it has one other value. Where masks overlap, the smaller is on
-top, or the class that --order names later. All other pixels are background. A folder called train,
+top, or the class that --order names later. Where no name tells classes apart, the class is called
+object, or as --object says. All other pixels are background. A folder called train,
 val or test gives the split."""
 
 FORMS = "ID/images/ID.png with ID/masks/*.png, masks/CLASS/NAME.png, or masks/NAME_CLASS.png"
@@ -37,7 +38,7 @@ def add_arguments(parser) -> None:
     )
     parser.add_argument(
         "--names", metavar="REGEX",
-        help="how the path of a mask, without ending, names its image and its class: "
+        help="how the end of a mask's path, without .png, names its image and its class: "
         r"'(?P<image>[^/]+)_(?P<cls>[a-z]+)_\d+' for masks/a_cat_0.png",
     )  # fmt: skip
     parser.add_argument(
@@ -106,7 +107,8 @@ def matches(source: Path, images: list[Path], masks: list[Path], args):
     if args.names:
         return by_expression(source, images, masks, args)
     own = {image.parent.parent: image for image in images}
-    if len(own) == len(images) and all(own.get(mask.parent.parent) for mask in masks):
+    apart = len(own) == len(images) > 1 or [at.name for at in own] == [images[0].stem]
+    if apart and all(mask.parent.parent in own for mask in masks):
         return by_folders(own, masks, args), []
     if odd := [mask for mask in masks if re.fullmatch(LABEL_STUDIO, mask.stem)]:
         raise Refusal(
@@ -141,6 +143,11 @@ def by_class(images: list[Path], masks: list[Path], args) -> tuple[list[MaskFile
             "SOURCE DIR if it holds all classes, or add --object NAME if all are of one class, or "
             "--names '(?P<cls>[^/]+)/(?P<image>[^/]+)' if its folder names its class"
         )
+    if args.object is None and (odd := [at for at in masks if "mask" in at.parent.name.casefold()]):
+        raise Refusal(
+            f"is {odd[0].parent.name}, the folder of {odd[0]}, a class? If it is, add --names "
+            "'(?P<cls>[^/]+)/(?P<image>[^/]+)'; else leave one kind of masks in SOURCE"
+        )
     found = [(mask, mask.stem, mask.parent.name) for mask in masks]
     return joined(found, images, args)
 
@@ -172,8 +179,8 @@ def by_suffix(images: list[Path], masks: list[Path], args) -> tuple[list[MaskFil
     if odd and args.object is None:
         raise Refusal(
             f"{odd[0][0]}: is {odd[0][1]} a class, or does it end in the number of an object? Add "
-            r"--names '.*/(?P<image>[^/]+)_(?P<cls>[a-z]+)_\d+', changed to fit, or --object NAME "
-            "if all masks are of one class"
+            r"--names '(?P<image>[^/]+)_(?P<cls>[a-z]+)_\d+', changed to fit, or --object NAME if "
+            "all masks are of one class"
         )
     matched, broken = joined(found, images, args)
     return matched, [*broken, *(f"{mask} has no image" for mask, _ in lost)]
@@ -189,7 +196,7 @@ def stem_of(text: str, stems: set[str], numbers: dict[int, str]) -> str | None:
 def by_expression(source: Path, images: list[Path], masks: list[Path], args):
     """By --names. Raises Refusal if it is no expression or matches no mask."""
     try:
-        form = re.compile(args.names)
+        form = re.compile(f"(?:.*/)?(?:{args.names})")
     except (re.error, RecursionError) as error:
         raise Refusal(f"--names {args.names} is no regular expression: {error}") from None
     if "image" not in form.groupindex or not (args.object or "cls" in form.groupindex):
@@ -197,7 +204,7 @@ def by_expression(source: Path, images: list[Path], masks: list[Path], args):
     found, odd = [], []
     for mask in masks:
         path = mask.relative_to(source).with_suffix("").as_posix()
-        if fits := form.fullmatch(path) or form.search(path):
+        if fits := form.fullmatch(path):
             found.append((mask, fits["image"], fits.groupdict().get("cls")))
         else:
             odd.append(f"{mask} does not match --names {args.names}")
