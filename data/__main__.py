@@ -57,9 +57,9 @@ written into DIR."""
     parser.add_argument("--json", action="store_true", help="print all findings as JSON")
     args = parser.parse_args(argv)
     from data.doctor.doctor import check_dataset
-    from data.formats.auto import advice
+    from data.formats.auto import advice_to_check
 
-    if line := advice(args.folder):
+    if line := advice_to_check(args.folder):
         raise Refusal(f"{args.folder} is no dataset. {line}")
     check_dataset(args.folder, args.fix, args.html, args.json)
 

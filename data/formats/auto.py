@@ -85,3 +85,12 @@ def advice(folder: Path) -> str:
     if found := clues(seen):
         return f"It looks like {choices(found, folder)}"
     return "" if {"train", "val"} & seen.folders.keys() or not seen.files else unknown(seen, folder)
+
+
+def advice_to_check(folder: Path) -> str:
+    """`advice` for a raw export only: what else is no dataset, the check describes itself."""
+    folder = Path(folder)
+    if not folder.is_dir() or is_dataset(folder):
+        return ""
+    found = [clue for clue in clues(Seen(folder)) if clue.format not in ("folder", "matte")]
+    return f"It looks like {choices(found, folder)}" if found else ""

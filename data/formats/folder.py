@@ -112,6 +112,12 @@ def pairs(source: Path, images: str, masks: str) -> tuple[list[MatchedPair], lis
         used.add(found[0].path)
         split = split_of(found[0].below) or split_of(hit.below)
         paired.append(MatchedPair(stem_of(hit.names), hit.path, found[0].path, split))
+    if not paired and len(mask_hits) > len(image_hits):
+        raise Refusal(
+            f"{len(mask_hits)} masks for {len(image_hits)} images, and none shares its name with "
+            f"one: if several masks belong to an image, type python -m data import separate-masks "
+            f"{source} DIR, else give other patterns"
+        )
     broken += [f"{hit.path} has no image" for hit in mask_hits if hit.path not in used]
     return paired, broken
 

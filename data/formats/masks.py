@@ -137,7 +137,7 @@ COLOUR_LINES = (  # CamVid, CVAT's labelmap.txt, comma-separated tables
 def read_label_map(path: Path) -> LabelMap:
     """A list of names: NAME (its value is the line number from 0), N NAME or R G B NAME per line.
 
-    Without colours, 255 is void.
+    The lines of the last two forms may follow a header. Without colours, 255 is void.
     """
     lines = read_lines(path)
     if not lines:
@@ -145,13 +145,25 @@ def read_label_map(path: Path) -> LabelMap:
     colours = colour_lines(lines) or colour_lines(lines[1:])  # the first may be a header
     if colours:
         return to_label_map(colours, rgb=True)
-    numbered = [re.fullmatch(r"(\d{1,5})[\s:,;=]+(\S.*)", line) for line in lines]
-    if all(numbered):
-        pairs = [(int(found[1]), found[2]) for found in numbered]
-    else:
-        pairs = list(enumerate(lines))
+    pairs = numbered_lines(lines) or numbered_lines(lines[1:])
+    if (
+        pairs
+        and len(pairs) < len(lines)
+        and not re.fullmatch(r"[^,;:\t]+[,;:\t][^,;:\t]+", lines[0])
+    ):
+        raise Refusal(
+            f"{path}: its first line, {lines[0][:80]!r}, lacks the number that the others have: "
+            "write one before every name"
+        )
+    pairs = pairs or list(enumerate(lines))
     label_map = to_label_map(pairs)
     return label_map._replace(table={VOID: -1} | label_map.table)
+
+
+def numbered_lines(lines: list[str]) -> list[tuple[int, str]]:
+    """(value, name) of every line of the form N NAME; [] if a line has another form."""
+    found = [re.fullmatch(r"(\d{1,5})[\s:,;=]+(\S.*)", line) for line in lines]
+    return [(int(line[1]), line[2]) for line in found] if all(found) else []
 
 
 def colour_lines(lines: list[str]) -> list[tuple[int, str]] | None:
