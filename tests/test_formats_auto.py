@@ -84,6 +84,14 @@ def test_mattes_have_too_many_values_for_classes(tmp_path):
     assert named(tmp_path) == ["matte"]
 
 
+def test_two_masks_of_an_image_are_enough_for_separate_masks(tmp_path):
+    for seed, stem in enumerate("abcd"):
+        photo(tmp_path / f"images/{stem}.jpg", seed)
+    for name in ("cat/a", "dog/a", "cat/b"):
+        grey(tmp_path / f"masks/{name}.png", ids(0, 0, 1))
+    assert named(tmp_path) == ["separate-masks"]
+
+
 def test_a_zip_a_folder_and_a_json_file_are_imported(tmp_path):
     yolo_seg(tmp_path / "yolo")
     archive = shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "yolo")

@@ -158,3 +158,11 @@ def test_two_tasks_of_one_image_are_told(tmp_path):
     names = ("/data/upload/1/0a1b2c3d-a.png", "/data/upload/1/ffffffff-a.png")
     found = read_source("label-studio", export(tmp_path, *(task(name=name) for name in names)))
     assert not found.items and "is listed 2 times" in found.broken[0]
+
+
+def test_of_two_images_of_a_name_the_path_decides(tmp_path):
+    export(tmp_path, task(name="/data/local-files/?d=more/a.png"))
+    photo(tmp_path / "more/a.png", 1)
+    found = read_source("label-studio", tmp_path)
+    assert [item.image.parent.name for item in found.items] == ["more"]
+    assert "1 images are left out, as no valid label names them" in found.notes[0]

@@ -271,7 +271,7 @@ def test_supervisely_images_without_labels_are_told(tmp_path):
     supervisely(tmp_path)
     photo(tmp_path / "train/img/b.png", 1)
     found = read_source("supervisely", tmp_path)
-    assert found.notes[0].startswith("1 images have no JSON file and are left out, such as")
+    assert found.notes[0].startswith("1 images are left out, as no valid label names them, such")
     supervisely(tmp_path, figure("polygon", "bird", [[1, 1], [5, 1], [5, 5]]))
     with pytest.raises(Refusal, match=r"'bird' is not in meta.json"):
         read_source("supervisely", tmp_path).items[0].mask()

@@ -186,7 +186,9 @@ def of_masks(seen: Seen) -> Iterator[Clue]:
     if not masks or not images:
         yield from of_twins(seen)
         return
-    if len(masks) > len(images):
+    of_stem = [Counter(path.stem for path in paths) for paths in (images, masks)]
+    several = any(of_stem[1][stem] > count for stem, count in of_stem[0].items())
+    if several or len(masks) > len(images):
         what = f"{len(masks)} masks for {len(images)} images, in {masks[0].parent}/ and the like"
         yield Clue("separate-masks", what)
         return

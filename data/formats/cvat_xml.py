@@ -14,7 +14,7 @@ from data.formats.coco import listed_once
 from data.formats.find import Images
 from data.formats.masks import SPLIT_OF, files_below, split_of
 from data.formats.polygons import shape_in
-from data.formats.regions import Layers, add_boxes_option, boxes_note
+from data.formats.regions import Layers, add_boxes_option, boxes_note, unlabelled_note
 from data.formats.selection import BACKGROUND
 from files import read_regular
 
@@ -62,7 +62,8 @@ def read(source: Path, args) -> Found:
             except Refusal as refusal:
                 broken.append(str(refusal))
     items, twice = listed_once(listed)
-    return Found(classes, items, broken + twice, notes=boxes_note(boxes, args))
+    notes = boxes_note(boxes, args) + unlabelled_note(source, items)
+    return Found(classes, items, broken + twice, notes=notes)
 
 
 def read_xml(path: Path) -> Element:

@@ -15,7 +15,7 @@ from data.formats.find import Images
 from data.formats.label_studio_brush import decode
 from data.formats.masks import split_of
 from data.formats.polygons import items_of, read_tree, shape_in
-from data.formats.regions import Layers, add_boxes_option, boxes_note
+from data.formats.regions import Layers, add_boxes_option, boxes_note, unlabelled_note
 from data.formats.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder or zip with images and Label Studio's export "JSON" (not JSON-MIN), or
@@ -94,7 +94,7 @@ def read(source: Path, args) -> Found:
             broken.append(str(refusal))
     items, twice = listed_once(listed)
     boxes = sum(region.kind == "rectangle" for task in tasks for region in task.regions)
-    notes = boxes_note(boxes, args)
+    notes = boxes_note(boxes, args) + unlabelled_note(Path(args.images or folder), items)
     if left:
         notes += (f"{left} tasks are not labelled, or were skipped, and are left out",)
     return Found(classes, items, broken + twice, notes=notes)
@@ -178,8 +178,8 @@ def image_names(entry: dict, path: Path) -> list[str]:
         raise Refusal(f"{path}: task {entry.get('id')} does not name one image")
     address = urlsplit(stated or texts[0])
     query = parse_qs(address.query).get("d")  # /data/local-files/?d=FOLDER/NAME
-    name = PurePosixPath(query[0] if query else unquote(address.path)).name
-    uploaded = UPLOADED.fullmatch(name)
+    name = (query[0] if query else unquote(address.path)).lstrip("/")
+    uploaded = UPLOADED.fullmatch(PurePosixPath(name).name)
     return [name, uploaded[1]] if uploaded else [name]
 
 

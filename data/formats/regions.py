@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from cli import Refusal
-from data.formats import Drawn, Objects
+from data.formats import Drawn, Item, Objects
+from data.formats.masks import ENDINGS, files_below
 from data.formats.polygons import polygons_to_rle, vertices
 from data.images import open_image, orientation_of
 
@@ -120,6 +121,15 @@ def add_boxes_option(parser) -> None:
         help="fill: a rectangle is the outline of its object (default); void: it is a frame around "
         "it, and its pixels are neither trained on nor scored",
     )  # fmt: skip
+
+
+def unlabelled_note(folder: Path, items: list[Item]) -> tuple[str, ...]:
+    """The sentence about images in a folder that are not among the items."""
+    used = {item.image for item in items}
+    files = (path for path in files_below(folder) if path.suffix.lower() in ENDINGS)
+    if not (lost := [path for path in files if path not in used]):
+        return ()
+    return (f"{len(lost)} images are left out, as no valid label names them, such as {lost[0]}",)
 
 
 def boxes_note(boxes: int, args) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from data.formats.archives import opened
 from data.formats.find import Images
 from data.formats.masks import files_below, split_of
 from data.formats.polygons import items_of, read_tree, shape_in, to_rle
-from data.formats.regions import Layers
+from data.formats.regions import Layers, unlabelled_note
 from data.formats.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder or zip with images and Segment Anything's JSON files, one an image, as
@@ -35,14 +35,15 @@ def read(source: Path, args) -> Found:
             items.append(item_of(read_tree(path), path, source, images))
         except Refusal as refusal:
             broken.append(str(refusal))
-    return Found([BACKGROUND, args.object], items, broken)
+    notes = unlabelled_note(source, items)
+    return Found([BACKGROUND, args.object], items, broken, notes=notes)
 
 
 def item_of(tree, path: Path, source: Path, images: Images) -> Item:
     entries = items_of(tree, "annotations", path)
     about = tree.get("image")
     if not isinstance(about, dict):
-        raise Refusal(f"{path} has no {'image'!r}: it is not a JSON file of Segment Anything")
+        raise Refusal(f"{path} has no 'image': it is not a JSON file of Segment Anything")
     split = split_of(path.relative_to(source))
     image = images.find(about.get("file_name"), path.parent, path, split)
     stated = (about.get("height"), about.get("width"))

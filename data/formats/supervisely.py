@@ -15,9 +15,9 @@ from cli import Refusal
 from data.formats import Drawn, Found, Item
 from data.formats.archives import opened
 from data.formats.find import Images
-from data.formats.masks import ENDINGS, files_below, split_of
+from data.formats.masks import files_below, split_of
 from data.formats.polygons import items_of, read_tree, shape_in, vertices
-from data.formats.regions import Layers, add_boxes_option, boxes_note
+from data.formats.regions import Layers, add_boxes_option, boxes_note, unlabelled_note
 from data.formats.selection import BACKGROUND
 from data.images import MOST_PIXELS, decoded
 
@@ -59,15 +59,8 @@ def read(source: Path, args) -> Found:
         stated = (size.get("height"), size.get("width"))
         mask = partial(draw, figures, image, stated, classes, args.boxes, path)
         items.append(Item(image.stem, image, mask, split_of(path.relative_to(source))))
-    notes = boxes_note(boxes, args)
-    images = {path for path in files_below(source) if is_image(path)}
-    if lost := sorted(images - {item.image for item in items}):
-        notes += (f"{len(lost)} images have no JSON file and are left out, such as {lost[0]}",)
+    notes = boxes_note(boxes, args) + unlabelled_note(source, items)
     return Found(classes, items, broken, notes=notes)
-
-
-def is_image(path: Path) -> bool:
-    return path.parent.name == "img" and path.suffix.lower() in ENDINGS
 
 
 def titles(tree, path: Path) -> list[str]:

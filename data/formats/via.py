@@ -12,7 +12,13 @@ from data.formats.coco import json_files, listed_once, source_of
 from data.formats.find import Images
 from data.formats.masks import split_of
 from data.formats.polygons import read_tree
-from data.formats.regions import Layers, add_boxes_option, boxes_note, upright_shape
+from data.formats.regions import (
+    Layers,
+    add_boxes_option,
+    boxes_note,
+    unlabelled_note,
+    upright_shape,
+)
 from data.formats.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder or zip with images and the JSON file of VGG Image Annotator 1 or 2, a
@@ -66,7 +72,8 @@ def read(source: Path, args) -> Found:
         found.append((path, Item(image.stem, image, mask, split)))
     items, twice = listed_once(found)
     boxes = sum(shape_of(region).get("name") == "rect" for _, region in regions)
-    return Found(classes, items, broken + twice, notes=boxes_note(boxes, args))
+    notes = boxes_note(boxes, args) + unlabelled_note(Path(args.images or folder), items)
+    return Found(classes, items, broken + twice, notes=notes)
 
 
 def entries_of(path: Path) -> list[dict]:
