@@ -135,7 +135,10 @@ def import_(argv: list[str]) -> None:
 
     command = "python -m data import"
     if not argv or argv[0].startswith("-"):
-        about = f"FORMAT is one of {', '.join(FORMATS)}; {command} FORMAT --help describes it."
+        about = (
+            f"FORMAT is one of {', '.join(FORMATS)}; {command} FORMAT --help describes it. "
+            "auto finds out which it is."
+        )
         parser = cli.parser(command, about)
         parser.add_argument("format", choices=FORMATS, metavar="FORMAT")
         parser.parse_args(argv)
