@@ -58,7 +58,10 @@ written into DIR."""
     parser.add_argument("--json", action="store_true", help="print all findings as JSON")
     args = parser.parse_args(argv)
     from data.doctor.doctor import check_dataset
+    from data.formats.auto import advice_to_check
 
+    if line := advice_to_check(args.folder):
+        raise Refusal(f"{args.folder} is no dataset. {line}")
     check_dataset(args.folder, args.fix, args.html, args.json)
 
 
@@ -133,7 +136,10 @@ def import_(argv: list[str]) -> None:
 
     command = "python -m data import"
     if not argv or argv[0].startswith("-"):
-        about = f"FORMAT is one of {', '.join(FORMATS)}; {command} FORMAT --help describes it."
+        about = (
+            f"FORMAT is one of {', '.join(FORMATS)}; {command} FORMAT --help describes it. "
+            "auto finds out which it is."
+        )
         parser = cli.parser(command, about)
         parser.add_argument("format", choices=FORMATS, metavar="FORMAT")
         parser.parse_args(argv)

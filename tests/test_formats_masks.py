@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mutations import grey_png
 from PIL import Image
-from sources import save
+from sources import save, text
 
 from cli import Refusal
 from data.formats.classes import BLOCK, LabelMap, to_classes
@@ -95,3 +95,17 @@ def test_lists_of_names(tmp_path, text, classes, table):
 def test_invalid_values(values, message):
     with pytest.raises(Refusal, match=message):
         parse_values(values)
+
+
+@pytest.mark.parametrize("header", ["Pixel Value, Class", "id,name", "value;label", "id\tname"])
+def test_numbered_names_may_have_a_header(tmp_path, header):
+    comma = next(mark for mark in ",;\t" if mark in header)
+    text(tmp_path / "names.csv", header, *(f"{n}{comma}{name}" for n, name in ((0, "x"), (4, "y"))))
+    label_map = read_label_map(tmp_path / "names.csv")
+    assert label_map.classes == ["x", "y"] and label_map.table == {0: 0, 4: 1, 255: -1}
+
+
+def test_a_first_name_without_number_is_refused(tmp_path):
+    text(tmp_path / "names.txt", "background", "1 cat", "2 dog")
+    with pytest.raises(Refusal, match="2 of 3 lines have the form N NAME, but 'background'"):
+        read_label_map(tmp_path / "names.txt")

@@ -21,7 +21,8 @@ from cli import one_of
 
 FORMATS = (
     "folder", "voc", "coco", "coco-panoptic", "labelme", "cityscapes", "camvid", "ade20k", "cvat",
-    "yolo-seg", "matte", "tfds",
+    "yolo-seg", "matte", "tfds", "separate-masks", "cvat-xml", "via", "label-studio", "supervisely",
+    "yolo-semantic", "roboflow-masks", "sam", "huggingface", "auto",
 )  # fmt: skip
 
 

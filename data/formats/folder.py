@@ -35,6 +35,7 @@ train, val or test in the path gives the split. The classes of the mask values a
 --values, --classes, or a file in SOURCE: dataset.toml, classes.txt, labels.txt, class_names.txt or
 _classes.csv."""
 
+SEPARATE = "python -m data import separate-masks SOURCE DIR"
 LISTS = ("classes.txt", "labels.txt", "class_names.txt", "_classes.csv")
 
 
@@ -166,8 +167,13 @@ def refuse_several(images: list[Hit], masks: list[Hit]) -> None:
     if len(own) > 1:
         raise Refusal(
             f"{image.path} has several masks: {some(path.name for path in own)} in "
-            f"{own[0].parent}. One mask an image is read, with a value for each class: merge them"
+            f"{own[0].parent}. One mask an image is read, with a value for each class: merge them, "
+            f"or type {SEPARATE}"
         )
+    if len(masks) > len(images):
+        raise Refusal(f"{len(masks)} masks for {len(images)} images, and none shares its name with "
+                      f"one: if several masks belong to an image, type {SEPARATE}, else give other "
+                      "patterns")  # fmt: skip
 
 
 def stem_of(names: tuple[str, ...]) -> str:

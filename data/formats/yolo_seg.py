@@ -119,6 +119,11 @@ def value_of(node, path: Path):
 
 
 def names(tree: dict, base: Path, source: Path) -> list[str]:
+    """The class names, without background. Raises Refusal."""
+    return distinct(named_in(tree, base, source))
+
+
+def named_in(tree: dict, base: Path, source: Path) -> list[str]:
     """The class names: "names", a list, a dict from id or a file, or classes.txt. Raises Refusal.
 
     base: the folder of data.yaml.
@@ -139,7 +144,7 @@ def names(tree: dict, base: Path, source: Path) -> list[str]:
         raise Refusal(f"{path} has no names: write names: [cat, dog] in it, or add classes.txt")
     if not all(isinstance(name, str) and name for name in found):
         raise Refusal(f"{path}: names contains {found!r:.80}; needed: a list of texts")
-    return distinct(found)
+    return found
 
 
 def listed_names(path: Path) -> dict[str, str]:

@@ -1,0 +1,234 @@
+"""Label Studio's JSON export: tasks with polygons, brush strokes, rectangles and ellipses."""
+
+import re
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from cli import Refusal
+from data.formats import Drawn, Found, Item
+from data.formats.coco import json_files, source_of
+from data.formats.find import (
+    Images,
+    add_images_option,
+    folder_of_images,
+    listed_once,
+    unlisted,
+)
+from data.formats.label_studio_brush import decode
+from data.formats.masks import split_of
+from data.formats.polygons import items_of, read_tree, shape_in
+from data.formats.regions import Layers, add_boxes_option, boxes_note
+from data.formats.selection import BACKGROUND
+
+ABOUT = """SOURCE: a folder or zip with images and Label Studio's export "JSON" (not JSON-MIN), or
+such a JSON file. Polygons, brush strokes, rectangles and ellipses are drawn, the smaller on top
+where they overlap; key points and lines have no area and are listed as skipped. Images are found by
+their names, with or without the eight hexadecimal digits and the hyphen that an
+upload adds. Tasks that nobody
+labelled or that were skipped are left out; where one has several annotations, the one marked as
+ground truth counts, or --annotation says which. A folder called train, val or test gives the
+split."""
+
+AREAS = ("polygon", "brush", "rectangle", "ellipse")
+FLAT = ("keypoint", "vector", "line")
+UPLOADED = re.compile(r"[0-9a-f]{8}-(.+)")  # what an upload adds to the name of a file
+
+
+def add_arguments(parser) -> None:
+    add_images_option(parser)
+    parser.add_argument(
+        "--annotation", choices=("first", "last"),
+        help="which annotation counts where a task has several",
+    )  # fmt: skip
+    add_boxes_option(parser)
+
+
+class Region(NamedTuple):
+    """A shape of an annotation. labels: the names of its classes, one if all is well."""
+
+    kind: str
+    value: dict
+    labels: tuple[str, ...]
+    entry: dict
+
+
+class Task(NamedTuple):
+    path: Path
+    entry: dict
+    regions: list[Region]
+
+    @property
+    def name(self) -> str:
+        return f"task {self.entry.get('id')}"
+
+
+def read(source: Path, args) -> Found:
+    source, folder = source_of(source, args)
+    images = Images(folder_of_images(folder, args))
+    tasks, broken, left = [], [], 0
+    files, notes = json_files(source, "project-")
+    for path in files:
+        try:
+            entries = entries_of(path)
+        except Refusal as refusal:
+            broken.append(str(refusal))
+            continue
+        for entry in entries:
+            try:
+                results = chosen(entry, path, args)
+                if results is None:
+                    left += 1
+                else:
+                    tasks.append(Task(path, entry, regions_of(results, path)))
+            except Refusal as refusal:
+                broken.append(str(refusal))
+    if not tasks:
+        why = f"no task of {source} is labelled" if left else f"{source} has no JSON file"
+        raise Refusal(broken[0] if broken else why)
+    named = {label for task in tasks for region in task.regions for label in region.labels}
+    classes = [BACKGROUND, *sorted(named - {BACKGROUND})]
+    listed = []
+    for task in tasks:
+        try:
+            listed.append((task.path, item_of(task, images, classes, args)))
+        except Refusal as refusal:
+            broken.append(str(refusal))
+    items, twice = listed_once(listed)
+    boxes = sum(region.kind == "rectangle" for task in tasks for region in task.regions)
+    others, odd = unlisted(images, {item.image for _, item in listed})
+    notes = [*notes, *boxes_note(boxes, args), *others]
+    if left:
+        notes.append(f"{left} tasks are not labelled, or were skipped, and are left out")
+    files = {task.path for task in tasks}
+    return Found(classes, items, broken + twice + odd, None, tuple(notes), len(files))
+
+
+def entries_of(path: Path) -> list[dict]:
+    """The tasks of a JSON file, a list or a single one. Raises Refusal."""
+    tree = read_tree(path)
+    entries = items_of({"tasks": tree if isinstance(tree, list) else [tree]}, "tasks", path)
+    if any("annotations" not in entry and "completions" not in entry for entry in entries):
+        raise Refusal(f'{path} is no export "JSON" of Label Studio: JSON-MIN lacks what is needed')
+    return entries
+
+
+def chosen(entry: dict, path: Path, args) -> list[dict] | None:
+    """The results of the annotation that counts, or None if the task is not labelled."""
+    key = "annotations" if "annotations" in entry else "completions"
+    found = [a for a in items_of(entry, key, path) if not a.get("was_cancelled")]
+    if len(found) > 1:
+        found = [a for a in found if a.get("ground_truth")] or found
+    if len(found) > 1 and args.annotation:
+        found = [found[0 if args.annotation == "first" else -1]]
+    if len(found) > 1:
+        raise Refusal(
+            f"{path}: task {entry.get('id')} has {len(found)} annotations; needed: one. Add "
+            "--annotation first or last"
+        )
+    return items_of(found[0], "result", path) if found else None
+
+
+def regions_of(results: list[dict], path: Path) -> list[Region]:
+    """The shapes. Their labels are in their values, or in another result of the same id."""
+    names = {}
+    for entry in results:
+        for label in labels_of(entry):
+            names.setdefault(str(entry.get("id")), {})[label] = None
+    found, seen = [], set()
+    for entry in results:
+        kind = str(entry.get("type")).removesuffix("labels")
+        if kind not in (*AREAS, *FLAT) or not isinstance(entry.get("value"), dict):
+            continue
+        id_ = str(entry.get("id"))
+        labels = names.get(id_, {}) if "id" in entry else labels_of(entry)
+        if "id" not in entry or (id_, kind) not in seen:  # polygon and polygonlabels of one shape
+            found.append(Region(kind, entry["value"], tuple(labels), entry))
+        seen.add((id_, kind))
+    return found
+
+
+def labels_of(entry: dict) -> list[str]:
+    value, kind = entry.get("value"), entry.get("type")
+    if not isinstance(value, dict) or not isinstance(kind, str) or not kind.endswith("labels"):
+        return []
+    found = value.get(kind)
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+
+
+def item_of(task: Task, images: Images, classes: list[str], args) -> Item:
+    names = image_names(task.entry, task.path)
+    for at, name in enumerate(names):
+        try:
+            image = images.find(name, task.path.parent, task.path)
+            break
+        except Refusal:
+            if at + 1 == len(names):
+                raise
+    split = split_of(image.relative_to(images.folder))
+    mask = partial(draw, task, image, classes, args.boxes)
+    return Item(image.stem, image, mask, split)
+
+
+def image_names(entry: dict, path: Path) -> list[str]:
+    """The names that the image of a task may have: as stored, and as it was uploaded."""
+    data = entry.get("data")
+    texts = (
+        [text for text in data.values() if isinstance(text, str)] if isinstance(data, dict) else []
+    )
+    keys = ("image", "img", "ocr", "url")
+    stated = next((data[key] for key in keys if isinstance(data.get(key), str)), None)
+    if stated is None and len(texts) != 1:
+        raise Refusal(f"{path}: task {entry.get('id')} does not name one image")
+    address = urlsplit(stated or texts[0])
+    query = parse_qs(address.query).get("d")  # /data/local-files/?d=FOLDER/NAME
+    name = (query[0] if query else unquote(address.path)).lstrip("/")
+    uploaded = UPLOADED.fullmatch(PurePosixPath(name).name)
+    return [name, uploaded[1]] if uploaded else [name]
+
+
+def draw(task: Task, image: Path, classes: list[str], boxes: str) -> Drawn:
+    """The mask (H, W) of the image with its EXIF orientation applied, the smaller on top."""
+    sizes = [(r.entry.get("original_height"), r.entry.get("original_width")) for r in task.regions]
+    if any(size != sizes[0] for size in sizes):
+        raise Refusal(f"{task.path}: {task.name} states several sizes of its image")
+    stated = sizes[0] if sizes else (None, None)
+    layers = Layers(shape_in(image, stated, task.path), task.path, boxes)
+    for number, region in enumerate(task.regions):
+        what = f"{task.name}, {region.kind} {number} ({', '.join(region.labels)})"
+        if region.entry.get("image_rotation"):
+            raise Refusal(f"{task.path}: {task.name} was labelled on a turned image: turn it back")
+        if region.kind in FLAT:
+            layers.skip(f"{what} has no area")
+        elif len(region.labels) != 1:
+            layers.skip(f"{what} has {len(region.labels) or 'no'} labels; needed: one")
+        else:
+            id_, is_box = classes.index(region.labels[0]), region.kind == "rectangle"
+            layers.add(id_, outline(region, layers), is_box)
+    return layers.drawn(by_area=True)
+
+
+def outline(region: Region, layers: Layers) -> dict | None:
+    """The RLE of a shape, whose coordinates are per cent of the image's width and height."""
+    value, (height, width) = region.value, layers.shape
+    if region.kind == "brush":
+        return layers.pasted(decode(value.get("rle"), layers.shape, layers.source), 0, 0)
+    if region.kind == "polygon":
+        points = value.get("points")
+        if not isinstance(points, list) or not all(isinstance(p, list) for p in points):
+            raise Refusal(f"{layers.source}: a polygon has no list of points")
+        pairs = [layers.finite(*point) for point in points]
+        if any(len(pair) != 2 for pair in pairs):
+            raise Refusal(f"{layers.source}: a polygon does not consist of pairs of numbers")
+        return layers.polygon(np.array(pairs).reshape(-1, 2) * (width / 100, height / 100))
+    (turn,) = layers.finite(value.get("rotation", 0))
+    keys = ("x", "y", "width", "height", "radiusX", "radiusY")
+    x, y, *sides = layers.finite(*(value[key] for key in keys if key in value), *[0, 0, 0, 0])[:4]
+    x, across = x * width / 100, sides[0] * width / 100
+    y, down = y * height / 100, sides[1] * height / 100
+    if region.kind == "ellipse":
+        return layers.ellipse(x, y, across, down, turn)
+    return layers.rectangle(x, y, x + across, y + down, turn, about=(0, 0))
