@@ -1,14 +1,17 @@
 """What masks and class names of a whole dataset tell the doctor."""
 
+import re
 import shutil
 
 import numpy as np
 import pytest
-from broken_sets import check, ids, mask, photo, rename, rewrite, valid, whole
+from broken_sets import ROOT, check, ids, mask, photo, rename, rewrite, valid, whole
 
-from data.doctor.checks.table import CHECKS, ERROR, findings
+from data.doctor.checks.check import ERROR
+from data.doctor.checks.table import CHECKS, findings
 from data.doctor.doctor import examine
 from data.doctor.fix import write_repaired
+from data.doctor.manual import manual
 from data.doctor.readings import voc_colours
 from data.images import write_image
 
@@ -168,7 +171,14 @@ def test_names_that_are_no_text(valid, tmp_path):
     assert photo(tmp_path / "out", "a_b").exists() and photo(tmp_path / "out", "x").exists()
 
 
+def test_the_manual_is_what_the_checks_say():
+    names = [check.name for check in CHECKS]
+    assert len(set(names)) == len(names) > 30
+    text = (ROOT / "docs/doctor.md").read_text(encoding="utf-8")
+    assert text == "\n".join(manual()) + "\n", "python -m data.doctor.manual > docs/doctor.md"
+    assert sorted(re.findall("^### (.*)$", text, re.MULTILINE)) == sorted(names)
+
+
 def test_voc_colours_by_hand():
-    assert len({check.name for check in CHECKS}) == len(CHECKS)
     assert list(voc_colours(21))[:4] == [0x000000, 0x800000, 0x008000, 0x808000]
     assert voc_colours(21)[0xC08080] == 15 and voc_colours(21)[0x004080] == 20  # person, tvmonitor

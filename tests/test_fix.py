@@ -13,7 +13,8 @@ from test_refusals import contents
 
 from cli import Refusal
 from data.dataset import read_dataset
-from data.doctor.checks.table import ERROR, findings
+from data.doctor.checks.check import ERROR
+from data.doctor.checks.table import findings
 from data.doctor.doctor import examine
 from data.doctor.fix import without_strays, write_repaired
 from data.images import read_mask, read_pair

@@ -11,7 +11,8 @@ import numpy as np
 
 from cli import Refusal, Verdict, plain
 from data.dataset import Dataset, read_dataset, read_names
-from data.doctor.checks.table import ERROR, Finding, advice, findings
+from data.doctor.checks.check import ERROR, Finding, advice
+from data.doctor.checks.table import findings
 from data.doctor.exam import Exam, split_name
 from data.doctor.facts import Facts, look
 from data.doctor.files import Pair, list_files

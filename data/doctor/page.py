@@ -10,8 +10,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
 from cli import Refusal
-from data.doctor.checks.named import Named, hw
-from data.doctor.checks.table import ERROR, Finding, advice
+from data.doctor.checks.check import ERROR, Finding, Named, advice, hw
 from data.doctor.exam import Exam, split_name
 from data.doctor.fix import as_ids
 from data.doctor.readings import STRAY

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from data.doctor.checks.named import Named
+from data.doctor.checks.check import ERROR, WARNING, Check, Named
 from data.doctor.exam import Exam, split_name
 from data.doctor.files import WHOLE
 
@@ -45,3 +45,28 @@ def rare(exam: Exam) -> Iterable[Named]:
             seen = f"appears in {count} of {len(rows)} train images"
             note = f"(id {index}) {seen} and has {100 * share:.2g}% of their scored pixels"
             yield Named(f"class {exam.dataset.classes[index]}", note)
+
+
+# fmt: off
+CHECKS = (
+    Check("no foreground", ERROR, "No training mask contains any class except the first",
+          "The network learns to predict the first class everywhere.",
+          "Check the values in the masks.", False, nothing,
+          "train contains no pixel of any class except the first"),
+    Check("absent class", WARNING, "Classes that appear in no mask",
+          "The network cannot learn to predict them.",
+          "Add images that show the class, or remove its name from dataset.toml if it is the last "
+          "one there.", False, absent,
+          "class lip (id 2) appears in no mask"),
+    Check("class missing from split", WARNING, "Classes that are missing from a split",
+          "A class that is missing from train cannot be learnt; one that is missing from val or "
+          "test is not scored there.",
+          "Move images between the splits, or add images.", False, unsplit,
+          "class lip (id 2) is missing from val"),
+    Check("rare class", WARNING, "Classes that are rare in train",
+          "The network hardly learns them.",
+          "Add images that show the class, or try --class-weights balanced in training.", False,
+          rare,
+          "class lip (id 2) appears in 2 of 32 train images and has 0.11% of their scored pixels"),
+)
+# fmt: on

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from data.doctor.checks.named import Named
+from data.doctor.checks.check import ERROR, WARNING, Check, Named
 from data.doctor.exam import Exam
 from data.layout import SPLITS
 
@@ -40,3 +40,35 @@ def contradictions(exam: Exam) -> Iterable[Named]:
         masks = Counter(exam.facts[index].mask.digest for index in group)
         if len(masks) > 1 and not any(exam.facts[index].mask.fault for index in group):
             yield group_named(exam, group, "has a different mask from its copy")
+
+
+# fmt: off
+CHECKS = (
+    Check("leak", ERROR, "The same image in more than one split",
+          "The scores are too high, because the network is scored on images that it has seen in "
+          "training.",
+          "Keep the image in one split. --fix removes it from train, and from val if test has it.",
+          True, alike_groups("same", True, "has the same pixels as"),
+          "train/images/a.png has the same pixels as val/images/b.png"),
+    Check("near leak", WARNING, "Nearly identical images in more than one split",
+          "The scores are too high if the images show the same scene.",
+          "Compare the images. --fix removes them from train, and from val if test has them.", True,
+          alike_groups("near", True, "is nearly identical to"),
+          "train/images/a.png is nearly identical to val/images/b.jpg"),
+    Check("contradiction", WARNING, "Identical images with different masks",
+          "Training gets contradictory labels for the same image.",
+          "Keep the pair with the correct mask.", False, contradictions,
+          "train/images/a.png has a different mask from its copy train/images/b.png"),
+    Check("duplicate", WARNING, "The same image twice in one split",
+          "The image counts twice in training or in the score.",
+          "Remove one of them. --fix keeps the first if the masks are identical.", True,
+          alike_groups("same", False, "has the same pixels as"),
+          "train/images/a.png has the same pixels as train/images/b.png"),
+    Check("near duplicate", WARNING, "Nearly identical images in one split",
+          "Near duplicates count twice in training or in the score. Frames of one video usually "
+          "are near duplicates.",
+          "Remove some of them if their scene should not count so often.", False,
+          alike_groups("near", False, "is nearly identical to"),
+          "train/images/a.png is nearly identical to train/images/b.jpg"),
+)
+# fmt: on
