@@ -17,7 +17,7 @@ LAYERS = {
     "data": (
         ("fingerprint", "layout", "mirror", "names", "warp"),
         ("dataset", "images", "shards"),
-        ("augment", "batches", "drawing", "pack", "preview", "shapes", "statistics"),
+        ("augment", "batches", "drawing", "pack", "preview", "ready", "shapes", "statistics"),
         ("formats",),
         ("doctor",),
     ),
