@@ -75,7 +75,7 @@ def test_void_of_255_can_be_stated(tmp_path):
     """255 is then void, and what is left contains no foreground."""
     tiny(tmp_path / "s", [0, 255], [0, 255], toml=f"{BINARY}\nvoid = 255")
     reported = [finding.check for finding in findings(examine(tmp_path / "s"))]
-    assert "grey levels" not in reported and "no foreground" in reported
+    assert "grey levels" not in reported and "constant class" in reported
 
 
 def test_fix_writes_1_for_white(tmp_path):
@@ -118,7 +118,11 @@ def test_a_split_of_much_void_and_one_with_nothing(valid, tmp_path):
     reported = {finding.check: finding.files for finding in findings(examine(tmp_path / "s"))}
     lines = [f"{named.name} {named.note}" for named in reported["much void"]]
     assert lines == ["train is 25% void", "val is 25% void"]
-    assert reported["no foreground"][0].name == "train"
+    (case,) = reported["constant class"]
+    assert case.name == "train" and case.note == (
+        "contains nothing but background in all its masks: 100% of the scored pixels, and 25% of "
+        "all pixels are void"
+    )
 
 
 def test_without_dataset_toml(valid, tmp_path):

@@ -30,7 +30,8 @@ REFUSED = {
     "0 and 255": (
         {"train": [[0, 255]] * 2, "val": [[0, 255]]}, 2,
         r"set, train: no pixel is thing; all that are scored are ground, and 50% of all pixels "
-        r"are void \(255\)\. If 255 means a class in your masks, type python -m data check .*set --fix"),
+        r"are void \(255\)\. If 255 means a class in your masks, type python -m data check .*set -"
+        "-fix OUT and train on OUT"),
     "one class": (
         {"train": [[0], [0]], "val": [[0, 1]]}, 2,
         r"no pixel is thing; .* 0% of all .*\. python -m data check .*set shows what the masks"),

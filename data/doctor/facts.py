@@ -74,7 +74,7 @@ def predicate(refusal: Refusal, path: Path) -> str:
 
 
 def image_facts(path: Path) -> ImageFacts:
-    if fault := fault_of(path):
+    if isinstance(path, Path) and (fault := fault_of(path)):
         return ImageFacts(fault)
     try:
         raw, header = open_image(path)

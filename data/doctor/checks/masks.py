@@ -211,7 +211,7 @@ CHECKS = (
           "learns nothing.",
           "Annotate the image, or keep the mask if it is correct.", False, empty,
           "train/masks/a.png contains nothing but background"),
-    Check("much void", WARNING, "Masks or splits with large void areas",
+    Check("much void", WARNING, "Much that is not scored: masks or splits with large void areas",
           "Void pixels (the ignore index) are neither trained on nor scored.",
           "Annotate more pixels if these areas matter.", False, void,
           "train/masks/a.png is 94% void"),
