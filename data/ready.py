@@ -68,11 +68,14 @@ def remedy(dataset: Dataset, counts: np.ndarray) -> str:
 def remarks(dataset: Dataset) -> Iterator[str]:
     """What a person should know before training, a line each."""
     images = len(dataset.pairs("val"))
-    if images < FEW:
+    if half_width(images) > 0.5:
+        few = f"val has {images} image{'s' * (images > 1)}"
+        yield f"{few}: too few for their mIoU to tell anything; {FEW} give it ± 0.10"
+    elif images < FEW:
         yield (
-            f"val has {images} image{'s' * (images > 1)}: the 95 % interval of their mIoU may be "
-            f"as wide as ± {half_width(images):.2f} (0.98 / √{images}, if they are independent); "
-            "smaller differences between runs may be chance"
+            f"val has {images} images: the 95 % interval of their mIoU may be as wide as "
+            f"± {half_width(images):.2f} (0.98 / √{images}, if they are independent); smaller "
+            "differences between runs may be chance"
         )
     train, val = (
         count_ids(dataset, split)[: len(dataset.classes)] > 0 for split in ("train", "val")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from broken_sets import ROOT, check, ids, mask, photo, rename, rewrite, valid, whole
 
-from data.doctor.checks.check import ERROR
+from data.doctor.checks.check import ERROR, Named
 from data.doctor.checks.table import CHECKS, findings
 from data.doctor.doctor import examine
 from data.doctor.fix import write_repaired
@@ -173,6 +173,22 @@ def test_names_that_are_no_text(valid, tmp_path):
     end = check(tmp_path / "s", "--fix", tmp_path / "out", "--html", tmp_path / "page.html")
     assert end.returncode == 0 and r"images/x\xff.png has non-ASCII" in end.stdout
     assert photo(tmp_path / "out", "a_b").exists() and photo(tmp_path / "out", "x").exists()
+
+
+def test_a_wrong_checksum_is_found(valid, tmp_path):
+    """PNG: 8 bytes, IHDR of 25, then IDAT with its length, name, content and checksum. The pixels
+    are whole here, but where they are not, decoders may not notice either."""
+    shutil.copytree(valid, tmp_path / "s")
+    for path in (mask(tmp_path / "s", "0001"), photo(tmp_path / "s", "0002")):
+        raw = bytearray(path.read_bytes())
+        assert raw[37:41] == b"IDAT"
+        raw[41 + int.from_bytes(raw[33:37], "big")] ^= 1
+        path.write_bytes(raw)
+    reported = {finding.check: finding.files for finding in findings(examine(tmp_path / "s"))}
+    line = "is damaged, as the checksum of its chunk IDAT shows"
+    assert reported.pop("broken mask") == [Named("train/masks/0001.png", line)]
+    assert [named.name for named in reported.pop("broken image")] == ["train/images/0002.png"]
+    assert not reported
 
 
 def test_the_manual_is_what_the_checks_say():

@@ -110,7 +110,11 @@ def test_remarks(tmp_path):
     ]
     sound = made(tmp_path / "sound", {"train": [[0, 1]], "val": [[0, 1]] * 100}, size=(4, 4))
     assert list(remarks(sound)) == []
-    assert half_width(1) == 0.98
+    one = made(tmp_path / "one", {"train": [[0, 1]], "val": [[0, 1]]})
+    assert list(remarks(one)) == [
+        "val has 1 image: too few for their mIoU to tell anything; 100 give it ± 0.10"
+    ]
+    assert half_width(1) == 0.98 and half_width(100) == pytest.approx(0.098)
 
 
 def test_the_interval_holds_for_the_widest_scores():

@@ -1,6 +1,7 @@
 """What is recorded about a pair of files: about a kilobyte per pair, the pixels are not kept."""
 
 import hashlib
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +11,17 @@ from PIL import Image
 
 from cli import Refusal
 from data.doctor.files import Pair
-from data.images import as_stored, decode_image, fault_of, open_image, orientation_of
+from data.images import (
+    as_stored,
+    decode_image,
+    fault_of,
+    open_image,
+    orientation_of,
+    read_checked,
+)
 
 MOST_VALUES = 1024  # of a mask's distinct values, only this many most frequent ones are kept
+PNG = b"\x89PNG\r\n\x1a\n"
 THUMB = 16  # pixels, the side of the grey thumbnail that confirms near duplicates
 
 
@@ -81,6 +90,8 @@ def image_facts(path: Path) -> ImageFacts:
         image = decode_image(path, raw, header)
     except Refusal as refusal:
         return ImageFacts(predicate(refusal, path))
+    if fault := checksum_fault(raw):
+        return ImageFacts(fault)
     small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     return ImageFacts(
@@ -97,6 +108,21 @@ def image_facts(path: Path) -> ImageFacts:
         thumb=cv2.resize(grey, (THUMB, THUMB), interpolation=cv2.INTER_AREA).tobytes(),
         colour=tuple(int(channel) for channel in small.mean((0, 1))),
     )
+
+
+def checksum_fault(raw: bytes) -> str:
+    """Why a PNG file is damaged that can be decoded nevertheless, as a predicate; "" if it is not.
+
+    Decoders that skip the checksums of its chunks give other pixels than were written.
+    """
+    at = len(PNG)
+    while raw.startswith(PNG) and at + 12 <= len(raw):
+        end = at + 8 + int.from_bytes(raw[at : at + 4], "big")
+        name, stored = raw[at + 4 : at + 8], int.from_bytes(raw[end : end + 4], "big")
+        if end + 4 <= len(raw) and zlib.crc32(raw[at + 4 : end]) != stored:
+            return f"is damaged, as the checksum of its chunk {name.decode('latin-1')} shows"
+        at = end + 4
+    return ""
 
 
 def digest(pixels: np.ndarray) -> bytes:
@@ -125,9 +151,11 @@ def is_transparent(header: Image.Image) -> bool:
 
 def mask_facts(path: Path) -> MaskFacts:
     try:
-        image, pixels, coloured = stored_values(path)
+        raw, (image, pixels, coloured) = read_checked(path), stored_values(path)
     except Refusal as refusal:
         return MaskFacts(predicate(refusal, path))
+    if fault := checksum_fault(raw):
+        return MaskFacts(fault)
     values, counts = np.unique(pixels, return_counts=True)
     lone, lone_values = lone_pixels(pixels) if len(values) > 2 else (0.0, 0)
     if len(values) > MOST_VALUES:
