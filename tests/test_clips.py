@@ -47,8 +47,30 @@ def test_frames_are_one_case_a_clip(four):
     assert finding.check == "near leak" and f"--group '{BY_CLIP}'" in finding.remedy
     assert [f"{named.name} {named.note}" for named in finding.files] == [
         f"train/images/clip{clip}_001.png and 9 more frames of the clip clip{clip}_* are nearly "
-        "identical: 8 in train, 2 in val"
+        "identical to others: 8 in train, 2 in val"
         for clip in range(4)
+    ]
+
+
+def test_frames_of_a_clip_in_two_splits_are_no_leak_unless_alike(tmp_path):
+    """Of three scenes of one clip two are in train, with 4 and 2 frames, and one is in val."""
+    rng = np.random.default_rng(0)
+    for split, frames in (("train", range(4)), ("train", (10, 11)), ("val", range(20, 23))):
+        scene = rng.integers(0, 255, (6, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+        for frame in frames:
+            drawn = np.zeros((96, 128), np.uint8)
+            drawn[:9, frame : frame + 9] = 1
+            image = np.where(drawn[..., None] > 0, 255, scene).astype(np.uint8)
+            write_image(tmp_path / split / f"images/v_{frame:02}.png", image)
+            write_image(tmp_path / split / f"masks/v_{frame:02}.png", drawn)
+    (tmp_path / "dataset.toml").write_text("classes = ['ground', 'square']")
+    (finding,) = findings(examine(tmp_path))
+    assert finding.check == "near duplicate"
+    assert [f"{named.name} {named.note}" for named in finding.files] == [
+        "train/images/v_00.png and 5 more frames of the clip v_* are nearly identical to others: "
+        "6 in train",
+        "val/images/v_20.png and 2 more frames of the clip v_* are nearly identical to others: "
+        "3 in val",
     ]
 
 

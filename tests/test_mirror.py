@@ -98,6 +98,9 @@ def test_mirror_in_dataset_toml(tmp_path):
     for folder in ("s", "packed"):
         dataset = read_dataset(tmp_path / folder)
         assert ids_when_flipped(dataset) == [0, 1, 3, 2, *range(4, 256)]
+        assert dataset.described(trust_times=True)["mirror"] == [["right", "left"]]
+    toml.write_text(f"classes = {names}")  # as in every run of before there was a mirror
+    assert "mirror" not in read_dataset(tmp_path / "s").described(trust_times=True)
     toml.write_text(f"classes = {names}\nmirror = [['right', 'lefd']]")
     with pytest.raises(Refusal, match=r"toml: mirror has 'lefd', which is no class; needed: pairs"):
         read_dataset(tmp_path / "s")

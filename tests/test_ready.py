@@ -74,6 +74,22 @@ def test_training_refuses_before_it_writes(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_remarks_come_once_before_training(tmp_path, monkeypatch, capsys):
+    """Of a new run, not of one that goes on."""
+    made(tmp_path / "set", {"train": [[0, 1]] * 6, "val": [[0, 1]] * 9}, size=(64, 64))
+
+    def stop(*_):
+        raise Refusal("stopped here")
+
+    monkeypatch.setattr("segnet.run.has_begun", stop)
+    for begun in (False, True):
+        monkeypatch.setattr("segnet.checkpoint.has_checkpoint", lambda _, begun=begun: begun)
+        with pytest.raises(Refusal, match="stopped here"):
+            train(small(tmp_path / "set"), tmp_path / "run")
+        said = capsys.readouterr().err
+        assert ("val has 9 images: the 95 % interval" in said) == (not begun)
+
+
 def test_a_mask_that_does_not_fit_is_found_by_headers(tmp_path, monkeypatch):
     """Every image is large, so that none may be decoded but the one whose header does not fit."""
     dataset = made(tmp_path / "set", SOUND)

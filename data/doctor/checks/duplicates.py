@@ -24,28 +24,36 @@ def group_named(exam: Exam, group: list[int], verb: str) -> Named:
                    if pairs[index].split in SPLITS else 0)  # fmt: skip
     order[1:] = sorted(order[1:], key=lambda index: pairs[index].split == pairs[order[0]].split)
     first, *others = (exam.name(pairs[index].image) for index in order)
-    if (clip := clip_of(exam, group)) is not None:
+    clip = name_of_all(exam, group)
+    if clip is not None and len(group) >= FRAMES:
         counts = Counter(split_name(pairs[index].split) for index in order)
         shares = ", ".join(f"{count} in {split}" for split, count in counts.items())
-        note = f"and {len(others)} more frames of the clip {clip}* are nearly identical: {shares}"
+        frames = f"and {len(others)} more frames of the clip {clip}*"
+        note = f"{frames} are nearly identical to others: {shares}"
         return Named(first, note, tuple(others))
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
     return Named(first, f"{verb} {others[0]}{more}", tuple(others))
 
 
-def clip_of(exam: Exam, group: list[int]) -> str | None:
-    """What the names of a group of frames have before their numbers; None if it is no clip."""
+def name_of_all(exam: Exam, group: list[int]) -> str | None:
+    """What the names of a group have before their numbers, if that is the same for all."""
     found = [re.fullmatch(CLIP, exam.listing.pairs[index].image.stem) for index in group]
     names = {match[1] for match in found if match}
-    return min(names) if all(found) and len(names) == 1 and len(group) >= FRAMES else None
+    return min(names) if all(found) and len(names) == 1 else None
 
 
 def by_clip(exam: Exam, groups: list[list[int]]) -> list[list[int]]:
-    """The groups, with those of one clip as one."""
+    """The groups, with those of one clip and of the same splits as one.
+
+    A clip has a group of at least FRAMES frames.
+    """
+    names = [name_of_all(exam, group) for group in groups]
+    clips = {name for name, group in zip(names, groups, strict=True) if len(group) >= FRAMES}
     merged = {}
-    for number, group in enumerate(groups):
-        clip = clip_of(exam, group)
-        merged.setdefault(number if clip is None else clip, []).extend(group)
+    for number, (name, group) in enumerate(zip(names, groups, strict=True)):
+        splits = frozenset(exam.listing.pairs[index].split for index in group)
+        key = (name, splits) if name is not None and name in clips else number
+        merged.setdefault(key, []).extend(group)
     return [sorted(group) for group in merged.values()]
 
 
@@ -56,10 +64,9 @@ def alike_groups(kind: str, crossing: bool, verb: str) -> Callable:
     """
 
     def find(exam: Exam) -> Iterable[Named]:
-        groups = getattr(exam.alike, kind)
+        groups = [g for g in getattr(exam.alike, kind) if across(exam, g) == crossing]
         for group in by_clip(exam, groups) if kind == "near" else groups:
-            if across(exam, group) == crossing:
-                yield group_named(exam, group, verb)
+            yield group_named(exam, group, verb)
 
     return find
 
