@@ -24,6 +24,7 @@ def main() -> None:
 def train(plan, folder: Path) -> None:
     from data.dataset import read_dataset
     from data.formats.auto import advice
+    from data.ready import check_ready, remarks
     from files import held
     from segnet.build import check
     from segnet.checkpoint import has_checkpoint
@@ -44,6 +45,9 @@ def train(plan, folder: Path) -> None:
     probe(dataset)
     if not has_checkpoint(folder):
         check_source(network, plan.weights)
+        check_ready(dataset, plan.batch)
+        for line in remarks(dataset):
+            cli.say(line)
     with held(folder):
         has_begun(folder, plan, origin(plan, dataset))  # refuses before TensorFlow's seconds
         model, load = begin(plan, len(dataset.classes))

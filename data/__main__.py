@@ -52,17 +52,24 @@ written into DIR."""
         help="write a repaired copy to this new folder; exit code 0 if it has no errors",
     )  # fmt: skip
     parser.add_argument(
+        "--group", type=expression, metavar="REGEX",
+        help="let --fix make the splits anew, where images whose names give the same match share "
+        "one: '^(.*?)[0-9]+$' takes what frames of a video have before their numbers",
+    )  # fmt: skip
+    parser.add_argument(
         "--html", metavar="FILE", nargs="?", const="check.html",
         help="write a report with images (default check.html in the current folder)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print all findings as JSON")
     args = parser.parse_args(argv)
+    if args.group and not args.fix:
+        raise Refusal("--group is for the splits that --fix writes: add --fix OUT")
     from data.doctor.doctor import check_dataset
     from data.formats.auto import advice_to_check
 
     if line := advice_to_check(args.folder):
         raise Refusal(f"{args.folder} is no dataset. {line}")
-    check_dataset(args.folder, args.fix, args.html, args.json)
+    check_dataset(args.folder, args.fix, args.html, args.json, args.group)
 
 
 def pack(argv: list[str]) -> None:

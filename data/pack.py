@@ -91,7 +91,7 @@ def claim(dataset: Dataset, out: Path, shards: int, size) -> None:
             leftover.unlink()
         out.mkdir(parents=True, exist_ok=True)
     write_json(out / INDEX, wanted)
-    write_names(out, dataset.classes, dataset.colours, dataset.void)
+    write_names(out, dataset.classes, dataset.colours, dataset.void, dataset.mirror)
 
 
 def write_shard(path: Path, dataset: Dataset, pairs: list, size) -> None:

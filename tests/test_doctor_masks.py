@@ -1,14 +1,17 @@
 """What masks and class names of a whole dataset tell the doctor."""
 
+import re
 import shutil
 
 import numpy as np
 import pytest
-from broken_sets import check, ids, mask, photo, rename, rewrite, valid, whole
+from broken_sets import ROOT, check, ids, mask, photo, rename, rewrite, valid, whole
 
-from data.doctor.checks.table import CHECKS, ERROR, findings
+from data.doctor.checks.check import ERROR, Named
+from data.doctor.checks.table import CHECKS, findings
 from data.doctor.doctor import examine
 from data.doctor.fix import write_repaired
+from data.doctor.manual import manual
 from data.doctor.readings import voc_colours
 from data.images import write_image
 
@@ -72,7 +75,7 @@ def test_void_of_255_can_be_stated(tmp_path):
     """255 is then void, and what is left contains no foreground."""
     tiny(tmp_path / "s", [0, 255], [0, 255], toml=f"{BINARY}\nvoid = 255")
     reported = [finding.check for finding in findings(examine(tmp_path / "s"))]
-    assert "grey levels" not in reported and "no foreground" in reported
+    assert "grey levels" not in reported and "constant class" in reported
 
 
 def test_fix_writes_1_for_white(tmp_path):
@@ -115,7 +118,11 @@ def test_a_split_of_much_void_and_one_with_nothing(valid, tmp_path):
     reported = {finding.check: finding.files for finding in findings(examine(tmp_path / "s"))}
     lines = [f"{named.name} {named.note}" for named in reported["much void"]]
     assert lines == ["train is 25% void", "val is 25% void"]
-    assert reported["no foreground"][0].name == "train"
+    (case,) = reported["constant class"]
+    assert case.name == "train" and case.note == (
+        "contains nothing but background in all its masks: 100% of the scored pixels, and 25% of "
+        "all pixels are void"
+    )
 
 
 def test_without_dataset_toml(valid, tmp_path):
@@ -168,7 +175,30 @@ def test_names_that_are_no_text(valid, tmp_path):
     assert photo(tmp_path / "out", "a_b").exists() and photo(tmp_path / "out", "x").exists()
 
 
+def test_a_wrong_checksum_is_found(valid, tmp_path):
+    """PNG: 8 bytes, IHDR of 25, then IDAT with its length, name, content and checksum. The pixels
+    are whole here, but where they are not, decoders may not notice either."""
+    shutil.copytree(valid, tmp_path / "s")
+    for path in (mask(tmp_path / "s", "0001"), photo(tmp_path / "s", "0002")):
+        raw = bytearray(path.read_bytes())
+        assert raw[37:41] == b"IDAT"
+        raw[41 + int.from_bytes(raw[33:37], "big")] ^= 1
+        path.write_bytes(raw)
+    reported = {finding.check: finding.files for finding in findings(examine(tmp_path / "s"))}
+    line = "is damaged: its chunk IDAT has a wrong checksum"
+    assert reported.pop("broken mask") == [Named("train/masks/0001.png", line)]
+    assert [named.name for named in reported.pop("broken image")] == ["train/images/0002.png"]
+    assert not reported
+
+
+def test_the_manual_is_what_the_checks_say():
+    names = [check.name for check in CHECKS]
+    assert len(set(names)) == len(names) > 30
+    text = (ROOT / "docs/doctor.md").read_text(encoding="utf-8")
+    assert text == "\n".join(manual()) + "\n", "python -m data.doctor.manual > docs/doctor.md"
+    assert sorted(re.findall("^### (.*)$", text, re.MULTILINE)) == sorted(names)
+
+
 def test_voc_colours_by_hand():
-    assert len({check.name for check in CHECKS}) == len(CHECKS)
     assert list(voc_colours(21))[:4] == [0x000000, 0x800000, 0x008000, 0x808000]
     assert voc_colours(21)[0xC08080] == 15 and voc_colours(21)[0x004080] == 20  # person, tvmonitor

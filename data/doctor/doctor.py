@@ -11,10 +11,12 @@ import numpy as np
 
 from cli import Refusal, Verdict, plain
 from data.dataset import Dataset, read_dataset, read_names
-from data.doctor.checks.table import ERROR, Finding, advice, findings
+from data.doctor.checks.check import ERROR, Finding, advice
+from data.doctor.checks.table import findings
 from data.doctor.exam import Exam, split_name
 from data.doctor.facts import Facts, look
 from data.doctor.files import Pair, list_files
+from data.doctor.proposal import command, proposal, reason
 from data.doctor.readings import conventions_of, guessed_classes, read
 from data.layout import VOID, default_colours
 from files import held, make_room, quiet
@@ -72,18 +74,19 @@ def reason_of(refusal: Refusal, folder: Path) -> str:
 
 
 def check_dataset(
-    folder: Path, fix: Path | None = None, html: Path | None = None, as_json: bool = False
-) -> None:
+    folder: Path, fix: Path | None = None, html: Path | None = None, as_json: bool = False,
+    group: str | None = None,
+) -> None:  # fmt: skip
     """Prints what a dataset contains and what is wrong. Raises Verdict (exit code 1) for errors.
 
-    fix: a new folder for a repaired copy, to which the verdict then applies. html: a file for the
-    page.
+    fix: a new folder for a repaired copy, to which the verdict then applies; group: as in
+    `write_repaired`. html: a file for the page.
     """
-    from data.doctor.fix import refuse_inside, write_repaired
+    from data.doctor.fix import refuse_place, write_repaired
 
     with ExitStack() as stack:
         if fix:
-            refuse_inside(folder, fix)
+            refuse_place(folder, fix)
             stack.enter_context(held(fix))
             make_room(fix)
         exam = examine(folder)
@@ -92,12 +95,13 @@ def check_dataset(
             from data.doctor.page import write_page
 
             write_page(exam, found, html)
-        changes = write_repaired(exam, fix) if fix else []
-    after = findings(examine(fix)) if fix else found
+        changes = write_repaired(exam, fix, group) if fix else []
+    outcome = examine(fix) if fix else exam
+    after = findings(outcome) if fix else found
     if as_json:
         print(json.dumps(summary(exam, found, changes), indent=1))
     else:
-        for line in lines(exam, found, changes):
+        for line in (*lines(exam, found, changes), *closing(outcome, html)):
             print(plain(line))
     errors = [finding for finding in after if finding.rank == ERROR]
     if errors:
@@ -154,6 +158,15 @@ def lines(exam: Exam, found: list[Finding], changes: list[str]) -> Iterator[str]
         yield from (f"  {change}" for change in changes)
     if not found:
         yield from ("", "no errors or warnings")
+
+
+def closing(exam: Exam, html: Path | None) -> Iterator[str]:
+    """What to do next: how to train on a dataset, and where the page is."""
+    if len(exam.of("train")):
+        made = proposal(exam)
+        yield from ("", f"suggested: {reason(made)}", f"  {command(made, str(exam.folder))}")
+    if html:
+        yield from ("", f"page: {html}")
 
 
 def split_lines(split: str, figures: dict) -> Iterator[str]:

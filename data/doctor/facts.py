@@ -1,6 +1,7 @@
 """What is recorded about a pair of files: about a kilobyte per pair, the pixels are not kept."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,15 @@ from PIL import Image
 
 from cli import Refusal
 from data.doctor.files import Pair
-from data.images import as_stored, decode_image, fault_of, open_image, orientation_of
+from data.images import (
+    as_stored,
+    decode_image,
+    decoded,
+    fault_of,
+    open_image,
+    orientation_of,
+    stored_size,
+)
 
 MOST_VALUES = 1024  # of a mask's distinct values, only this many most frequent ones are kept
 THUMB = 16  # pixels, the side of the grey thumbnail that confirms near duplicates
@@ -70,11 +79,12 @@ def look(pair: Pair) -> Facts:
 
 def predicate(refusal: Refusal, path: Path) -> str:
     """What a refusal says about the file, without the path and the remedy."""
-    return str(refusal).removeprefix(f"{path} ").partition(":")[0]
+    said = str(refusal).removeprefix(f"{path} ")
+    return re.split("; replace|: (?=replace|convert)", said)[0]
 
 
 def image_facts(path: Path) -> ImageFacts:
-    if fault := fault_of(path):
+    if isinstance(path, Path) and (fault := fault_of(path)):
         return ImageFacts(fault)
     try:
         raw, header = open_image(path)
@@ -85,7 +95,7 @@ def image_facts(path: Path) -> ImageFacts:
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     return ImageFacts(
         size=image.shape[:2],
-        raw_size=(header.height, header.width),
+        raw_size=stored_size(header),
         mode=header.mode,
         # Pillow reads 16-bit colour as 8-bit; byte 24 of a PNG file is its bit depth.
         depth=raw[24] if header.format == "PNG" else 8,
@@ -145,16 +155,13 @@ def stored_values(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
     Colour images with three equal channels count as grey.
     """
     raw, image = open_image(path)
-    try:
-        if image.mode in ("1", "L", "P"):
-            return image, as_stored(np.array(image, np.uint8), raw, image), False
-        if image.mode.startswith("I"):
-            return image, np.array(image).astype(np.int32), False
-        if image.mode in ("LA", "La"):
-            return image, np.array(image.getchannel(0)), False
-        colours = np.array(image.convert("RGB"))
-    except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
-        raise Refusal(f"{path} is damaged: replace or remove it") from error
+    if image.mode in ("1", "L", "P"):
+        return image, as_stored(decoded(path, image).astype(np.uint8), raw, image), False
+    if image.mode.startswith("I"):
+        return image, decoded(path, image).astype(np.int32), False
+    if image.mode in ("LA", "La"):
+        return image, decoded(path, image)[..., 0], False
+    colours = decoded(path, image, "RGB")
     if (colours == colours[..., :1]).all():
         return image, colours[..., 0], False
     return image, colours.astype(np.int32) @ np.int32([1 << 16, 1 << 8, 1]), True

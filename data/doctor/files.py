@@ -1,12 +1,15 @@
-"""Pairs images with masks by file name; no file is opened."""
+"""Pairs images with masks by file name, or as they are packed; no image is opened."""
 
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from cli import Refusal
 from data.layout import IMAGE_ENDINGS, SPLITS
+from data.shards import Member, PackedPairs, is_packed, shard_counts
 
 MASKS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")  # formats that masks are saved in by mistake
 WHOLE = "."  # stands for the split of a folder that has images/ and masks/ but no splits
@@ -35,8 +38,49 @@ class Listing(NamedTuple):
     ignored: list[Path]
 
 
+@dataclass(frozen=True)
+class Stored:
+    """The image or the mask of a record of a packed dataset, in place of a path.
+
+    It is read again at each access, so that a dataset need not fit into memory.
+    """
+
+    pairs: PackedPairs
+    split: str
+    index: int
+    part: int  # 0: the image, 1: the mask
+
+    @property
+    def member(self) -> Member:
+        return self.pairs[self.index][self.part]
+
+    @property
+    def name(self) -> str:
+        return self.member.name
+
+    @property
+    def stem(self) -> str:
+        return self.member.stem
+
+    def read_bytes(self) -> bytes:
+        try:
+            return self.member.read_bytes()
+        except Refusal as refusal:
+            raise Refusal(f"{self} is damaged in its shard: pack the dataset again") from refusal
+
+    def relative_to(self, folder: Path) -> PurePosixPath:
+        """The path that it had before it was packed."""
+        return PurePosixPath(self.split, ("images", "masks")[self.part], self.name)
+
+    def __str__(self) -> str:
+        return str(self.member)
+
+
 def list_files(folder: Path) -> Listing:
     listing = Listing([], [], [], [], [], [], [])
+    if is_packed(folder):
+        list_packed(folder, listing)
+        return listing
     if not (folder / "train").is_dir() and (folder / "images").is_dir():
         listing.missing.append(
             (folder / "train", "is missing: images/ and masks/ are not divided into splits")
@@ -47,6 +91,19 @@ def list_files(folder: Path) -> Listing:
         if split != "test" or (folder / split).exists():
             list_split(folder / split, split, listing)
     return listing
+
+
+def list_packed(folder: Path, listing: Listing) -> None:
+    """Raises Refusal for shards that are not whole."""
+    there = shard_counts(folder)
+    for split in SPLITS:
+        if split in there:
+            pairs = PackedPairs(folder, split)
+            for index in range(len(pairs)):
+                image, mask = (Stored(pairs, split, index, part) for part in (0, 1))
+                listing.pairs.append(Pair(split, image, mask))
+        elif split != "test":
+            listing.missing.append((folder / split, "is missing: there are no shards of it"))
 
 
 def list_split(folder: Path, split: str, listing: Listing) -> None:

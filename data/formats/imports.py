@@ -19,7 +19,7 @@ from data.formats import Drawn, Found, Item, module_of
 from data.formats.account import Account, Written, account_of, refuse_nothing
 from data.formats.pictures import read_picture
 from data.formats.selection import Selection, select
-from data.formats.splits import assign
+from data.formats.splits import assign, groups_of
 from data.images import encoded, orientation_of, stored_size, turned
 from data.layout import VOID, default_colours
 from files import new_folder
@@ -170,16 +170,12 @@ def assign_splits(valid: list, options: SplitOptions) -> list[str]:
     else:
         fixed = [item.split if item.split == "test" else None for item, _, _ in valid]
     free = [entry for entry, split in zip(valid, fixed, strict=True) if split is None]
-    groups = [group_of(stem, options.group) for _, stem, _ in free]
     test = 0.0 if "test" in own else options.test
     val = 0.0 if "val" in own else options.val
+    splits = 1 + (val > 0) + (test > 0)
+    groups = groups_of([stem for _, stem, _ in free], options.group, splits)
     made = iter(assign(groups, [written.ids() for *_, written in free], val, test, options.seed))
     return [split or next(made) for split in fixed]
-
-
-def group_of(stem: str, pattern: str | None) -> str:
-    found = pattern and re.search(pattern, stem)
-    return (found[1] if found.groups() else found[0]) if found else stem
 
 
 def place(part: Path, stem: str, image: str, split: str) -> None:
