@@ -149,7 +149,7 @@ def whole_jpeg(path: Path, raw: bytes) -> bytes:
 
 def decoded(path: Path, image: Image.Image, mode: str | None = None) -> np.ndarray:
     """The pixel values of an opened image, in its own mode or converted. Raises Refusal."""
-    if image.format == "PNG":  # Pillow passes over some damage
+    if image.format == "PNG" and image.fp:  # not loaded yet; Pillow passes over some damage
         place = image.fp.tell()
         image.fp.seek(0)
         raw = image.fp.read()

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from broken_sets import ROOT, check, ids, mask, photo, rename, rewrite, valid, whole
+from PIL import Image
 
 from data.doctor.checks.check import ERROR, Named
 from data.doctor.checks.table import CHECKS, findings
@@ -189,6 +190,22 @@ def test_a_wrong_checksum_is_found(valid, tmp_path):
     assert reported.pop("broken mask") == [Named("train/masks/0001.png", line)]
     assert [named.name for named in reported.pop("broken image")] == ["train/images/0002.png"]
     assert not reported
+
+
+def test_a_shape_in_the_alpha_channel_alone(valid, tmp_path):
+    """Black everywhere, opaque where the mask is 1: the values are those of alpha."""
+    shutil.copytree(valid, tmp_path / "s")
+    path = mask(tmp_path / "s", "0001")
+    ids = np.array(Image.open(path))
+    pixels = np.zeros((*ids.shape, 4), np.uint8)
+    pixels[..., 3] = ids
+    Image.fromarray(pixels).save(path)
+    end = check(tmp_path / "s", "--fix", tmp_path / "out")
+    line = (
+        "train/masks/0001.png is stored with image mode RGBA, its shape in the alpha channel alone"
+    )
+    assert line in end.stdout
+    assert np.array_equal(np.array(Image.open(mask(tmp_path / "out", "0001"))), ids)
 
 
 def test_the_manual_is_what_the_checks_say():

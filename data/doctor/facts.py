@@ -11,6 +11,7 @@ from PIL import Image
 
 from cli import Refusal
 from data.doctor.files import Pair
+from data.formats.values import is_in_alpha
 from data.images import (
     as_stored,
     decode_image,
@@ -53,6 +54,7 @@ class MaskFacts(NamedTuple):
 
     palette: packed colours of the values in a palette mask. lone: number of isolated pixels per
     pair of unequal neighbours. lone_values: number of distinct values of the isolated pixels.
+    in_alpha: whether the values are those of the alpha channel, as colour is the same everywhere.
     """
 
     fault: str = ""
@@ -66,6 +68,7 @@ class MaskFacts(NamedTuple):
     lone: float = 0.0
     lone_values: int = 0
     digest: bytes = b""
+    in_alpha: bool = False
 
 
 class Facts(NamedTuple):
@@ -146,19 +149,22 @@ def mask_facts(path: Path) -> MaskFacts:
     return MaskFacts(
         "", pixels.shape, image.mode, image.format, coloured, values.astype(np.int32), counts,
         palette_of(image, values), lone, lone_values, digest(pixels),
+        image.mode in ("LA", "RGBA") and is_in_alpha(decoded(path, image), image.mode),
     )  # fmt: skip
 
 
 def stored_values(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
     """(image, its stored values (H, W), whether these are packed colours). Raises Refusal.
 
-    Colour images with three equal channels count as grey.
+    Colour images with three equal channels count as grey. Where alpha alone varies, it is taken.
     """
     raw, image = open_image(path)
     if image.mode in ("1", "L", "P"):
         return image, as_stored(decoded(path, image).astype(np.uint8), raw, image), False
     if image.mode.startswith("I"):
         return image, decoded(path, image).astype(np.int32), False
+    if image.mode in ("LA", "RGBA") and is_in_alpha(pixels := decoded(path, image), image.mode):
+        return image, pixels[..., -1], False
     if image.mode in ("LA", "La"):
         return image, decoded(path, image)[..., 0], False
     colours = decoded(path, image, "RGB")

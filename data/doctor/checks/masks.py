@@ -24,7 +24,8 @@ def modes(exam: Exam) -> Iterable[Named]:
     for pair, facts, _ in exam.entries:
         mask = facts.mask
         if not mask.fault and not mask.coloured and mask.mode not in ("L", "P", "1"):
-            yield Named(exam.name(pair.mask), f"is stored with image mode {mask.mode}")
+            alpha = ", its shape in the alpha channel alone" if mask.in_alpha else ""
+            yield Named(exam.name(pair.mask), f"is stored with image mode {mask.mode}{alpha}")
 
 
 def misfit(facts: Facts) -> str:
