@@ -5,6 +5,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from PIL import Image
 from sources import SOURCES, photo, run_import, text, write_pair
 
 from data.dataset import read_dataset
@@ -140,3 +141,34 @@ def test_many_classes_are_cut_short(tmp_path):
     assert "and 10 more classes: --json lists all" in lines and len(lines) < 45
     table = json.loads(run_import("folder", tmp_path / "in", tmp_path / "o", "--json").stdout)
     assert len(table["classes"]) == 40 and np.isclose(table["classes"][3]["share_of_pixels"], 1 / 8)
+
+
+def test_what_was_done_to_files_stands_in_the_account(tmp_path):
+    """Two GIFs of two images each: one note for both, on the screen and in JSON."""
+    for name in "ab":
+        write_pair(tmp_path / "in", name, [0, 1, 1, 0, 0, 0, 0, 0])
+        first, second = Image.new("RGB", (8, 6), "red"), Image.new("RGB", (8, 6), "blue")
+        (tmp_path / f"in/images/{name}.png").unlink()
+        first.save(tmp_path / f"in/images/{name}.gif", save_all=True, append_images=[second])
+    text(tmp_path / "in/classes.txt", "background", "cat")
+    said = f"{tmp_path}/in/images/a.gif holds several images: only the first was read"
+    end = run_import("folder", tmp_path / "in", tmp_path / "out")
+    assert end.returncode == 0 and f"note: {said}, and so do 1 more files\n" in end.stdout
+    table = json.loads(run_import("folder", tmp_path / "in", tmp_path / "o", "--json").stdout)
+    assert table["notes"] == [f"{said}, and so do 1 more files"] and table["objects"] is None
+
+
+def test_auto_and_the_tools_of_annotation_count_objects(tmp_path):
+    """A rectangle, a polygon outside of the image and a point: drawn, empty and not drawn."""
+    photo(tmp_path / "in/images/a.png", 0)
+    text(tmp_path / "in/annotations.xml", '<annotations><image name="a.png" width="24" height="20">'
+         '<box label="cat" xtl="2" ytl="2" xbr="6" ybr="6"/>'
+         '<polygon label="cat" points="50,50;60,50;60,60"/><points label="cat" points="1,2"/>'
+         "</image></annotations>")  # fmt: skip
+    end = run_import("auto", tmp_path / "in", tmp_path / "out", "--json")
+    table = json.loads(end.stdout)
+    assert end.returncode == 1 and table["notes"][0].startswith("the format is cvat-xml: ")
+    counts = {"read": 3, "drawn": 1, "covering_no_pixel": 1, "not_drawn": 1}
+    assert table["objects"] | counts == table["objects"] and table["label_files"] == 1
+    assert table["images_with_objects"]["covering_no_pixel"] == ["a.png"]
+    assert "a.png, points 2 (cat) has no area" in table["broken"][0]
