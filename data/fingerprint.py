@@ -41,7 +41,7 @@ def digests(folder: Path, split: str, root: Path, names: list[str]) -> dict[str,
     return {name: found[name] for name in names}
 
 
-def stamp_of(path: str | Path) -> list[int]:
+def stamp_of(path: str) -> list[int]:
     """[size, modification time, ctime, inode] of a regular file, times in ns; [] for another."""
     try:
         found = os.stat(path)
