@@ -277,20 +277,20 @@ def cache_file(folder: Path, what: str) -> Path:
 def read_cache(folder: Path, what: str):
     """The JSON value that `write_cache` wrote last; None without one, or if it is damaged."""
     try:
-        found = read_json(cache_file(folder, what))
+        check, _, content = read_regular(cache_file(folder, what), MOST_JSON).partition(b"\n")
     except Refusal:
         return None
-    whole = isinstance(found, dict) and found.get("check") == check_of(found.get("content"))
-    return found["content"] if whole else None
+    return json.loads(content) if check == check_of(content) else None
 
 
 def write_cache(folder: Path, what: str, content) -> None:
-    path = cache_file(folder, what)
+    path, content = cache_file(folder, what), json.dumps(content).encode()
     for part in path.parent.glob(f"{PART}*-{path.name}"):  # of a process that was killed
         part.unlink(missing_ok=True)
-    with suppress(Refusal):  # disk full or not writable: the next start only takes longer
-        write_json(path, {"content": content, "check": check_of(content)})
+    # With a full disk or without permission the next start only takes longer.
+    with suppress(Refusal), beside(path) as part:
+        part.write_bytes(check_of(content) + b"\n" + content)
 
 
-def check_of(content) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+def check_of(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()

@@ -28,7 +28,7 @@ def digests(folder: Path, split: str, root: Path, names: list[str]) -> dict[str,
     """
     begun, known = time.time_ns(), read_cache(folder, f"contents of {split}")
     known = known if isinstance(known, dict) else {}
-    stamps = {name: stamp_of(root / name) for name in names}
+    stamps = {name: stamp_of(os.path.join(root, name)) for name in names}
     found = {name: row[-1] for name, row in known.items() if row[:-1] == stamps.get(name)}
     if missing := [name for name in names if name not in found]:
         found |= computed(root, {name: stamps[name] for name in missing})
@@ -41,7 +41,7 @@ def digests(folder: Path, split: str, root: Path, names: list[str]) -> dict[str,
     return {name: found[name] for name in names}
 
 
-def stamp_of(path: Path) -> list[int]:
+def stamp_of(path: str) -> list[int]:
     """[size, modification time, ctime, inode] of a regular file, times in ns; [] for another."""
     try:
         found = os.stat(path)

@@ -74,6 +74,22 @@ def test_inputs_of_a_concatenation_alone_share_its_range():
     assert joined(graph_of("tiny")) == set().union(*ups)
 
 
+def test_qat_file_is_compared_with_the_layers_that_tfmot_wraps(tuned):
+    """Weight by weight and layer by layer, twice, and the model is as it was."""
+    from export.proof.layer_errors import layer_errors
+    from export.proof.stored import weight_error
+    from export.recipes import BY_NAME
+
+    model, _, _ = tuned("qat")
+    content, recipe = to_file(model, "qat8"), BY_NAME["qat8"]
+    inputs, before = np.float32(images(2, 5) / 127.5 - 1), model.get_weights()
+    for _ in range(2):
+        assert weight_error(content, model, recipe)[0] < 0.51
+        found = layer_errors(content, model, recipe, inputs)
+        assert len(found) > 20 and min(row["snr"] for row in found) > recipe.snr
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
 @pytest.mark.slow
 def test_sparse_weights_stay_zero(tuned):
     model, folder, _ = tuned("sparse")

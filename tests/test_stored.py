@@ -165,27 +165,6 @@ def test_kernels_in_the_layout_of_the_file():
     assert weights_of(keras.layers.ReLU()) == (None, None)
 
 
-def test_kernels_of_layers_that_are_wrapped():
-    """As tfmot does; the wrapper's own weights are not looked at."""
-
-    class Wrapper:
-        weights = ()
-
-        def __init__(self, layer):
-            self.layer = layer
-
-    image = keras.Input((4, 4, 3), batch_size=1)
-    conv = keras.layers.Conv2D(2, 1)
-    conv(image)
-    for wrapped, plain in zip(weights_of(Wrapper(conv)), weights_of(conv), strict=True):
-        assert np.array_equal(wrapped, plain)
-    depthwise = keras.layers.DepthwiseConv2D(2)
-    depthwise(image)
-    depthwise.depthwise_kernel = 2 * np.asarray(depthwise.weights[0])  # its name in tf_keras
-    kernel, _ = weights_of(Wrapper(depthwise))
-    assert np.array_equal(kernel, 2 * weights_of(depthwise)[0])
-
-
 def test_differences_of_int8_by_hand():
     """Scales 0.5 and 2: errors of 0.25 and 1 are half a step of each."""
     wanted = np.float32([1.25, 3.0]).reshape(2, 1, 1, 1)

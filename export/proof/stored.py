@@ -43,7 +43,10 @@ def weights_of(layer) -> tuple:
     kernel, bias = variables_of(layer)
     if kernel is None:
         return None, None
-    found, kind = np.asarray(kernel), type(unwrapped(layer)).__name__
+    if inner(layer) is not layer:
+        ((kernel, quantizer, limits),) = layer._weight_vars
+        kernel = quantizer(kernel, False, weights=limits)
+    found, kind = np.asarray(kernel), type(inner(layer)).__name__
     if kind == "DepthwiseConv2D":
         found = found.reshape(1, *found.shape[:2], -1)
     else:
@@ -51,21 +54,22 @@ def weights_of(layer) -> tuple:
     return found, None if bias is None else np.asarray(bias)
 
 
-def unwrapped(layer):
-    """A layer that tfmot wraps keeps its weights in the layer inside."""
+def inner(layer):
+    """The layer itself, or the one that tfmot has wrapped."""
     return getattr(layer, "layer", layer)
 
 
 def variables_of(layer) -> tuple:
-    inner = unwrapped(layer)
-    kind = type(inner).__name__
-    if kind == "DepthwiseConv2D":
-        kernel = inner.weights[0] if inner is layer else inner.depthwise_kernel
-    elif kind in AXES:
-        kernel = inner.kernel
-    else:
+    """(kernel, bias or None) of a convolution, else (None, None).
+
+    When a layer of tfmot's is called, it puts a quantised tensor in the place of the kernel of the
+    layer that it wraps, and keeps the variable.
+    """
+    found = inner(layer)
+    if type(found).__name__ not in ("DepthwiseConv2D", *AXES):
         return None, None
-    return kernel, inner.bias if inner.use_bias else None
+    kernel = layer.weights[0] if found is layer else layer._weight_vars[0][0]
+    return kernel, found.bias if found.use_bias else None
 
 
 class Stored:
@@ -103,7 +107,7 @@ class Stored:
 def values_of(tensor: Tensor, step: Operator, layer, shape) -> np.ndarray:
     """In float, and in Keras' layout and shape."""
     found = np.float32(tensor.data * scales_of(tensor, step, tensor.data.ndim))
-    kind = type(unwrapped(layer)).__name__
+    kind = type(inner(layer)).__name__
     if kind in AXES and len(shape) == 4:
         found = found.transpose(np.argsort(AXES[kind]))
     return found.reshape(shape)
