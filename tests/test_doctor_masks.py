@@ -137,8 +137,9 @@ def test_without_dataset_toml(valid, tmp_path):
     for line in ("dataset.toml is missing", "train is missing: images/ and masks/ are not",
                   "images/0004.png is empty", "class_3"):  # fmt: skip
         assert line in end.stdout
+    assert f"{tmp_path / 's'} is no dataset. It looks like folder (images/ and masks/" in end.stderr
     end = check(valid / "train/images")  # nothing of a dataset
-    assert end.returncode == 1 and "train/images is missing" in end.stdout
+    assert end.returncode == 2 and "is no dataset. It is of no format that is known" in end.stderr
 
 
 NO_LIST = "dataset.toml has no list of class names"

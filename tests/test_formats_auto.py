@@ -1,5 +1,7 @@
 """import auto: the format is named and why; none, several and a dataset are told."""
 
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,8 +12,10 @@ from sources import (
     ROOT,
     SHARED,
     SOURCES,
+    STEMS,
     coco,
     coco_panoptic,
+    colours,
     folder,
     grey,
     ids,
@@ -20,6 +24,7 @@ from sources import (
     real_data,
     run_import,
     text,
+    voc,
     yolo_seg,
 )
 from tool_sources import TOOL_SOURCES, label_studio
@@ -124,26 +129,129 @@ def test_no_format_says_what_was_seen(tmp_path):
         read_source("auto", tmp_path)
 
 
-def test_patterns_that_are_guessed_are_only_told(tmp_path):
-    photo(tmp_path / "a.jpg", 0)
-    grey(tmp_path / "a.png", ids(0, 0, 1))
-    wanted = r"looks like folder \(\./\*\.png .* --images '\*\*/\*\.jpg' --masks '\*\*/\*\.png'"
-    with pytest.raises(Refusal, match=wanted):
+PAIRS = {  # an image, its mask, and the patterns of both; the names are those of b2, c3, d4 as well
+    ("a1.jpg", "a1.png"): ("**/*.jpg", "**/*.png"),
+    ("a1.jpg", "a1_mask.png"): ("*", "*_mask.png"),
+    ("train/a1.jpg", "train/a1-seg.png"): ("**/*", "**/*-seg.png"),
+    ("images/a1.jpg", "masks/a1_m.png"): ("**/images/**/*", "**/masks/**/*_m.png"),
+    ("images/a1.jpg", "masks/x a1.png"): ("**/images/**/*", "**/masks/**/x *"),
+    ("img/img_a1.png", "gt/gt_a1.png"): ("**/img/**/img_*", "**/gt/**/gt_*"),
+    ("in/a1_sat.jpg", "masks/a1_mask.png"): ("**/in/**/*_sat.jpg", "**/masks/**/*_mask.png"),
+    ("images/a1.png", "labels/a1.png"): ("**/images/**/*", "**/labels/**/*"),
+    ("images/a1.png", "annotations/trimaps/a1.png"): ("**/images/**/*", "**/trimaps/**/*"),
+    ("images/1/a1.png", "masks/1/a1.png"): ("**/images/**/*", "**/masks/**/*"),
+    ("frames/a1.jpg", "other/a1.png"): ("frames/*.jpg", "other/*.png"),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_patterns_that_are_guessed_are_only_told(pair, tmp_path):
+    for seed, stem in enumerate(STEMS):
+        photo(tmp_path / pair[0].replace("a1", stem), seed)
+        grey(tmp_path / pair[1].replace("a1", stem), ids(seed, 0, 1))
+    images, masks = PAIRS[pair]
+    options = "--images", images, "--masks", masks, "--values", "0=background", "1=NAME1"
+    (clue,) = clues(Seen(tmp_path))
+    assert (clue.format, clue.options) == ("folder", options)
+    with pytest.raises(Refusal) as told:
         read_source("auto", tmp_path)
+    assert shlex.join(options) + ", with the names of your classes, if that is right" in str(
+        told.value
+    )
+    found = read_source("folder", tmp_path, *options)
+    assert len(found.items) == 4 and not found.broken
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (ids(0, 0, 1, 2), ["0=background", "1=NAME1", "2=NAME2"]),
+        (ids(0, 0, 3, 255), ["0=background", "3=NAME1", "255=void"]),
+        (ids(0, 0, 255), ["0=background", "255=NAME1"]),
+        (ids(0, 4, 7), ["4=NAME1", "7=NAME2"]),
+        ("colours", ["0,0,0=background", "9,0,200=NAME1"]),
+        (np.arange(480).reshape(20, 24) % 40, ["--classes", "FILE"]),
+    ],
+)
+def test_values_that_are_to_be_named_are_told(mask, words, tmp_path):
+    photo(tmp_path / "images/a.jpg", 0)
+    if isinstance(mask, str):
+        colours(tmp_path / "masks/a.png", ids(0, 0, 1), {0: (0, 0, 0), 1: (9, 0, 200)})
+    else:
+        grey(tmp_path / "masks/a.png", mask.astype(np.uint8))
+    (clue,) = clues(Seen(tmp_path))
+    assert clue.options == tuple(words if words[0] == "--classes" else ["--values", *words])
+    text(tmp_path / "classes.txt", "a", "b")
+    assert clues(Seen(tmp_path))[0].options == ()
+
+
+def test_masks_that_begin_with_the_name_of_an_image_are_several(tmp_path):
+    for seed, stem in enumerate(STEMS):
+        photo(tmp_path / f"images/{stem}.jpg", seed)
+    for name in ("a1_cat", "a1_dog", "b2_cat"):
+        grey(tmp_path / f"masks/{name}.png", ids(0, 0, 1))
+    assert named(tmp_path) == ["separate-masks"]
+
+
+YOLO_BOX, YOLO_OUTLINE = "0 0.5 0.5 0.2 0.2", "0 0.1 0.1 0.6 0.1 0.6 0.5"
+OUTLINES = "has no outlines, which segmentation needs: export polygons or masks"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("labels/a.txt", YOLO_BOX, f"labels/a.txt {OUTLINES}"),
+        ("labels/a.txt", YOLO_OUTLINE, "YOLO's polygons, but nothing names .* add classes.txt"),
+        (
+            "a.xml",
+            "<annotation><object><bndbox></bndbox></object></annotation>",
+            f"a.xml {OUTLINES}",
+        ),
+        ("a.json", '{"images": [], "annotations": [{"bbox": [1]}]}', f"a.json {OUTLINES}"),
+        ("b.zip", "", "Unpack b.zip, or if one holds images and labels, name it in place of"),
+        ("a.npy", "", "If some of its images are masks, type python -m data import folder"),
+        ("metadata.csv", "image,age", "If some of its images are masks, type"),
+    ],
+)
+def test_what_lacks_is_told(name, content, words, tmp_path):
+    photo(tmp_path / "train/a.jpg", 0)
+    text(tmp_path / name, content)
+    with pytest.raises(Refusal, match=f"no format that is known: .*{words}"):
+        read_source("auto", tmp_path)
+    assert re.match(f"It is of no format that is known: .*{words}", advice(tmp_path))
+
+
+def test_a_dataset_in_a_folder_or_zip_is_named(tmp_path):
+    text(tmp_path / "above/set/dataset.toml", 'classes = ["a"]')
+    inner = tmp_path / "above" / "set"
+    assert advice(tmp_path / "above") == f"The dataset is in it: name {inner}"
+    with pytest.raises(Refusal, match=f"{inner} is a dataset already: train.py --data {inner} "):
+        read_source("auto", tmp_path / "above")
+    archive = shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "above")
+    with pytest.raises(Refusal, match=r"set\.zip holds a dataset already: unpack it and type"):
+        read_source("auto", archive)
+    assert advice(archive) == f"It is a zip: type python -m data import auto {archive} DIR"
 
 
 def test_a_refusal_of_the_format_names_its_command(tmp_path):
-    (folder(tmp_path) / "classes.txt").unlink()
-    with pytest.raises(Refusal, match=r"Add --values.*The command: python -m data import folder"):
+    (voc(tmp_path) / "ImageSets/Segmentation/train.txt").unlink()
+    for path in tmp_path.glob("SegmentationClass/*"):
+        grey(path, ids(0, 0, 30))
+    with pytest.raises(Refusal, match=r"voc.* its command: python -m data import voc .* out$"):
         read_source("auto", tmp_path)
 
 
+@pytest.mark.parametrize("make", [yolo_seg, folder])
 @pytest.mark.parametrize("command", [["-m", "data", "check"], ["train.py", "--run", "r", "--data"]])
-def test_check_and_train_name_the_format_of_a_raw_export(tmp_path, command):
-    source = yolo_seg(tmp_path / "yolo")
+def test_check_and_train_name_the_format_of_a_raw_export(make, tmp_path, command):
+    source = make(tmp_path / "raw")
     end = subprocess.run(
         [sys.executable, *command, source], cwd=ROOT, capture_output=True, text=True
     )
     assert end.returncode == 2, end.stderr
-    assert f"{source} is no dataset. It looks like yolo-seg (data.yaml" in end.stderr
-    assert f"type python -m data import yolo-seg {source} DIR" in end.stderr
+    assert (
+        f"{source} is no dataset. It looks like {make.__name__.replace('_', '-')} (" in end.stderr
+    )
+    assert (
+        f"type python -m data import {make.__name__.replace('_', '-')} {source} DIR" in end.stderr
+    )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from cli import Refusal
 from data.formats import Found, module_of
-from data.formats.archives import opened
-from data.formats.clues import Clue, Seen, clues
-from data.formats.separate_masks import in_masks
+from data.formats.archives import below_top, is_zip, opened
+from data.formats.clues import Seen, clues, left_over
+from data.formats.mask_clues import Clue
 
 ABOUT = """SOURCE: a folder, zip or JSON file in any of the other formats, but tfds. Looks at the
 names of its files and into a few of them, says which format it is of and why, and imports it with
@@ -29,7 +29,8 @@ def read(source: Path, args) -> Found:
     try:
         found = module.read(place, args)
     except Refusal as refusal:
-        raise Refusal(f"{refusal}. The command: {command(clue, source, args.folder)}") from refusal
+        typed = command(clue, source, args.folder)
+        raise Refusal(f"{refusal}. The format is {clue.format}, its command: {typed}") from refusal
     reason = f"the format is {clue.format}: {clue.reason}"
     return found._replace(notes=(reason, *found.notes))
 
@@ -37,10 +38,13 @@ def read(source: Path, args) -> Found:
 def only(seen: Seen, source: Path, folder: Path) -> Clue:
     """The one format that fits. Raises Refusal for none or several, and for a dataset."""
     if (seen.root / "dataset.toml").exists():
-        raise Refusal(f"{source} is a dataset already: train.py --data {source} takes it as it is")
+        if not source.is_dir():
+            raise Refusal(f"{source} holds a dataset already: unpack it and type train.py --data")
+        raise Refusal(f"{seen.root} is a dataset already: train.py --data {seen.root} takes it "
+                      "as it is")  # fmt: skip
     found = clues(seen)
     if not found:
-        raise Refusal(unknown(seen, source))
+        raise Refusal(f"{source} is of no format that is known: {left_over(seen, source)}")
     if len(found) > 1:
         raise Refusal(f"{source} may be of several formats: {choices(found, source, folder)}")
     if found[0].options:
@@ -61,37 +65,26 @@ def command(clue: Clue, source: Path, folder="DIR") -> str:
 
 
 def choices(found: list[Clue], source: Path, folder="DIR") -> str:
-    return "; ".join(f"{c.format} ({c.reason}): type {command(c, source, folder)}" for c in found)
+    """Formats with their commands, and what to put into these."""
+    lines = "; ".join(f"{c.format} ({c.reason}): type {command(c, source, folder)}" for c in found)
+    named = any("=NAME" in word for clue in found for word in clue.options)
+    return lines + ", with the names of your classes" * named
 
 
-def unknown(seen: Seen, source: Path) -> str:
-    """What a source holds that is of no known format, and what to type."""
-    endings = ", ".join(f"{n} {ending or 'no ending'}" for ending, n in seen.endings.most_common(8))
-    folders = ", ".join(f"{name}/" for name, _ in seen.folders.most_common(8)) or "none"
-    only_masks = seen.images and all(map(in_masks, seen.images))
-    return (
-        f"{source} is of no format that is known: files {endings or 'none'}; folders {folders}. "
-        + ("It has masks but no images. " if only_masks else "")
-        + f"If it has images and masks, type python -m data import folder {source} DIR --images "
-        "'PATTERN' --masks 'PATTERN'; python -m data import --help names all formats"
-    )
-
-
-def advice(folder: Path) -> str:
-    """What to type for a folder that is no dataset, in a sentence; "" where there is none."""
-    folder = Path(folder)
-    if not folder.is_dir() or is_dataset(folder):
+def advice(source: Path) -> str:
+    """What to type for a source that is no dataset, in a sentence; "" where there is none."""
+    source = Path(source)
+    if source.is_file():
+        kind = "a zip" if is_zip(source) else "a file"
+        typed = shlex.join(["python", "-m", "data", "import", "auto", str(source), "DIR"])
+        return f"It is {kind}: type {typed}"
+    if not source.is_dir() or is_dataset(source):
         return ""
-    seen = Seen(folder)
+    if is_dataset(place := below_top(source)):
+        return f"The dataset is in it: name {place}"
+    seen = Seen(source)
     if found := clues(seen):
-        return f"It looks like {choices(found, folder)}"
-    return "" if {"train", "val"} & seen.folders.keys() or not seen.files else unknown(seen, folder)
-
-
-def advice_to_check(folder: Path) -> str:
-    """`advice` for a raw export only: what else is no dataset, the check describes itself."""
-    folder = Path(folder)
-    if not folder.is_dir() or is_dataset(folder):
+        return f"It looks like {choices(found, source)}"
+    if not seen.files or (source / "train" / "images").is_dir():
         return ""
-    found = [clue for clue in clues(Seen(folder)) if clue.format not in ("folder", "matte")]
-    return f"It looks like {choices(found, folder)}" if found else ""
+    return f"It is of no format that is known: {left_over(seen, source)}"

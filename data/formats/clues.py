@@ -1,33 +1,25 @@
 """Which format a folder is of, from the names of its files and the beginning of a few of them."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from cli import Refusal
-from data.formats.masks import ENDINGS, SPLIT_OF, files_below
+from data.formats.find import BESIDE, some
+from data.formats.mask_clues import Clue, of_masks
+from data.formats.masks import ENDINGS, files_below
 from data.formats.polygons import read_tree
 from data.formats.separate_masks import in_masks
-from data.formats.values import read_values
 
 MOST_FILES = 1_000_000  # that are looked at
 MOST_READ = 12  # JSON or text files of a folder that are opened
 MOST_PARSED = 64 << 20  # bytes of a JSON file that is parsed; of larger ones the beginning is read
 BEGINNING = 1 << 20  # bytes
+PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 TELLING = re.compile("instances|panoptic|annotations|via|project|meta", re.IGNORECASE)
-
-
-class Clue(NamedTuple):
-    """A format that a source may be of, and why, for a sentence. options: that it needs."""
-
-    format: str
-    reason: str
-    options: tuple[str, ...] = ()
 
 
 class Seen:
@@ -40,7 +32,8 @@ class Seen:
         self.names = {path.name for path in self.files}
         self.folders = Counter(part for path in self.files for part in set(path.parts[:-1]))
         self.endings = Counter(path.suffix.lower() for path in self.files)
-        self.images = [path for path in self.files if path.suffix.lower() in ENDINGS]
+        endings = {*ENDINGS} - {*BESIDE}
+        self.images = [path for path in self.files if path.suffix.lower() in endings]
 
     def of(self, *endings: str) -> list[Path]:
         """Some files with these endings: one a folder first, those with telling names before."""
@@ -68,7 +61,7 @@ def clues(seen: Seen) -> list[Clue]:
         found.setdefault(clue.format, clue)
     if "yolo-semantic" in found:
         found.pop("yolo-seg", None)
-    return list(found.values()) or list(of_masks(seen))
+    return list(found.values()) or list(of_masks(seen.images, seen.root))
 
 
 def of_names(seen: Seen) -> Iterator[Clue]:
@@ -93,8 +86,9 @@ def of_names(seen: Seen) -> Iterator[Clue]:
         yield Clue("camvid", "trainannot/ and the like")
     if "_classes.csv" in seen.names and any(p.stem.endswith("_mask") for p in seen.images):
         yield Clue("roboflow-masks", "_classes.csv and NAME_mask.png")
-    if tables := seen.names & {"metadata.csv", "metadata.jsonl"}:
-        yield Clue("huggingface", f"{min(tables)}")
+    tables = [path for path in seen.of(".csv", ".jsonl") if path.stem == "metadata"]
+    if named := [path for path in tables if "file_name" in seen.beginning(path)]:
+        yield Clue("huggingface", f"{named[0]} with file_name")
     elif ".parquet" in seen.endings:
         yield Clue("huggingface", "parquet files")
 
@@ -180,53 +174,40 @@ def has(entries, *keys: str) -> bool:
     return any(isinstance(entry, dict) and all(key in entry for key in keys) for entry in some)
 
 
-def of_masks(seen: Seen) -> Iterator[Clue]:
-    """Folders of images and of masks: one mask an image, or several."""
-    masks = [path for path in seen.images if in_masks(path)]
-    images = [path for path in seen.images if not in_masks(path)]
-    if not masks or not images:
-        yield from of_twins(seen)
-        return
-    of_stem = [Counter(path.stem for path in paths) for paths in (images, masks)]
-    several = any(of_stem[1][stem] > count for stem, count in of_stem[0].items())
-    if several or len(masks) > len(images):
-        what = f"{len(masks)} masks for {len(images)} images, in {masks[0].parent}/ and the like"
-        yield Clue("separate-masks", what)
-        return
-    standard = {"images", "masks"} <= seen.folders.keys()
-    options = () if standard else patterns(place_of(images[0]), place_of(masks[0]))
-    what = f"{images[0].parent}/ and {masks[0].parent}/ with one mask an image"
-    yield Clue("matte" if is_matte(seen.root / masks[0]) else "folder", what, options)
+def left_over(seen: Seen, source: Path) -> str:
+    """What a source of no known format holds, and the way out, in sentences."""
+    endings = ", ".join(f"{n} {ending or 'no ending'}" for ending, n in seen.endings.most_common(8))
+    folders = ", ".join(f"{name}/" for name, _ in seen.folders.most_common(8)) or "none"
+    typed = shlex.join(["python", "-m", "data", "import", "folder", str(source), "DIR"])
+    if packed := [path for path in seen.files if path.suffix.lower() in PACKED]:
+        way = f"Unpack {some(packed)}, or if one holds images and labels, name it in place of "
+        way += f"{source}"
+    elif boxes := next(of_boxes(seen), ""):
+        way = boxes
+    elif not seen.images:
+        way = "It has no images"
+    elif all(map(in_masks, seen.images)):
+        way = "It has masks but no images: add them, in a folder called images"
+    else:
+        way = f"If some of its images are masks, type {typed} --images 'PATTERN' --masks 'PATTERN'"
+    return (
+        f"files {endings or 'none'}; folders {folders}. {way}. python -m data import --help names "
+        "all formats"
+    )
 
 
-def of_twins(seen: Seen) -> Iterator[Clue]:
-    """Images and PNGs of the same names, in other folders or in the same one."""
-    places = {}
-    for path in seen.images:
-        places.setdefault((path.parent, path.suffix), set()).add(path.stem)
-    for (folder, ending), stems in places.items():
-        for (other, png), twins in places.items():
-            if png.lower() == ".png" != ending.lower() and len(stems & twins) > len(stems) / 2:
-                what = f"{other}/*{png} with the names of {folder}/*{ending}"
-                pair = ("**", "**") if folder == other else (folder.as_posix(), other.as_posix())
-                yield Clue("folder", what, patterns(*pair, f"*{ending}", f"*{png}"))
-                return
-
-
-def place_of(path: Path) -> str:
-    """The innermost folder that is not that of a split, at any place, as a pattern."""
-    named = [part for part in path.parts[:-1] if part.casefold() not in SPLIT_OF]
-    return f"**/{named[-1]}/**" if named else path.parent.as_posix()
-
-
-def patterns(images: str, masks: str, image: str = "*", mask: str = "*") -> tuple[str, ...]:
-    return ("--images", f"{images}/{image}", "--masks", f"{masks}/{mask}")
-
-
-def is_matte(mask: Path) -> bool:
-    """Whether a mask is grey with so many values that it cannot be of classes."""
-    try:
-        values = np.unique(read_values(mask).stored)
-    except (Refusal, OSError):
-        return False
-    return values.size > 64 and values.min() == 0 and values.max() == 255
+def of_boxes(seen: Seen) -> Iterator[str]:
+    """What label files lack that seem to be of a known format, in a sentence."""
+    outlines = "has no outlines, which segmentation needs: export polygons or masks"
+    for path in seen.of(".txt"):
+        if is_yolo(text := seen.beginning(path)):
+            named = "has YOLO's polygons, but nothing names the classes: add classes.txt"
+            yield f"{path} {outlines if len(text.splitlines()[0].split()) == 5 else named}"
+    for path in seen.of(".xml"):
+        text = seen.beginning(path)
+        if "<annotation>" in text and "<bndbox>" in text and "<polygon>" not in text:
+            yield f"{path} {outlines}"
+    for path in seen.of(".json"):
+        tree = parsed(seen, path)
+        if isinstance(tree, dict) and isinstance(tree.get("images"), list):
+            yield f"{path} {outlines}"
