@@ -16,7 +16,6 @@ from sources import (
     coco,
     coco_panoptic,
     colours,
-    folder,
     grey,
     ids,
     photo,
