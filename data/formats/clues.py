@@ -102,8 +102,9 @@ def of_texts(seen: Seen) -> Iterator[Clue]:
         if re.search(r"(?m)^masks_dir\s*:", text):
             yield Clue("yolo-semantic", f"{path} with names and masks_dir")
     labels = [path for path in seen.of(".txt") if is_yolo(seen.beginning(path))]
-    if labels and (named or "classes.txt" in seen.names):
-        table = f"{named[0][0]} with names" if named else "classes.txt"
+    lists = sorted(seen.names & {"classes.txt", "obj.names"})
+    if labels and (named or lists):
+        table = f"{named[0][0]} with names" if named else lists[0]
         yield Clue("yolo-seg", f"{table}, and {labels[0]} with a class and numbers in a line")
     for path in seen.of(".xml"):
         text = seen.beginning(path)
