@@ -22,6 +22,7 @@ from sources import (
     read_source,
     real_data,
     run_import,
+    save,
     text,
     voc,
     yolo_seg,
@@ -86,6 +87,18 @@ def test_mattes_have_too_many_values_for_classes(tmp_path):
     photo(tmp_path / "images/a.jpg", 0)
     grey(tmp_path / "masks/a.png", np.arange(480).reshape(20, 24).clip(0, 255).astype(np.uint8))
     assert named(tmp_path) == ["matte"]
+
+
+def test_cut_out_images_are_mattes_of_their_own(tmp_path):
+    for seed, stem in enumerate(STEMS):
+        pixels = np.random.default_rng(seed).integers(0, 256, (20, 24, 4), np.uint8)
+        pixels[..., 3] = ids(seed, 0, 255)
+        save(tmp_path / f"{stem}.png", pixels)
+    (clue,) = clues(Seen(tmp_path))
+    assert (clue.format, clue.options) == ("matte", ("--alpha", "--images", "**/*"))
+    assert len(read_source("matte", tmp_path, *clue.options).items) == 4
+    save(tmp_path / "a1.png", np.full((20, 24, 4), 255))  # opaque
+    assert named(tmp_path) == []
 
 
 def test_two_masks_of_an_image_are_enough_for_separate_masks(tmp_path):

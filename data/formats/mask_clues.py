@@ -14,11 +14,14 @@ from cli import Refusal
 from data.formats.find import NO_IMAGES, named_list
 from data.formats.folder import LISTS
 from data.formats.masks import SPLIT_OF
+from data.formats.matte import has_alpha
 from data.formats.separate_masks import in_masks
 from data.formats.values import read_colour_values, read_values
+from data.images import decoded, open_image
 
 MOST_LOOKED = 12  # masks that are opened
 MOST_VALUES = 12  # that are listed in a command
+MOST_CUT_OUT = 4  # images whose alpha is looked at
 MOST_PAIRED = 300  # masks whose names are compared
 IMAGES = re.compile("image|img|photo|jpe?g|picture|frame", re.IGNORECASE)
 TRUTH = re.compile(r"semantic|targets?|trimaps?|(.*[_\W])?truth|.*groundtruth", re.IGNORECASE)
@@ -46,7 +49,11 @@ def of_masks(files: list[Path], root: Path) -> Iterator[Clue]:
         else:
             yield pairs(images, masks, is_mask, root)
         return
-    yield from of_twins(files, root)
+    found = list(of_twins(files, root))
+    if not found and files and all(is_cut_out(root / path) for path in files[:MOST_CUT_OUT]):
+        options = ("--alpha", "--images", "**/*")
+        found.append(Clue("matte", "images with an alpha channel that varies", options))
+    yield from found
 
 
 def in_truth(path: Path) -> bool:
@@ -186,6 +193,15 @@ def is_matte(mask: Path) -> bool:
     except (Refusal, OSError):
         return False
     return values.size > 64 and values.min() == 0 and values.max() == 255
+
+
+def is_cut_out(path: Path) -> bool:
+    """Whether an image has an alpha channel that varies."""
+    try:
+        _, image = open_image(path)
+        return has_alpha(image) and np.ptp(decoded(path, image, "RGBA")[..., 3]) > 0
+    except (Refusal, OSError):
+        return False
 
 
 def values_of(masks: list[Path], root: Path) -> tuple[str, ...]:
