@@ -197,6 +197,25 @@ def test_values_that_are_to_be_named_are_told(mask, words, tmp_path):
     assert clues(Seen(tmp_path))[0].options == ()
 
 
+def test_a_table_of_colours_is_told(tmp_path):
+    """DeepGlobe's layout: CamVid's table, but other names."""
+    for seed, stem in enumerate(STEMS):
+        photo(tmp_path / f"train/{stem}_sat.jpg", seed)
+        colours(
+            tmp_path / f"train/{stem}_mask.png", ids(seed, 0, 1), {0: (0, 255, 255), 1: (9, 0, 0)}
+        )
+    text(tmp_path / "class_dict.csv", "name,r,g,b", "urban,0,255,255", "water,9,0,0")
+    (clue,) = clues(Seen(tmp_path))
+    options = ("--images", "**/*_sat.jpg", "--masks", "**/*_mask.png")
+    assert clue.options == (*options, "--classes", str(tmp_path / "class_dict.csv"))
+    found = read_source("folder", tmp_path, *clue.options)
+    assert len(found.items) == 4 and found.classes == ["urban", "water"]
+    assert len(np.unique(found.items[0].mask())) == 2
+    archive = shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path)
+    with pytest.raises(Refusal, match=r"set\.zip out .* --classes FILE, if that is right"):
+        read_source("auto", archive)
+
+
 def test_masks_that_begin_with_the_name_of_an_image_are_several(tmp_path):
     for seed, stem in enumerate(STEMS):
         photo(tmp_path / f"images/{stem}.jpg", seed)

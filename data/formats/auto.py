@@ -43,6 +43,10 @@ def only(seen: Seen, source: Path, folder: Path) -> Clue:
         raise Refusal(f"{seen.root} is a dataset already: train.py --data {seen.root} takes it "
                       "as it is")  # fmt: skip
     found = clues(seen)
+    if not source.is_dir():  # what was unpacked of it will be gone
+        found = [clue._replace(options=tuple("FILE" if word.startswith(str(seen.root)) else word
+                                             for word in clue.options))
+                 for clue in found]  # fmt: skip
     if not found:
         raise Refusal(f"{source} is of no format that is known: {left_over(seen, source)}")
     if len(found) > 1:

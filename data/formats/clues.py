@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from cli import Refusal
+from data.formats.camvid import MASKS, TABLES
 from data.formats.find import BESIDE, some
 from data.formats.mask_clues import Clue, of_masks
 from data.formats.masks import ENDINGS, files_below
@@ -80,7 +81,7 @@ def of_names(seen: Seen) -> Iterator[Clue]:
         for path in seen.images
     ):
         yield Clue("ade20k", "images/ and annotations/ with the names of ADE20K")
-    if tables := seen.names & {"label_colors.txt", "class_dict.csv"}:
+    if (tables := seen.names & {*TABLES}) and any(map(is_camvid, seen.images)):
         yield Clue("camvid", f"{min(tables)} with the colours of the classes")
     elif any(re.fullmatch("(train|val|test)annot", name) for name in seen.folders):
         yield Clue("camvid", "trainannot/ and the like")
@@ -93,6 +94,13 @@ def of_names(seen: Seen) -> Iterator[Clue]:
         yield Clue("huggingface", "parquet files")
 
 
+def is_camvid(path: Path) -> bool:
+    """Whether a file is a mask by its name or folder, as CamVid's are."""
+    return path.stem.endswith("_L") or any(
+        re.fullmatch(MASKS, part, re.IGNORECASE) for part in path.parts[:-1]
+    )
+
+
 def of_texts(seen: Seen) -> Iterator[Clue]:
     """YOLO's labels and settings, and CVAT's XML."""
     settings = [path for path in seen.of(".yaml", ".yml") if len(path.parts) < 4]
@@ -101,7 +109,8 @@ def of_texts(seen: Seen) -> Iterator[Clue]:
     for path, text in named:
         if re.search(r"(?m)^masks_dir\s*:", text):
             yield Clue("yolo-semantic", f"{path} with names and masks_dir")
-    labels = [path for path in seen.of(".txt") if is_yolo(seen.beginning(path))]
+    read = [(path, seen.beginning(path)) for path in seen.of(".txt")]
+    labels = [path for path, text in read if is_yolo(text) and has_outlines(text)]
     lists = sorted(seen.names & {"classes.txt", "obj.names"})
     if labels and (named or lists):
         table = f"{named[0][0]} with names" if named else lists[0]
@@ -118,6 +127,11 @@ def is_yolo(text: str) -> bool:
     words = text.split("\n", 1)[0].split()
     number = r"-?\d+(\.\d*)?(e-?\d+)?"
     return len(words) > 4 and words[0].isdecimal() and all(re.fullmatch(number, w) for w in words)
+
+
+def has_outlines(text: str) -> bool:
+    """Whether a line of a label file of YOLO has more than a box."""
+    return any(len(line.split()) > 5 for line in text.split("\n"))
 
 
 def of_json(seen: Seen) -> Iterator[Clue]:
@@ -203,7 +217,7 @@ def of_boxes(seen: Seen) -> Iterator[str]:
     for path in seen.of(".txt"):
         if is_yolo(text := seen.beginning(path)):
             named = "has YOLO's polygons, but nothing names the classes: add classes.txt"
-            yield f"{path} {outlines if len(text.splitlines()[0].split()) == 5 else named}"
+            yield f"{path} {named if has_outlines(text) else outlines}"
     for path in seen.of(".xml"):
         text = seen.beginning(path)
         if "<annotation>" in text and "<bndbox>" in text and "<polygon>" not in text:

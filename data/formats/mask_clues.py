@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cli import Refusal
+from data.formats.camvid import TABLES
 from data.formats.find import NO_IMAGES, named_list
 from data.formats.folder import LISTS
 from data.formats.masks import SPLIT_OF
@@ -205,10 +206,12 @@ def is_cut_out(path: Path) -> bool:
 
 
 def values_of(masks: list[Path], root: Path) -> tuple[str, ...]:
-    """--values for the values of some masks, with names to be replaced; () if a file names the
-    classes, or if no mask can be read."""
+    """--values for the values of some masks, with names to be replaced, or --classes for a table of
+    CamVid's; () if a file names the classes that is found without, or if no mask can be read."""
     if named_list(root, ("dataset.toml", *LISTS)):
         return ()
+    if table := named_list(root, TABLES):
+        return ("--classes", str(table))
     some = [root / path for path in masks[:: -(-len(masks) // MOST_LOOKED)]]
     if grey := stored(some, read_values):
         words = [str(value) for value in grey]
