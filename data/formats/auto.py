@@ -42,11 +42,7 @@ def only(seen: Seen, source: Path, folder: Path) -> Clue:
             raise Refusal(f"{source} holds a dataset already: unpack it and type train.py --data")
         raise Refusal(f"{seen.root} is a dataset already: train.py --data {seen.root} takes it "
                       "as it is")  # fmt: skip
-    found = clues(seen)
-    if not source.is_dir():  # what was unpacked of it will be gone
-        found = [clue._replace(options=tuple("FILE" if word.startswith(str(seen.root)) else word
-                                             for word in clue.options))
-                 for clue in found]  # fmt: skip
+    found = clues(seen) if source.is_dir() else [without_paths(c, seen.root) for c in clues(seen)]
     if not found:
         raise Refusal(f"{source} is of no format that is known: {left_over(seen, source)}")
     if len(found) > 1:
@@ -54,6 +50,12 @@ def only(seen: Seen, source: Path, folder: Path) -> Clue:
     if found[0].options:
         raise Refusal(f"{source} looks like {choices(found, source, folder)}, if that is right")
     return found[0]
+
+
+def without_paths(clue: Clue, root: Path) -> Clue:
+    """With FILE for paths in what was unpacked, which will be gone."""
+    words = ("FILE" if word.startswith(str(root)) else word for word in clue.options)
+    return clue._replace(options=tuple(words))
 
 
 def is_dataset(folder: Path) -> bool:
