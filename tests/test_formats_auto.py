@@ -197,6 +197,21 @@ def test_values_that_are_to_be_named_are_told(mask, words, tmp_path):
     assert clues(Seen(tmp_path))[0].options == ()
 
 
+def test_other_images_are_no_hindrance(tmp_path):
+    for seed, stem in enumerate(STEMS):
+        photo(tmp_path / f"images/{stem}.jpg", seed)
+        photo(tmp_path / f"blended/{stem}.jpg", seed)
+        grey(tmp_path / f"masks/{stem}.png", ids(seed, 0, 1))
+    text(tmp_path / "classes.txt", "a", "b")
+    assert clues(Seen(tmp_path))[0] == ("folder", "images/ and masks/ with one mask an image", ())
+
+
+def test_a_photo_of_somebody_with_a_mask_is_no_mask(tmp_path):
+    for name in ("a", "b", "c", "a_mask"):
+        photo(tmp_path / f"{name}.jpg", 0)
+    assert named(tmp_path) == []
+
+
 def test_a_table_of_colours_is_told(tmp_path):
     """DeepGlobe's layout: CamVid's table, but other names."""
     for seed, stem in enumerate(STEMS):

@@ -42,7 +42,7 @@ def of_masks(files: list[Path], root: Path) -> Iterator[Clue]:
     for is_mask in (in_masks, in_truth, is_named):
         masks = [path for path in files if is_mask(path)]
         images = [path for path in files if not is_mask(path)]
-        if not masks or not images:
+        if not masks or not images or (is_mask is is_named and 2 * len(masks) < len(images)):
             continue
         if is_mask is in_masks and are_several(images, masks):
             what = f"{len(masks)} masks for {len(images)} images, in {folders_of(masks)}"
@@ -90,7 +90,8 @@ def are_several(images: list[Path], masks: list[Path]) -> bool:
 
 
 def pairs(images: list[Path], masks: list[Path], is_mask: Callable, root: Path) -> Clue:
-    """One mask an image."""
+    """One mask an image. Of several folders, the images are in one that is called so."""
+    images = [path for path in images if any(map(IMAGES.search, path.parts[:-1]))] or images
     what = f"{at(images[0])} and {at(masks[0])} with one mask an image"
     named = [paths[0].parent.name.casefold() for paths in (images, masks)]
     forms = forms_of(images, masks)
