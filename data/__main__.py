@@ -65,13 +65,13 @@ written into DIR."""
     if args.group and not args.fix:
         raise Refusal("--group is for the splits that --fix writes: add --fix OUT")
     from data.doctor.doctor import check_dataset
-    from data.formats.auto import advice
+    from data.formats.auto import advice, is_one_split
 
     if line := advice(args.folder):
         line = f"{args.folder} is no dataset. {line}"
-        if not all((Path(args.folder) / name).is_dir() for name in ("images", "masks")):
+        if not is_one_split(args.folder):
             raise Refusal(line)
-        cli.say(line)  # its images and masks can be checked nevertheless
+        cli.say(line)
     check_dataset(args.folder, args.fix, args.html, args.json, args.group)
 
 

@@ -287,10 +287,10 @@ def test_a_refusal_of_the_format_names_its_command(tmp_path):
         read_source("auto", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["yolo-seg", "folder"])
+@pytest.mark.parametrize("name", ["yolo-seg", "folder", "separate-masks"])
 @pytest.mark.parametrize("command", [["-m", "data", "check"], ["train.py", "--run", "r", "--data"]])
 def test_check_and_train_name_the_format_of_a_raw_export(name, tmp_path, command):
-    source = SOURCES[name](tmp_path / "raw")
+    source = ALL[name](tmp_path / "raw")
     end = subprocess.run(
         [sys.executable, *command, source], cwd=ROOT, capture_output=True, text=True
     )

@@ -94,3 +94,10 @@ def advice(source: Path) -> str:
     if not seen.files or (source / "train" / "images").is_dir():
         return ""
     return f"It is of no format that is known: {left_over(seen, source)}"
+
+
+def is_one_split(source: Path) -> bool:
+    """Whether it has images/ and masks/ with one mask an image, which the check reads as a split."""
+    if not all((Path(source) / name).is_dir() for name in ("images", "masks")):
+        return False
+    return all(clue.format in ("folder", "matte") for clue in clues(Seen(Path(source))))
