@@ -97,7 +97,7 @@ def advice(source: Path) -> str:
 
 
 def is_one_split(source: Path) -> bool:
-    """Whether it has images/ and masks/ with one mask an image, which the check reads as a split."""
+    """Whether it has images/ and masks/ with one mask an image: the check reads them as a split."""
     if not all((Path(source) / name).is_dir() for name in ("images", "masks")):
         return False
     return all(clue.format in ("folder", "matte") for clue in clues(Seen(Path(source))))
