@@ -26,6 +26,7 @@ from data.formats.find import (
 )
 from data.formats.masks import files_below, read_lines, split_of
 from data.formats.polygons import items_of, read_tree, shape_in, vertices
+from data.formats.regions import flat_note
 from data.formats.selection import BACKGROUND
 from data.images import FORMATS, MOST_PIXELS, decoded
 from files import writing
@@ -43,6 +44,7 @@ POINT = 5  # pixels, radius of points, as there
 # rotation and quadrilateral: its shape.py of 2.4.
 POINTS = {"circle": (2,), "rectangle": (2, 4), "line": (2,), "point": (1,), "mask": (2,),
            "oriented_rectangle": (4,), "rotation": (4,), "quadrilateral": (4,)}  # fmt: skip
+FLAT = ("cuboid",)  # X-AnyLabeling's; labelme draws lines and points
 
 
 def add_arguments(parser) -> None:
@@ -56,11 +58,12 @@ def read(source: Path, args) -> Found:
     files = [path for path in files_below(source) if path.suffix.lower() == ".json"]
     if not files:
         raise Refusal(f"{source} contains no JSON file")
-    found, broken, labels = [], [], {}
+    found, broken, labels, kinds = [], [], {}, []
     for path in files:
         try:
             tree = read_tree(path)
             shapes = items_of(tree, "shapes", path)
+            kinds += [str(entry.get("shape_type"))[:40] for entry in shapes]
             image = image_of(tree, path, images, args)
         except Refusal as refusal:
             broken.append(str(refusal))
@@ -78,9 +81,10 @@ def read(source: Path, args) -> Found:
         for path, shapes, image, stated in found
     ]  # fmt: skip
     items, twice = listed_once(made)
-    notes, odd = unlisted(images, {image for _, _, image, _ in found})
+    others, odd = unlisted(images, {image for _, _, image, _ in found})
+    notes = (*flat_note(kinds, FLAT), *others)
     broken += twice + odd
-    return Found([BACKGROUND, *scored], items, broken, None, tuple(notes), len(found))
+    return Found([BACKGROUND, *scored], items, broken, None, notes, len(found), len(kinds))
 
 
 def list_of_labels(source: Path, args, occurring: dict) -> list[str]:
@@ -131,7 +135,7 @@ def embedded(text: str, path: Path, scratch: Path) -> Path:
 def draw(shapes: list[dict], image: Path, stated, place: dict[str, int], path: Path) -> Drawn:
     """The mask (H, W), drawn as by labelme: one shape after the other.
 
-    Around a shape that cannot be drawn, what no other shape covers becomes void.
+    Around a shape that has no area or cannot be drawn, what no other shape covers becomes void.
     """
     shape = shape_in(image, stated, path)
     mask, covered, unknown = np.zeros(shape, np.int32), np.zeros(shape, bool), np.zeros(shape, bool)
@@ -140,6 +144,10 @@ def draw(shapes: list[dict], image: Path, stated, place: dict[str, int], path: P
         label = entry.get("label")
         if not isinstance(label, str) or label not in place:
             raise Refusal(f"{path}: unknown label {label!r}; known: {', '.join(place)}")
+        if entry.get("shape_type") in FLAT:
+            unknown[extent(entry, shape, path)] = True
+            counts["boxes"] += 1
+            continue
         try:
             area = shape_mask(entry, shape, path)
         except Refusal as refusal:
@@ -149,6 +157,8 @@ def draw(shapes: list[dict], image: Path, stated, place: dict[str, int], path: P
         mask[area] = place[label]
         covered |= area
         counts["crowds" if label == IGNORED else "drawn" if area.any() else "empty"] += 1
+    if skipped and not (unknown.any() or covered.any()):
+        unknown[:] = True  # nobody knows where
     mask[unknown & ~covered] = -1
     return Drawn(mask, Objects(len(shapes), **counts, skipped=tuple(skipped)))
 
