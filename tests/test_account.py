@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from sources import SOURCES, photo, run_import, text, write_pair
+from tool_sources import TOOL_SOURCES
 
 from data.dataset import read_dataset
 
+TOOLS = ("separate-masks", "cvat-xml", "via", "label-studio", "supervisely", "sam")
 SQUARE = [[2, 2, 12, 2, 12, 12, 2, 12]]  # 10 x 10 of the 20 x 24 pixels
 
 
@@ -177,3 +179,24 @@ def test_auto_and_the_tools_of_annotation_count_objects(tmp_path):
     assert table["images_with_objects"]["covering_no_pixel"] == ["a.png"]
     assert table["images_with_objects"]["without_an_outline"] == ["a.png"]
     assert "a.png, polygon 3 (None) has no label" in table["broken"][0]
+
+
+@pytest.mark.parametrize("name", ["yolo-seg", "coco", "labelme", "coco-panoptic", *TOOLS])
+def test_objects_of_images_that_are_left_out_are_counted(tmp_path, name):
+    """Read are all objects of all label files: those of a damaged and a missing image as well."""
+    source = {**SOURCES, **TOOL_SOURCES}[name](tmp_path / "in")
+    whole = counted(name, source, tmp_path / "all")
+    assert whole["read"] == whole["drawn"] + whole["crowds_or_ignored"] and not whole["left_out"]
+    (image,) = source.rglob("b2.jpg")
+    image.write_bytes(image.read_bytes()[:100])
+    own = whole["read"] // 4  # four images
+    damaged = counted(name, source, tmp_path / "damaged")
+    assert (damaged["read"], damaged["left_out"]) == (whole["read"], own)
+    assert damaged["drawn"] == whole["drawn"] - own
+    if name not in ("yolo-seg", "separate-masks", "labelme"):  # labelme has it embedded
+        image.unlink()
+        assert counted(name, source, tmp_path / "missing") == damaged
+
+
+def counted(name, source, out):
+    return json.loads(run_import(name, source, out, "--json").stdout)["objects"]

@@ -14,6 +14,8 @@ from data.formats.masks import ENDINGS, SPLIT_OF, files_below
 from data.formats.polygons import read_tree
 from data.formats.separate_masks import in_masks
 from data.formats.values import read_values
+from data.formats.yolo_labels import LABEL_LINE
+from files import decoded
 
 MOST_FILES = 1_000_000  # that are looked at
 MOST_READ = 12  # JSON or text files of a folder that are opened
@@ -56,7 +58,7 @@ class Seen:
         """The first megabyte of a file, or "" if it cannot be read."""
         try:
             with open(self.root / path, "rb") as file:
-                return file.read(BEGINNING).decode("utf-8-sig", "replace")
+                return decoded(file.read(BEGINNING), "replace")
         except OSError:
             return ""
 
@@ -119,10 +121,8 @@ def of_texts(seen: Seen) -> Iterator[Clue]:
 
 
 def is_yolo(text: str) -> bool:
-    """Whether the first line is a class id and at least four fractions."""
-    words = text.split("\n", 1)[0].split()
-    number = r"-?\d+(\.\d*)?(e-?\d+)?"
-    return len(words) > 4 and words[0].isdecimal() and all(re.fullmatch(number, w) for w in words)
+    """Whether the first line that is not blank is a class id and at least four numbers."""
+    return bool(re.fullmatch(LABEL_LINE, text.lstrip().split("\n", 1)[0]))
 
 
 def of_json(seen: Seen) -> Iterator[Clue]:
