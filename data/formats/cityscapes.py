@@ -58,14 +58,17 @@ def read(source: Path, args) -> Found:
     if kind is None:
         raise Refusal(f"{source} has no folder gtFine: unpack gtFine_trainvaltest.zip there")
     masks = images_in(source / kind)
-    items, broken = [], []
+    items, broken, known = [], [], set()
     for name, image in images_in(source / "leftImg8bit").items():
         stem = name.removesuffix(IMAGE_END)
         mask = mask_of(masks, f"{stem}_{kind}")
+        known.add(f"{stem}_{kind}")
         if mask is None:
             broken.append(f"{image} has no {stem}_{kind}_labelIds.png in {source / kind}")
             continue
         items.append(Item(Path(stem).name, image, mask, split_of(Path(stem))))
+    lost = {name.rpartition("_")[0]: path for name, path in masks.items()}
+    broken += [f"{path} has no image" for name, path in lost.items() if name not in known]
     return Found(NAMES, without_blank_test(items), broken, [list(c[2]) for c in CLASSES])
 
 

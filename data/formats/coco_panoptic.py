@@ -16,7 +16,14 @@ from data.formats.coco import (
     source_of,
 )
 from data.formats.coco_objects import is_flagged, number_of
-from data.formats.find import Images, add_images_option, folder_of_images, listed_once, unlisted
+from data.formats.find import (
+    Images,
+    add_images_option,
+    folder_of_images,
+    listed_once,
+    missing,
+    unlisted,
+)
 from data.formats.polygons import items_of, shape_in
 from data.formats.values import read_colours
 from data.images import open_image
@@ -67,6 +74,9 @@ def item(entry: dict, names: dict, file: AnnotationFile, images: Images, pngs: I
         raise Refusal(f"{path}: an annotation belongs to the image {id_!r}, which is not listed")
     image = images.find(names[key_of(id_)], path.parent, path, file.split)
     png = pngs.find(entry.get("file_name"), path.with_suffix(""), path)
+    if png == image:
+        place = path.with_suffix("") / Path(entry["file_name"]).name
+        raise Refusal(f"{path}: {image.name} has no mask: {missing(place)}")
     ids = partial(segments, png, image, entry.get("segments_info"), file.place, path)
     return Item(image.stem, image, ids, file.split, turned=False)
 

@@ -23,6 +23,7 @@ from data.formats.masks import (
     SPLIT_OF,
     add_label_map_options,
     folder_with,
+    images_below,
     images_in,
     parse_values,
     read_label_map,
@@ -216,6 +217,10 @@ def listed(root: Path, masks: Path, args, reader: Callable[[Path], Callable]):
             items.append(Item(stem, image, reader(mask), split))
     lost = [path.name for path in known.values() if path not in used]
     notes = [f"masks that no list names, left out: {len(lost)} ({some(lost)})"] if lost else []
+    taken = {item.image for item in items}
+    plain = [path.name for path in images_below(folder) if path not in taken]
+    why = "that no list names" if splits else "without a mask"
+    notes += [f"images {why}, left out: {len(plain)} ({some(plain)})"] if plain else []
     return items, broken, notes
 
 
