@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cli import Refusal
+from data.formats.find import NO_IMAGES
 from data.formats.masks import ENDINGS, SPLIT_OF, files_below
 from data.formats.polygons import read_tree
 from data.formats.separate_masks import in_masks
@@ -75,12 +76,12 @@ def clues(seen: Seen) -> list[Clue]:
 
 def of_names(seen: Seen) -> Iterator[Clue]:
     """Layouts with names of their own."""
-    if {"JPEGImages", "SegmentationClass"} <= seen.folders.keys():
+    if "SegmentationClass" in seen.folders and seen.folders.keys() & {"JPEGImages", "ImageSets"}:
         if "labelmap.txt" in seen.names:
             yield Clue("cvat", "JPEGImages, SegmentationClass and labelmap.txt")
         else:
             yield Clue("voc", "JPEGImages and SegmentationClass")
-    if "leftImg8bit" in seen.folders and seen.folders.keys() & {"gtFine", "gtCoarse"}:
+    if "leftImg8bit" in seen.folders:
         yield Clue("cityscapes", "leftImg8bit and gtFine or gtCoarse")
     if any(path.name.endswith("_seg.png") for path in seen.images):
         yield Clue("ade20k", "NAME_seg.png")
@@ -89,8 +90,11 @@ def of_names(seen: Seen) -> Iterator[Clue]:
         for path in seen.images
     ):
         yield Clue("ade20k", "images/ and annotations/ with the names of ADE20K")
+    stems = {path.stem for path in seen.images}
     if tables := seen.names & {"label_colors.txt", "class_dict.csv"}:
         yield Clue("camvid", f"{min(tables)} with the colours of the classes")
+    elif any(path.stem.endswith("_L") and path.stem[:-2] in stems for path in seen.images):
+        yield Clue("camvid", "NAME and NAME_L.png")
     elif any(re.fullmatch("(train|val|test)annot", name) for name in seen.folders):
         yield Clue("camvid", "trainannot/ and the like")
     if "_classes.csv" in seen.names and any(p.stem.endswith("_mask") for p in seen.images):
@@ -110,8 +114,9 @@ def of_texts(seen: Seen) -> Iterator[Clue]:
         if re.search(r"(?m)^masks_dir\s*:", text):
             yield Clue("yolo-semantic", f"{path} with names and masks_dir")
     labels = [path for path in seen.of(".txt") if is_yolo(seen.beginning(path))]
-    if labels and (named or "classes.txt" in seen.names):
-        table = f"{named[0][0]} with names" if named else "classes.txt"
+    lists = [name for name in ("classes.txt", "obj.names") if name in seen.names]
+    if labels and (named or lists):
+        table = f"{named[0][0]} with names" if named else lists[0]
         yield Clue("yolo-seg", f"{table}, and {labels[0]} with a class and numbers in a line")
     for path in seen.of(".xml"):
         text = seen.beginning(path)
@@ -153,8 +158,10 @@ def kind_of(tree) -> tuple[str, str] | None:
     """The format of a JSON file and what shows it, or None."""
     if isinstance(tree, list):
         task = tree[0] if tree and isinstance(tree[0], dict) else {}
-        if "data" in task and task.keys() & {"annotations", "completions"}:
+        if "data" in task and task.keys() & {"annotations", "completions", "predictions"}:
             return "label-studio", "tasks that have annotations and data"
+        if {"annotation_id", "lead_time"} <= task.keys():
+            return "label-studio", "tasks"
         return None
     if not isinstance(tree, dict):
         return None
@@ -163,6 +170,8 @@ def kind_of(tree) -> tuple[str, str] | None:
     if "_via_img_metadata" in tree or has(tree.values(), "regions", "filename"):
         return "via", "regions of images"
     listed = tree.get("annotations")
+    if {"items", "categories"} <= tree.keys():
+        return "coco", "items, as Datumaro writes them"
     if not isinstance(listed, list):
         return None
     if isinstance(tree.get("image"), dict):
@@ -171,6 +180,8 @@ def kind_of(tree) -> tuple[str, str] | None:
         return "coco-panoptic", "annotations that have segments_info"
     if has(listed, "segmentation"):
         return "coco", "annotations that have a segmentation"
+    if has(listed, "bbox", "category_id"):
+        return "coco", "annotations that have boxes"
     return None
 
 
@@ -204,9 +215,12 @@ def of_twins(seen: Seen) -> Iterator[Clue]:
     places = {}
     for path in seen.images:
         places.setdefault((path.parent, path.suffix), set()).add(path.stem)
+    likely = sorted(places.items(), key=lambda place: not NO_IMAGES.fullmatch(place[0][0].name))
     for (folder, ending), stems in places.items():
-        for (other, png), twins in places.items():
-            if png.lower() == ".png" != ending.lower() and len(stems & twins) > len(stems) / 2:
+        for (other, png), twins in likely:
+            apart = NO_IMAGES.fullmatch(other.name) and not NO_IMAGES.fullmatch(folder.name)
+            other_kind = png.lower() == ".png" and (apart or ending.lower() != ".png")
+            if other_kind and len(stems & twins) > len(stems) / 2:
                 what = f"{other}/*{png} with the names of {folder}/*{ending}"
                 pair = ("**", "**") if folder == other else (folder.as_posix(), other.as_posix())
                 yield Clue("folder", what, patterns(*pair, f"*{ending}", f"*{png}"))

@@ -8,7 +8,15 @@ import numpy as np
 
 from cli import Refusal
 from data.formats import Drawn, Objects
-from data.formats.polygons import items_of, paint, polygons_to_rle, shape_in, to_rle, vertices
+from data.formats.polygons import (
+    items_of,
+    outline_of,
+    paint,
+    polygons_to_rle,
+    shape_in,
+    to_rle,
+    vertices,
+)
 from data.formats.regions import NEAR
 
 # Lin et al., Microsoft COCO, 2014, section 4.3: of a category's instances 10 to 15 are segmented
@@ -70,15 +78,24 @@ def outline(segmentation, shape, path: Path) -> dict | None:
         return to_rle(segmentation, shape, path)
     if not isinstance(segmentation, list):
         raise Refusal(f"{path}: a segmentation is neither polygons nor RLE")
+    if is_one_polygon(segmentation):
+        segmentation = [segmentation]
+    return polygons_to_rle([outline_of(numbers, shape, path) for numbers in segmentation], shape)
+
+
+def is_one_polygon(segmentation: list) -> bool:
+    """Whether a list is not of polygons but of the numbers of one, or of its corners."""
     if all(isinstance(number, (int, float)) for number in segmentation):
-        segmentation = [segmentation]  # one polygon, not in a list
-    return polygons_to_rle([vertices(numbers, shape, path) for numbers in segmentation], shape)
+        return True
+    pairs = [part for part in segmentation if isinstance(part, list) and len(part) == 2]
+    numbers = all(isinstance(number, (int, float)) for pair in pairs for number in pair)
+    return len(pairs) == len(segmentation) > 2 and numbers
 
 
 def short_parts(entry: dict) -> list[list]:
     """The parts of a segmentation that have one or two corners: they have no area."""
     parts = entry.get("segmentation")
-    parts = parts if isinstance(parts, list) else []
+    parts = parts if isinstance(parts, list) and not is_one_polygon(parts) else []
     return [part for part in parts if isinstance(part, list) and len(part) in (2, 4)
             and not isinstance(part[0], list)]  # fmt: skip
 

@@ -119,7 +119,10 @@ def rows_of(path: Path) -> list[dict]:
     """The rows of a table. Raises Refusal."""
     lines = read_text(path).splitlines()
     if path.suffix == ".csv":
-        return list(csv.DictReader(lines))
+        head = lines[0] if lines else ""
+        return list(
+            csv.DictReader(lines, delimiter=";" if ";" in head and "," not in head else ",")
+        )
     try:
         rows = [json.loads(line) for line in lines if line.strip()]
     except (ValueError, RecursionError) as error:

@@ -111,7 +111,11 @@ def entries_of(path: Path) -> list[dict]:
     """The tasks of a JSON file, a list or a single one. Raises Refusal."""
     tree = read_tree(path)
     entries = items_of({"tasks": tree if isinstance(tree, list) else [tree]}, "tasks", path)
-    if any("annotations" not in entry and "completions" not in entry for entry in entries):
+    odd = [entry for entry in entries if not entry.keys() & {"annotations", "completions"}]
+    if any("predictions" in entry for entry in odd):
+        raise Refusal(f"{path} has tasks with predictions but without annotations: accept them in "
+                      "Label Studio, and export again")  # fmt: skip
+    if odd:
         raise Refusal(f'{path} is no export "JSON" of Label Studio: JSON-MIN lacks what is needed')
     return entries
 
@@ -187,7 +191,8 @@ def image_names(entry: dict, path: Path) -> list[str]:
     if stated is None and len(texts) != 1:
         raise Refusal(f"{path}: task {entry.get('id')} does not name one image")
     address = urlsplit(stated or texts[0])
-    query = parse_qs(address.query).get("d")  # /data/local-files/?d=FOLDER/NAME
+    query = parse_qs(address.query).get("d", [])  # /data/local-files/?d=FOLDER/NAME
+    query = query if address.path.rstrip("/").endswith("local-files") else []
     name = (query[0] if query else unquote(address.path)).lstrip("/")
     uploaded = UPLOADED.fullmatch(PurePosixPath(name).name)
     return [name, uploaded[1]] if uploaded else [name]

@@ -5,6 +5,7 @@ import binascii
 import io
 import math
 import os
+import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from data.formats.find import (
     unlisted,
 )
 from data.formats.masks import files_below, read_lines, split_of
-from data.formats.polygons import items_of, read_tree, shape_in, vertices
+from data.formats.polygons import items_of, outline_of, read_tree, shape_in, vertices
 from data.formats.regions import flat_note
 from data.formats.selection import BACKGROUND
 from data.images import FORMATS, MOST_PIXELS, decoded
@@ -118,9 +119,11 @@ def image_of(tree: dict, path: Path, images: Images, args) -> Path:
 
 
 def embedded(text: str, path: Path, scratch: Path) -> Path:
-    """Writes the image in imageData to a temporary file."""
+    """Writes the image in imageData to a temporary file. Other tools write an address of kind
+    data: there, or break its lines."""
+    text = "".join(text.split())
     try:
-        raw = base64.b64decode(text, validate=True)
+        raw = base64.b64decode(re.sub("^data:image/[^,]*;base64,", "", text), validate=True)
         kind = Image.open(io.BytesIO(raw), formats=FORMATS).format
     except (OSError, ValueError, binascii.Error) as error:
         raise Refusal(f"{path}: imageData is not an image") from error
@@ -180,7 +183,7 @@ def shape_mask(entry: dict, shape, path: Path) -> np.ndarray:
     kind = entry.get("shape_type") or "polygon"
     if not isinstance(kind, str):
         raise Refusal(f"{path}: unknown shape_type {kind!r}")
-    points = vertices(entry.get("points"), shape, path)
+    points = outline_of(entry.get("points"), shape, path)
     needed = POINTS.get(kind)
     if needed and len(points) not in needed:
         count = " or ".join(map(str, needed))

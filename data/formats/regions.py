@@ -12,7 +12,7 @@ import numpy as np
 
 from cli import Refusal
 from data.formats import Drawn, Objects
-from data.formats.polygons import polygons_to_rle, vertices
+from data.formats.polygons import outline_of, polygons_to_rle, vertices
 from data.images import open_image, orientation_of, stored_size
 
 CORNERS = 360  # of the polygon that stands for an ellipse: 0.04 pixels off at a radius of 1000
@@ -79,7 +79,7 @@ class Layers:
 
     def polygon(self, numbers) -> dict | None:
         """The RLE of [[x, y], ...] or [x, y, x, y, ...] in pixels; None below three corners."""
-        return polygons_to_rle([vertices(numbers, self.shape, self.source)], self.shape)
+        return polygons_to_rle([outline_of(numbers, self.shape, self.source)], self.shape)
 
     def rectangle(self, left, top, right, bottom, degrees=0.0, about=(0.5, 0.5)) -> dict | None:
         """A rectangle turned clockwise, about a point in fractions of its sides."""

@@ -16,7 +16,7 @@ from data.formats import Drawn, Found, Item
 from data.formats.archives import opened
 from data.formats.find import Images, add_images_option, folder_of_images, unlisted
 from data.formats.masks import files_below, split_of
-from data.formats.polygons import items_of, read_tree, shape_in, vertices
+from data.formats.polygons import items_of, outline_of, read_tree, shape_in, vertices
 from data.formats.regions import Layers, add_boxes_option, boxes_note, flat_note
 from data.formats.selection import BACKGROUND
 from data.images import MOST_PIXELS, decoded
@@ -46,8 +46,10 @@ def read(source: Path, args) -> Found:
         classes += titles(read_tree(meta), meta)
     classes = list(dict.fromkeys(classes))
     files = [path for path in files if path.parent.name == "ann"]
-    if classes == [BACKGROUND] or not files:
-        raise Refusal(f"{source} has no meta.json with classes, or no folder ann/ with JSON files")
+    if classes == [BACKGROUND]:
+        raise Refusal(f"{source} has no meta.json with classes: it lies at the top of a project")
+    if not files:
+        raise Refusal(f"{source} has no folder ann/ with JSON files")
     images, items, broken, kinds = Images(folder_of_images(source, args)), [], [], []
     for path in files:
         try:
@@ -108,7 +110,7 @@ def filled(points, kind: str, shape: tuple[int, int], path: Path) -> np.ndarray:
     holes = points.get("interior", [])
     if not isinstance(holes, list):
         raise Refusal(f"{path}: the interior of a polygon is not a list of polygons")
-    outline = vertices(points.get("exterior"), shape, path).round().astype(np.int32)
+    outline = outline_of(points.get("exterior"), shape, path).round().astype(np.int32)
     canvas = np.zeros(shape, np.uint8)
     if kind == "rectangle":
         if len(outline) != 2:

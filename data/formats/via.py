@@ -60,7 +60,8 @@ def read(source: Path, args) -> Found:
         except Refusal as refusal:
             broken.append(str(refusal))
     if not listed:
-        raise Refusal(broken[0] if broken else f"{source} has no JSON file")
+        why = f"{source} has no JSON file. VIA's CSV is not read: export the annotations as JSON"
+        raise Refusal(broken[0] if broken else why)
     regions = [(path, region) for path, _, found in listed for region in found]
     name = None if args.object else attribute_of(regions, args)
     labels = {args.object} if args.object else {label_of(region, name) for _, region in regions}
@@ -139,6 +140,8 @@ def label_of(region: dict, name: str) -> str | None:
     if isinstance(value, dict):
         checked = [key for key, on in value.items() if on is True]
         value = checked[0] if len(checked) == 1 else None
+    if type(value) is int:
+        value = str(value)
     return value.strip() or None if isinstance(value, str) else None
 
 

@@ -146,6 +146,9 @@ def named_in(tree: dict, base: Path, source: Path) -> list[str]:
         found = in_order(found, path)
     if not found:
         raise Refusal(f"{path} has no names: write names: [cat, dog] in it, or add classes.txt")
+    count = tree.get("nc", "")
+    if isinstance(count, str) and count.isdecimal() and int(count) != len(found):
+        raise Refusal(f"{path}: nc is {count}, but names has {len(found)}: correct one of them")
     if not all(isinstance(name, str) and name for name in found):
         raise Refusal(f"{path}: names contains {found!r:.80}; needed: a list of texts")
     return found
