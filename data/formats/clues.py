@@ -91,8 +91,8 @@ def of_names(seen: Seen) -> Iterator[Clue]:
     ):
         yield Clue("ade20k", "images/ and annotations/ with the names of ADE20K")
     stems = {path.stem for path in seen.images}
-    if tables := seen.names & {"label_colors.txt", "class_dict.csv"}:
-        yield Clue("camvid", f"{min(tables)} with the colours of the classes")
+    if tables := seen.names & {"label_colors.txt", "class_dict.csv", "codes.txt"}:
+        yield Clue("camvid", f"{min(tables)} with the colours or names of the classes")
     elif any(path.stem.endswith("_L") and path.stem[:-2] in stems for path in seen.images):
         yield Clue("camvid", "NAME and NAME_L.png")
     elif any(re.fullmatch("(train|val|test)annot", name) for name in seen.folders):
