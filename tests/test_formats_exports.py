@@ -226,3 +226,30 @@ def test_huggingface_tables_with_semicolons(tmp_path):
     path = huggingface(tmp_path) / "metadata.csv"
     path.write_text(path.read_text().replace(",", ";"))
     assert len(read_source("huggingface", tmp_path).items) == 4
+
+
+def test_auto_tells_of_json_that_cannot_be_read(tmp_path):
+    path = SOURCES["coco"](tmp_path) / "annotations/instances_train.json"
+    path.write_text(path.read_text()[:200])
+    with pytest.raises(Refusal, match=r"no format .*instances_train.json cannot be read: Expec"):
+        read_source("auto", tmp_path)
+
+
+def test_values_of_masks_that_are_named_by_nobody(tmp_path):
+    """What is typed next is what the mask holds: 255 alone is an object, not void."""
+    (folder(tmp_path) / "classes.txt").unlink()
+    with pytest.raises(
+        Refusal, match=r"first mask: 0, 1, 2\. Add --values 0=background 1=NAME 255=v"
+    ):
+        read_source("folder", tmp_path)
+    grey(tmp_path / "masks/a1.png", ids(0, 0, 255))
+    with pytest.raises(
+        Refusal, match=r"first mask: 0, 255\. Add --values 0=background 255=NAME, or"
+    ):
+        read_source("folder", tmp_path)
+
+
+def test_yolo_without_any_names(tmp_path):
+    photo(tmp_path / "images/a.jpg", 0)
+    with pytest.raises(Refusal, match=r"has no names of classes: write names: .* in data.yaml"):
+        read_source("yolo-seg", tmp_path)

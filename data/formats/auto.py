@@ -72,6 +72,7 @@ def unknown(seen: Seen, source: Path) -> str:
     return (
         f"{source} is of no format that is known: files {endings or 'none'}; folders {folders}. "
         + ("It has masks but no images. " if only_masks else "")
+        + (f"{seen.damaged[0]}. " if seen.damaged else "")
         + f"If it has images and masks, type python -m data import folder {source} DIR --images "
         "'PATTERN' --masks 'PATTERN'; python -m data import --help names all formats"
     )

@@ -44,6 +44,7 @@ class Seen:
         self.folders = Counter(part for path in self.files for part in set(path.parts[:-1]))
         self.endings = Counter(path.suffix.lower() for path in self.files)
         self.images = [path for path in self.files if path.suffix.lower() in ENDINGS]
+        self.damaged = []  # a message for each JSON file that cannot be read
 
     def of(self, *endings: str) -> list[Path]:
         """Some files with these endings: one a folder first, those with telling names before."""
@@ -145,7 +146,10 @@ def parsed(seen: Seen, path: Path):
     try:
         if (seen.root / path).stat().st_size <= MOST_PARSED:
             return read_tree(seen.root / path)
-    except (Refusal, OSError):
+    except Refusal as refusal:
+        seen.damaged.append(str(refusal))
+        return None
+    except OSError:
         return None
     text = seen.beginning(path)
     keys = dict.fromkeys(re.findall(r'"(images|annotations|categories|segments_info)"\s*:', text))

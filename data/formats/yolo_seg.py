@@ -145,7 +145,8 @@ def named_in(tree: dict, base: Path, source: Path) -> list[str]:
     if isinstance(found, dict):
         found = in_order(found, path)
     if not found:
-        raise Refusal(f"{path} has no names: write names: [cat, dog] in it, or add classes.txt")
+        lacks = f"{path} has no names" if path.exists() else f"{source} has no names of classes"
+        raise Refusal(f"{lacks}: write names: [cat, dog] in data.yaml, or add classes.txt")
     count = tree.get("nc", "")
     if isinstance(count, str) and count.isdecimal() and int(count) != len(found):
         raise Refusal(f"{path}: nc is {count}, but names has {len(found)}: correct one of them")
