@@ -64,4 +64,6 @@ def png_stream_fault(raw: bytes) -> str:
                 part = unpacker.unconsumed_tail
     except zlib.error:
         return "is damaged: its compressed pixels cannot be unpacked"
-    return "" if count >= needed and unpacker.eof else "is truncated: its pixels are not all there"
+    if count > needed:
+        return "is damaged: it has more pixels than its header states"
+    return "" if count == needed and unpacker.eof else "is truncated: its pixels are not all there"
