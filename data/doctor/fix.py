@@ -69,7 +69,7 @@ def write_repaired(exam: Exam, out: Path, group: str | None = None) -> list[str]
         (exam.listing.ignored, "its file type is unknown"),
     ):  # fmt: skip
         changes += [f"{exam.name(path)}: left out because {why}" for path in paths]
-    jobs = jobs_of(exam, splits, [i for i in range(len(exam.facts)) if i not in dropped])
+    jobs = jobs_of(exam, splits, [i for i in range(len(exam.facts)) if i not in dropped], group)
     with folder_beside(out) as part:
         for job in jobs:
             for name in ("images", "masks"):
@@ -181,13 +181,16 @@ def drop_repeated(exam: Exam, splits: list[str], dropped: dict[int, str]) -> Non
                     dropped[index] = f"{REPEATS} {exam.name(pairs[own[0]].image)}"
 
 
-def jobs_of(exam: Exam, splits: list[str], kept: list[int]) -> list[Job]:
-    """The pairs to be written, with new splits and names. Raises Refusal if there are too few."""
+def jobs_of(exam: Exam, splits: list[str], kept: list[int], group: str | None) -> list[Job]:
+    """The pairs to be written, with names and, where train or val has none left, with new splits.
+    Raises Refusal if there are too few."""
     pairs = [exam.listing.pairs[index] for index in kept]
     splits = [splits[index] for index in kept]
     if not {"train", "val"} <= set(splits):
         free = [at for at, split in enumerate(splits) if split != "test"]
         names = [exam.name(pairs[at].image) for at in free]
+        if group:
+            names = groups_of([pairs[at].image.stem for at in free], group, 2)
         present = classes_in(exam, (kept[at] for at in free))
         for at, split in zip(free, assign(names, present, VAL, 0.0, 0), strict=True):
             splits[at] = split
