@@ -64,6 +64,10 @@ class Stored:
     def stem(self) -> str:
         return self.member.stem
 
+    @property
+    def suffix(self) -> str:
+        return self.member.suffix
+
     def read_bytes(self) -> bytes:
         try:
             return self.member.read_bytes()
