@@ -231,14 +231,18 @@ def read_text(path: Path, most: int) -> str:
     The mark is no part of the text. Raises Refusal for anything else.
     """
     raw = read_regular(path, most)
-    coding = next((name for mark, name in MARKS if raw.startswith(mark)), "utf-8")
     try:
-        text = raw.decode(coding)
+        text = decoded(raw)
     except UnicodeDecodeError as error:
         raise Refusal(f"{path} cannot be read: {error}. Save it as UTF-8") from error
     if "\0" in text:
         raise Refusal(f"{path} cannot be read: it contains zero bytes. Save it as UTF-8")
     return text
+
+
+def decoded(raw: bytes, errors: str = "strict") -> str:
+    """Bytes as text, by their mark or as UTF-8. errors: as in bytes.decode."""
+    return raw.decode(next((code for mark, code in MARKS if raw.startswith(mark)), "utf-8"), errors)
 
 
 def read_json(path: Path):

@@ -90,14 +90,20 @@ def pack(argv: list[str]) -> None:
     )  # fmt: skip
     args = parser.parse_args(argv)
     from data.pack import pack as pack_dataset
-    from data.pack import splits_line
+    from data.pack import packed_counts, splits_line
 
     broken = pack_dataset(args.source, args.folder, args.shards, args.size)
     print(plain(f"{args.folder}: {splits_line(args.folder)}"))
     for line in broken:
         print(plain(f"broken: {line}"))
+    for split, (pairs, _) in packed_counts(args.folder).items():
+        if not pairs:
+            raise Refusal(
+                f"every pair of {split} is broken, listed above: {args.folder} is no dataset. "
+                f"Repair {args.source} and pack it into another folder"
+            )
     if broken:
-        raise Refusal(f"broken and left out: {len(broken)}, listed above; the rest was packed")
+        raise Verdict(f"broken and left out: {len(broken)}, listed above; the rest was packed")
 
 
 def count(word: str) -> int:

@@ -9,19 +9,30 @@ line.
 
 import json
 import os
+import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli import Refusal, one_of
 from data import fingerprint, mirror
-from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours, mask_name
+from data.layout import (
+    IMAGE_ENDINGS,
+    IMPORTED_ENDINGS,
+    SPLITS,
+    UNREAD_ENDINGS,
+    VOID,
+    default_colours,
+    is_junk,
+    mask_name,
+)
 from data.names import first_fault, shown
 from data.shards import PackedPairs, is_packed, shard_counts
 from files import beside, read_text
 
 KEYS = ("classes", "void", "colours", "mirror")  # of dataset.toml
+OTHER_ENDINGS = (*IMPORTED_ENDINGS, *UNREAD_ENDINGS)  # of images that a dataset cannot hold
 MOST_TEXT = 1_000_000  # bytes of dataset.toml and labels.txt
 
 
@@ -148,6 +159,7 @@ def list_folder(folder: Path) -> FolderPairs:
         if not part.is_dir():
             raise Refusal(f"{part} is missing: a split is a folder with images/ and masks/")
     images, found = stamped(image_folder, IMAGE_ENDINGS), stamped(mask_folder, (".png",))
+    refuse_unread(image_folder, images)
     if not images:
         raise Refusal(
             f"{image_folder} contains no image; supported endings: {', '.join(IMAGE_ENDINGS)}"
@@ -161,16 +173,40 @@ def list_folder(folder: Path) -> FolderPairs:
     for name in names:
         if mask_name(name) not in found:
             path = mask_folder / mask_name(name)
-            raise Refusal(f"{image_folder / name} has no mask: {path} is missing; add it")
+            other = next((n for n in os.listdir(mask_folder) if mask_name(n) == path.name), "")
+            todo = f", and {other} is not read as one: save it as PNG" if other else "; add it"
+            raise Refusal(f"{image_folder / name} has no mask: {path} is missing{todo}")
     return FolderPairs(folder, names, images, found)
 
 
+def refuse_unread(folder: Path, read: Collection[str]) -> None:
+    """Raises Refusal for images of a kind that is not read: the set would silently be smaller.
+
+    One beside an image of its name that is read, such as a camera's raw file, is passed over.
+    """
+    stems = {os.path.splitext(name)[0] for name in read}
+    unread = sorted(
+        name for name in os.listdir(folder)
+        if name.lower().endswith(OTHER_ENDINGS) and not is_junk(name)
+        and os.path.splitext(name)[0] not in stems
+    )  # fmt: skip
+    if unread:
+        more = f", and {len(unread) - 1} more like it" if len(unread) > 1 else ""
+        dataset = shlex.quote(str(folder.parents[1]))
+        raise Refusal(
+            f"{folder / unread[0]} is of a kind that training does not read{more}: convert it to "
+            f"PNG or JPEG, or remove it. python -m data check {dataset} "
+            "--fix OUT converts HEIC, AVIF, TIFF and GIF"
+        )
+
+
 def stamped(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[int, int]]:
-    """Size in bytes and modification time in ns of the files with these endings, by name."""
+    """Size in bytes and modification time in ns of the files with these endings, by name, but for
+    hidden ones, such as what macOS adds (._a.jpg)."""
     found = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.lower().endswith(endings):
+            if entry.name.lower().endswith(endings) and not is_junk(entry.name):
                 try:
                     stat = entry.stat()
                 except OSError as error:

@@ -11,17 +11,9 @@ import numpy as np
 from PIL import Image
 
 from cli import Refusal
+from data import jpeg
 from data.dataset import Dataset
-from data.intact import (
-    JPEG_END,
-    JPEG_MARK,
-    PNG_MARK,
-    jpeg_end,
-    png_chunks,
-    png_fault,
-    png_stream_fault,
-    without_end,
-)
+from data.intact import PNG_MARK, png_chunks, png_fault, png_stream_fault
 from data.kinds import is_unread, why_unread
 from data.layout import VOID
 from files import beside
@@ -119,32 +111,21 @@ def decode_image(path: Path, raw: bytes, header: Image.Image) -> np.ndarray:
             )
         image = decoded(path, header, "RGB")
         return image if header.format == "TIFF" else turned(image, orientation_of(header))
-    image = by_opencv(whole_jpeg(path, raw) if raw.startswith(JPEG_MARK) else raw)
+    is_jpeg = raw.startswith(jpeg.MARK)
+    file = jpeg.whole(raw) if is_jpeg else raw
+    if file is None:
+        raise Refusal(f"{path} is truncated: replace or remove it")
+    image = by_opencv(file)
     if image is None:
         raise Refusal(f"{path} is damaged: replace or remove it")
+    if is_jpeg and jpeg.is_filled(file, image):
+        raise Refusal(f"{path} is truncated: replace or remove it")
     return turned(image, orientation_of(header))
 
 
 def by_opencv(raw: bytes, rule: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray | None:
     """The pixels as stored, without EXIF orientation; None for a damaged file."""
     return cv2.imdecode(np.frombuffer(raw, np.uint8), rule | cv2.IMREAD_IGNORE_ORIENTATION)
-
-
-def whole_jpeg(path: Path, raw: bytes) -> bytes:
-    """A JPEG with its end marker. Raises Refusal for a truncated one: OpenCV silently fills the
-    rest with grey.
-
-    Where only the marker is missing, further bytes before it change no pixel.
-    """
-    found = jpeg_end(raw)
-    if found.end:
-        return raw
-    if found.complete:
-        files = [ended + JPEG_END for ended in without_end(raw)]
-        first, *others = (decoded(path, Image.open(io.BytesIO(f), formats=["JPEG"])) for f in files)
-        if all(np.array_equal(first, other) for other in others):
-            return files[0]
-    raise Refusal(f"{path} is truncated: replace or remove it")
 
 
 def decoded(path: Path, image: Image.Image, mode: str | None = None) -> np.ndarray:

@@ -28,17 +28,18 @@ def check_ready(dataset: Dataset, batch: int) -> None:
             f"--batch is {batch}, but {dataset.folder} has {images} training "
             f"image{'s' * (images > 1)}. Type --batch {images}, or less"
         )
-    for split in ("train", "val"):
-        counts = count_ids(dataset, split)
+    masks = {split: count_ids(dataset, split) for split in ("train", "val")}
+    for split, counts in masks.items():
         scored = counts[: len(dataset.classes)]
         where = f"{dataset.folder}, {split}"
         if not scored.any():
             raise Refusal(
                 f"{where}: every pixel of every mask is void, so that nothing is trained on or "
-                f"scored. {remedy(dataset, counts)}"
+                f"scored. {remedy(dataset, sum(masks.values()))}"
             )
         if split == "train" and len(scored) > 1 and (scored > 0).sum() == 1:
-            raise Refusal(f"{where}: {one_class(dataset, counts)}. {remedy(dataset, counts)}")
+            todo = remedy(dataset, sum(masks.values()))
+            raise Refusal(f"{where}: {one_class(dataset, counts)}. {todo}")
 
 
 def one_class(dataset: Dataset, counts: np.ndarray) -> str:
@@ -56,8 +57,11 @@ def ids_of_void(dataset: Dataset) -> str:
 
 
 def remedy(dataset: Dataset, counts: np.ndarray) -> str:
+    """counts: pixels of each id in all masks. If some hold ids of classes, --fix takes 255 for void
+    as well, as `data.doctor.readings.conventions_of` does."""
     folder = shlex.quote(str(dataset.folder))
-    if not counts[VOID] or len(dataset.classes) != 2 or is_packed(dataset.folder):
+    labelled = counts[1 : len(dataset.classes)].any()
+    if not counts[VOID] or labelled or len(dataset.classes) != 2 or is_packed(dataset.folder):
         return f"python -m data check {folder} shows what the masks contain"
     return (
         f"If {VOID} means a class in your masks, type python -m data check {folder} --fix OUT and "

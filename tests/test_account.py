@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from sources import SOURCES, photo, run_import, text, write_pair
+from tool_sources import TOOL_SOURCES
 
 from data.dataset import read_dataset
 
+TOOLS = ("separate-masks", "cvat-xml", "via", "label-studio", "supervisely", "sam")
 SQUARE = [[2, 2, 12, 2, 12, 12, 2, 12]]  # 10 x 10 of the 20 x 24 pixels
 
 
@@ -43,10 +45,11 @@ out: train 2, val 1; 2 classes
 
 images                  3
 label files             1
-objects read            4
+objects read            5
   drawn                 2
   without an outline    1  their boxes are void, not trained on: a.jpg
   covering no pixel     1  outside the image or too small: b.jpg
+  left out              1  with their images or label files, listed above
 images without a label  1  all background: c.jpg
 broken and left out     1  listed above
 
@@ -70,7 +73,7 @@ def test_the_same_as_json(tmp_path):
         "images": 2,
         "label_files": 1,
         "objects": {"read": 2, "drawn": 1, "without_an_outline": 1, "crowds_or_ignored": 0,
-                    "covering_no_pixel": 0, "not_drawn": 0},
+                    "covering_no_pixel": 0, "not_drawn": 0, "left_out": 0},
         "images_with_objects": {"without_an_outline": ["b.jpg"], "crowds_or_ignored": [],
                                 "covering_no_pixel": []},
         "images_without_a_label": [],
@@ -159,16 +162,41 @@ def test_what_was_done_to_files_stands_in_the_account(tmp_path):
 
 
 def test_auto_and_the_tools_of_annotation_count_objects(tmp_path):
-    """A rectangle, a polygon outside of the image and a point: drawn, empty and not drawn."""
+    """A rectangle, a polygon outside of the image, a point and a polygon that has no label: drawn,
+    empty, without an outline and not drawn."""
     photo(tmp_path / "in/images/a.png", 0)
     text(tmp_path / "in/annotations.xml", '<annotations><image name="a.png" width="24" height="20">'
          '<box label="cat" xtl="2" ytl="2" xbr="6" ybr="6"/>'
          '<polygon label="cat" points="50,50;60,50;60,60"/><points label="cat" points="1,2"/>'
+         '<polygon points="9,9;12,9;12,12"/>'
          "</image></annotations>")  # fmt: skip
     end = run_import("auto", tmp_path / "in", tmp_path / "out", "--json")
     table = json.loads(end.stdout)
     assert end.returncode == 1 and table["notes"][0].startswith("the format is cvat-xml: ")
-    counts = {"read": 3, "drawn": 1, "covering_no_pixel": 1, "not_drawn": 1}
+    counts = {"read": 4, "drawn": 1, "without_an_outline": 1, "covering_no_pixel": 1,
+              "not_drawn": 1, "left_out": 0}  # fmt: skip
     assert table["objects"] | counts == table["objects"] and table["label_files"] == 1
     assert table["images_with_objects"]["covering_no_pixel"] == ["a.png"]
-    assert "a.png, points 2 (cat) has no area" in table["broken"][0]
+    assert table["images_with_objects"]["without_an_outline"] == ["a.png"]
+    assert "a.png, polygon 3 (None) has no label" in table["broken"][0]
+
+
+@pytest.mark.parametrize("name", ["yolo-seg", "coco", "labelme", "coco-panoptic", *TOOLS])
+def test_objects_of_images_that_are_left_out_are_counted(tmp_path, name):
+    """Read are all objects of all label files: those of a damaged and a missing image as well."""
+    source = {**SOURCES, **TOOL_SOURCES}[name](tmp_path / "in")
+    whole = counted(name, source, tmp_path / "all")
+    assert whole["read"] == whole["drawn"] + whole["crowds_or_ignored"] and not whole["left_out"]
+    (image,) = source.rglob("b2.jpg")
+    image.write_bytes(image.read_bytes()[:100])
+    own = whole["read"] // 4  # four images
+    damaged = counted(name, source, tmp_path / "damaged")
+    assert (damaged["read"], damaged["left_out"]) == (whole["read"], own)
+    assert damaged["drawn"] == whole["drawn"] - own
+    if name not in ("yolo-seg", "separate-masks", "labelme"):  # labelme has it embedded
+        image.unlink()
+        assert counted(name, source, tmp_path / "missing") == damaged
+
+
+def counted(name, source, out):
+    return json.loads(run_import(name, source, out, "--json").stdout)["objects"]

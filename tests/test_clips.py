@@ -104,6 +104,27 @@ def test_splits_by_clip(four, tmp_path):
     # The clip's 8 frames of train went to val, and 2 frames of each other clip to train.
 
 
+def test_a_clip_stays_whole_where_val_is_lost(tmp_path):
+    """Of 19 pairs val gets the clip of 3; if its images are damaged, one of the clips of 8."""
+    rng = np.random.default_rng(0)
+    for clip, frames in (("a", 8), ("b", 3), ("c", 8)):
+        for frame in range(frames):
+            image = rng.integers(0, 255, (6, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+            drawn = np.zeros((96, 128), np.uint8)
+            drawn[:40] = 1
+            write_image(tmp_path / f"s/train/images/{clip}{frame}.png", image)
+            write_image(tmp_path / f"s/train/masks/{clip}{frame}.png", drawn)
+    (tmp_path / "s/dataset.toml").write_text("classes = ['ground', 'square']")
+    write_repaired(examine(tmp_path / "s"), tmp_path / "whole", BY_CLIP)
+    assert {path.stem[0] for path in (tmp_path / "whole/val/images").iterdir()} == {"b"}
+    for path in (tmp_path / "s/train/images").glob("b*"):
+        path.write_bytes(b"damaged")
+    write_repaired(examine(tmp_path / "s"), tmp_path / "out", BY_CLIP)
+    clips = [{path.stem[0] for path in (tmp_path / "out" / split / "images").iterdir()}
+             for split in ("train", "val")]  # fmt: skip
+    assert sorted(map(sorted, clips)) == [["a"], ["c"]]
+
+
 def test_group_needs_fix(four):
     end = check(four, "--group", "x")
     assert end.returncode == 2 and "--group is for the splits that --fix writes: add" in end.stderr

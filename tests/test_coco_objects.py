@@ -114,3 +114,31 @@ def test_a_category_of_two_names(tmp_path):
     text(source / "a.json", json.dumps(tree))
     with pytest.raises(Refusal, match="the category 2 is both 'dog' and 'cow'"):
         read_source("coco", source)
+
+
+def test_parts_without_an_area_are_told_and_void(tmp_path):
+    """Beside a polygon, two corners or a box of four numbers: five pixels around them."""
+    mixed = {"segmentation": [*SQUARE, [16, 8, 18, 8]], "bbox": [2, 2, 10, 10]}
+    found = read_source("coco", coco(tmp_path, mixed, {"segmentation": [[1, 1, 3, 3]] * 2}, mixed))
+    with pytest.raises(Refusal, match="neither an outline nor a box"):  # the second has no bbox
+        found.items[0].mask()
+    found = read_source("coco", coco(tmp_path, mixed, {"segmentation": SQUARE}))
+    wanted = np.zeros((20, 24), int)
+    wanted[3:13, 11:23] = -1
+    wanted[2:12, 2:12] = 1
+    mask, objects, _ = found.items[0].mask()
+    assert np.array_equal(mask, wanted) and objects == Objects(2, 2)
+    assert found.notes == (
+        "a.json: 1 parts of 1 objects have fewer than 3 corners, as a line or a box of 4 numbers "
+        "has: they are not drawn, and what is near them is void",
+    )
+
+
+def test_key_points_stand_for_a_missing_box(tmp_path):
+    """Those that are set, of which the third number is not 0; five pixels around them."""
+    pose = {"segmentation": [], "keypoints": [0, 0, 0, 14, 10, 2, 16, 12, 1]}
+    mask, objects, _ = drawn(tmp_path, pose, {"segmentation": SQUARE})
+    wanted = np.zeros((20, 24), int)
+    wanted[5:17, 9:21] = -1
+    wanted[2:12, 2:12] = 1
+    assert np.array_equal(mask, wanted) and objects == Objects(2, 1, boxes=1)

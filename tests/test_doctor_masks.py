@@ -3,18 +3,21 @@
 import re
 import shutil
 
+import cv2
 import numpy as np
 import pytest
-from broken_sets import ROOT, check, ids, mask, photo, rename, rewrite, valid, whole
+from broken_sets import ROOT, check, cv2_ids, ids, mask, photo, rename, rewrite, valid, whole
+from mutations import chunk
 from PIL import Image
 
+from data.dataset import read_dataset
 from data.doctor.checks.check import ERROR, Named
 from data.doctor.checks.table import CHECKS, findings
 from data.doctor.doctor import examine
 from data.doctor.fix import write_repaired
 from data.doctor.manual import manual
 from data.doctor.readings import voc_colours
-from data.images import write_image
+from data.images import read_mask, write_image
 
 __all__ = ["valid"]  # fixtures
 
@@ -207,6 +210,40 @@ def test_a_shape_in_the_alpha_channel_alone(valid, tmp_path):
     )
     assert line in end.stdout
     assert np.array_equal(np.array(Image.open(mask(tmp_path / "out", "0001"))), ids)
+
+
+def test_a_mask_is_read_as_in_training(valid, tmp_path):
+    """A gamma chunk that is too short, with a right checksum, says nothing of the ids."""
+    shutil.copytree(valid, tmp_path / "s")
+    path = mask(tmp_path / "s", "0001")
+    raw = path.read_bytes()
+    path.write_bytes(raw[:33] + chunk(b"gAMA", b"\0\1") + raw[33:])
+    dataset = read_dataset(tmp_path / "s")
+    assert np.array_equal(read_mask(path, dataset), cv2_ids(mask(valid, "0001")))
+    assert findings(examine(tmp_path / "s")) == []
+
+
+@pytest.mark.parametrize(
+    ("factor", "why"),
+    [(1.0, "is stored with image mode F"), (0.4, "contains fractions or values that are no ids"),
+     (300.0, "contains ids 300, 600, 900")],
+)  # fmt: skip
+def test_float_masks(valid, tmp_path, factor, why):
+    """As TIFF; whole numbers are ids, and no other value is taken for one."""
+    shutil.copytree(valid, tmp_path / "s")
+    path = mask(tmp_path / "s", "0001")
+    values = cv2_ids(path).astype(np.float32) * np.float32(factor)
+    path.unlink()
+    cv2.imwrite(str(path.with_suffix(".tif")), values)
+    end = check(tmp_path / "s", "--fix", tmp_path / "out")
+    assert why in end.stdout and end.returncode == 0
+    out = mask(tmp_path / "out", "0001")
+    if factor == 1:
+        assert np.array_equal(cv2_ids(out), values.astype(np.uint8))
+    elif factor < 1:
+        assert not out.exists()
+    else:
+        assert np.array_equal(cv2_ids(out), np.where(values > 0, 255, 0))
 
 
 def test_the_manual_is_what_the_checks_say():

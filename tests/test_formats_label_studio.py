@@ -10,6 +10,7 @@ from test_formats_tools import around
 from tool_sources import packed_brush, result
 
 from cli import Refusal
+from data.formats import Objects
 from data.formats.label_studio_brush import decode
 
 
@@ -30,18 +31,34 @@ def test_shapes_in_per_cent(tmp_path):
         result("polygon", "cat", points=[[25, 10], [75, 10], [75, 50], [25, 50]]),
         result("rectangle", "dog", x=50, y=20, width=12.5, height=20),
         result("rectangle", "dog", x=50, y=75, width=25, height=10, rotation=90),
-        result("keypoint", "dog", x=50, y=50, width=1),
+        result("keypoint", "dog", x=75, y=75, width=1),
+        result("vector", "dog", vertices=[{"x": 0, "y": 0}, {"x": 0, "y": 10}]),
     ))  # fmt: skip
     found = read_source("label-studio", tmp_path)
     assert found.classes == ["background", "cat", "dog"] and not found.broken
     mask, objects = drawn(found)["a"]
     wanted = np.full((20, 24), "background", object)
+    wanted[10:, 13:23] = wanted[:7, :5] = "-"  # 5 pixels around (18, 15) and (0, 0) to (0, 2)
     wanted[2:10, 6:18] = "cat"
     wanted[4:8, 12:15] = "dog"
     wanted[15:, 10:12] = "dog"  # 6 by 2 at (12, 15): 2 to the left and 6 down, cropped
     assert (mask == wanted).all()
-    assert (objects.read, objects.drawn) == (4, 3) and "keypoint 3 (dog)" in objects.skipped[0]
+    assert objects == Objects(5, 3, boxes=2) and found.objects == 5
     assert "2 rectangles are drawn filled" in found.notes[0]
+    assert "shapes that have no area: 1 keypoint, 1 vector;" in found.notes[1]
+
+
+def test_a_kind_that_is_not_read_is_told(tmp_path):
+    """Newer releases have masks as pictures; texts and choices have no shape of their own."""
+    text_ = {"type": "textarea", "value": {"x": 1, "y": 1, "width": 9, "text": ["a"]}}
+    choice = {"type": "choices", "value": {"choices": ["good"]}}
+    good = result("polygon", "cat", points=[[25, 10], [75, 10], [75, 50]])
+    found = read_source("label-studio", export(tmp_path, task(good, text_, choice)))
+    assert drawn(found)["a"][1] == Objects(1, 1) and found.objects == 1
+    for kind in (result("bitmask", "cat", imageDataURL="data:"), result("cube", "cat", x=1)):
+        found = read_source("label-studio", export(tmp_path, task(good, kind)))
+        with pytest.raises(Refusal, match=r"task 7, \w+ 1 \(cat\) is of a kind that is not read"):
+            found.items[0].mask()
 
 
 @pytest.mark.parametrize("turn", [0, 40])

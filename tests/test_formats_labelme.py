@@ -97,7 +97,7 @@ def test_labelme_small_masks_are_placed_as_by_labelme(tmp_path, points, rows, co
         ({"points": [[1, 2], [3, 4]]}, "needs at least 3 points but has 2"),
         ({"points": [[1, 2]], "shape_type": "circle"}, "a circle needs 2 points but has 1"),
         ({"points": [[1, 2]] * 2, "shape_type": "mask", "mask": "?"}, "not a PNG in base64"),
-        ({"points": [[1, 2]] * 3, "shape_type": "cuboid"}, "unknown shape_type 'cuboid'"),
+        ({"points": [[1, 2]] * 3, "shape_type": "star"}, "unknown shape_type 'star'"),
     ],
 )
 def test_labelme_invalid_shapes(tmp_path, shape, why):
@@ -157,7 +157,7 @@ def test_the_box_of_an_unknown_shape_is_void_below_the_others(tmp_path):
     photo(tmp_path / "a.png", 0)
     shapes = [
         {"label": "cat", "shape_type": "rectangle", "points": [[2, 3], [10, 6]]},
-        {"label": "cat", "shape_type": "cuboid", "points": [[8.5, 5], [14, 11.5]]},
+        {"label": "cat", "shape_type": "star", "points": [[8.5, 5], [14, 11.5]]},
         {"label": "__ignore__", "shape_type": "rectangle", "points": [[20, 0], [21, 1]]},
     ]
     text(tmp_path / "a.json", json.dumps({"shapes": shapes, "imagePath": "a.png"}))
@@ -169,6 +169,6 @@ def test_the_box_of_an_unknown_shape_is_void_below_the_others(tmp_path):
     assert np.array_equal(mask, wanted)
     assert objects[:-1] == (3, 1, 0, 1, 0)
     assert objects.skipped == (
-        f"{tmp_path}/a.json: unknown shape_type 'cuboid': this shape of 'cat' is not drawn, its "
+        f"{tmp_path}/a.json: unknown shape_type 'star': this shape of 'cat' is not drawn, its "
         "box is void",
     )

@@ -36,6 +36,23 @@ def test_voc_lists(tmp_path):
         read_source("voc", tmp_path)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_voc_masks_in_colour(tmp_path, mode):
+    """Of cat, person and void, with an alpha channel that is opaque or not there."""
+    ids = np.zeros((6, 8), np.uint8)
+    ids[1:3, 2:5], ids[4, :], ids[0, 0] = 8, 15, 255
+    wanted = np.full((6, 8), "background", object)
+    wanted[1:3, 2:5], wanted[4, :], wanted[0, 0] = "cat", "person", "-"
+    colours = {0: (0, 0, 0), 8: (64, 0, 0), 15: (192, 128, 128), 255: (224, 224, 192)}
+    values = [[colours[value] for value in row] for row in ids.tolist()]
+    save(tmp_path / "JPEGImages/a.jpg", np.zeros((6, 8, 3)))
+    save(tmp_path / "SegmentationClass/a.png", values, mode)
+    with Image.open(tmp_path / "SegmentationClass/a.png") as image:
+        assert image.mode == mode
+    found = read_source("voc", tmp_path)
+    assert named(found) == {"a": (None, wanted.tolist())} and not found.broken
+
+
 def test_camvid_folders(tmp_path):
     for name in ("train/a.png", "val/b.png", "train/c.png"):
         save(tmp_path / name, np.zeros((1, 2, 3)))

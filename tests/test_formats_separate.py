@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from sources import grey, photo, read_source
 
 from cli import Refusal
@@ -186,3 +187,20 @@ def test_masks_of_two_sizes_and_without_image(tmp_path):
     assert any("z_dog.png has no image" in line for line in found.broken)
     with pytest.raises(Refusal, match=r"a_dog.png is 4x4 .*another mask .* 20x24"):
         found.items[0].mask()
+
+
+@pytest.mark.parametrize("options", [(), ("--threshold", "1")])
+def test_a_palette_that_shows_the_object_darker_is_refused(tmp_path, options):
+    """Stored are 0 and 1, shown are white and black: either may be the object."""
+    photo(tmp_path / "images/a.jpg", 0)
+    image = Image.fromarray(block(4, 6, 4, 6, value=1), "P")
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    (tmp_path / "masks").mkdir()
+    image.save(tmp_path / "masks/a_cat.png")
+    found = read_source("separate-masks", tmp_path, *options)
+    with pytest.raises(Refusal, match=r"a_cat.png shows greater values darker: save it as grey"):
+        found.items[0].mask()
+    image.putpalette([0, 0, 0, 255, 0, 0])  # red on black
+    image.save(tmp_path / "masks/a_cat.png")
+    mask, _ = drawn(read_source("separate-masks", tmp_path, *options))["a"]
+    assert (mask[4:6, 4:6] == "cat").all() and (mask == "cat").sum() == 4

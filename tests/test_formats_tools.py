@@ -1,16 +1,14 @@
-"""Annotation tools: CVAT's XML, VIA and Supervisely, pixel by pixel."""
+"""Annotation tools: CVAT's XML and VIA, pixel by pixel."""
 
-import base64
 import json
-import zlib
 
 import numpy as np
 import pytest
 from sources import photo, read_source, real_data, text
 from test_formats_separate import drawn
-from tool_sources import packed_bitmap
 
 from cli import Refusal
+from data.formats import Objects
 
 
 def around(x, y, radius_x, radius_y, degrees=0.0):
@@ -88,7 +86,34 @@ def test_cvat_turns_a_box_about_its_centre(tmp_path):
     assert ((mask == "cat") == wanted).all()
 
 
+def test_cvat_boxes_around_what_has_no_area_are_void(tmp_path):
+    """Five pixels wider than the points, below what is drawn."""
+    cvat(
+        tmp_path,
+        '<polyline label="cat" points="10,8;12,8"/>',
+        '<skeleton label="cat"><points label="leg" points="22,19"/>'
+        '<points label="leg" points="23,19"/><points label="leg" points="1,1" outside="1"/>'
+        "</skeleton>",
+        '<cuboid label="cat" xtl1="1" ytl1="17" xbr2="2" ybr2="18"/>',
+        '<polygon label="dog" points="6,4;9,4;9,6;6,6"/>',
+    )
+    found = read_source("cvat-xml", tmp_path)
+    mask, objects = drawn(found)["a"]
+    wanted = np.full((20, 24), "background", object)
+    wanted[3:13, 5:17] = "-"
+    wanted[14:, 17:] = "-"
+    wanted[12:, :7] = "-"
+    wanted[4:6, 6:9] = "dog"
+    assert (mask == wanted).all()
+    assert objects == Objects(4, 1, boxes=3) and found.objects == 4
+    assert found.notes == (
+        "shapes that have no area: 1 polyline, 1 skeleton, 1 cuboid; draw outlines to train on "
+        "these objects",
+    )
+
+
 def test_cvat_names_what_has_no_area_or_no_label(tmp_path):
+    """Nobody knows how far an object at a single point extends: all is void."""
     others = '<points label="cat" points="1,2"/><polyline label="cat" points="1,2;3,4"/>'
     cvat(
         tmp_path,
@@ -97,11 +122,10 @@ def test_cvat_names_what_has_no_area_or_no_label(tmp_path):
         '<polygon label="cat" points="1,1;9,1"/>',
         "<tag label='cat'/>",
     )
-    _, objects = drawn(read_source("cvat-xml", tmp_path))["a"]
-    assert (objects.read, objects.empty, len(objects.skipped)) == (6, 1, 5)
-    told = "\n".join(objects.skipped)
-    for words in ("points 0 (cat) has no area", "skeleton 2", "cuboid 3", "polygon 4 () has no"):
-        assert words in told
+    mask, objects = drawn(read_source("cvat-xml", tmp_path))["a"]
+    assert (objects.read, objects.boxes, objects.empty) == (6, 4, 1) and (mask == "-").all()
+    (told,) = objects.skipped
+    assert told.endswith("a.png, polygon 4 () has no label: its pixels are void")
 
 
 @pytest.mark.parametrize(
@@ -165,19 +189,22 @@ def test_via_regions(tmp_path, wrap, as_table):
                    all_points_y=[3, 3, 5, 5]),
         via_region("rect", {"kind": "cat"}, x=2, y=2, width=8, height=6),
         via_region("point", {"kind": "cat"}, cx=3, cy=3),
-        via_region("rect", {}, x=2, y=2, width=8, height=6),
+        via_region("polyline", {"kind": "cat"}, all_points_x=[14, 15], all_points_y=[16, 14]),
+        via_region("rect", {}, x=20, y=0, width=4, height=2),
     ]  # fmt: skip
     regions = {str(n): region for n, region in enumerate(regions)} if as_table else regions
     found = read_source("via", via(tmp_path, regions, wrap))
     assert found.classes == ["background", "cat", "dog"]
     mask, objects = drawn(found)["a"]
     wanted = np.full((20, 24), "background", object)
+    wanted[:8, :8] = wanted[9:, 9:20] = wanted[:2, 20:] = "-"
     wanted[2:8, 2:10] = "cat"
     wanted[3:5, 3:5] = "dog"
     assert (mask == wanted).all()
-    assert (objects.read, objects.drawn) == (4, 2)
-    assert "point 2 (cat) has no area" in objects.skipped[0]
-    assert "rect 3 (None) has no class" in objects.skipped[1]
+    assert (objects.read, objects.drawn, objects.boxes) == (5, 2, 2) and found.objects == 5
+    assert "shapes that have no area: 1 point, 1 polyline;" in found.notes[1]
+    (told,) = objects.skipped
+    assert told.endswith("rect 4 (None) has no class, or several: its pixels are void")
 
 
 def test_via_circles_and_ellipses(tmp_path):
@@ -211,66 +238,3 @@ def test_via_3_is_named(tmp_path):
     text(tmp_path / "via.json", json.dumps({"project": {}, "metadata": {}, "file": {}}))
     with pytest.raises(Refusal, match=r"is of VIA 3"):
         read_source("via", tmp_path)
-
-
-def figure(kind, title, exterior=(), interior=(), **more):
-    points = {"exterior": list(exterior), "interior": list(interior)}
-    return {"geometryType": kind, "classTitle": title, "points": points, **more}
-
-
-def supervisely(folder, *figures):
-    titles = [{"title": name, "shape": "any"} for name in ("cat", "dog")]
-    text(folder / "meta.json", json.dumps({"classes": titles}))
-    photo(folder / "train/img/a.png", 0)
-    size = {"height": 20, "width": 24}
-    text(folder / "train/ann/a.png.json", json.dumps({"size": size, "objects": list(figures)}))
-    return folder
-
-
-def test_supervisely_draws_in_order_with_holes(tmp_path):
-    """As its SDK: corners are pixels, and a hole takes its own edge with it."""
-    ring = [[6, 6], [9, 6], [9, 9], [6, 9]]
-    supervisely(
-        tmp_path,
-        figure("polygon", "cat", [[2, 3], [12, 3], [12, 15], [2, 15]], [ring]),
-        figure("rectangle", "dog", [[11, 4], [14, 5]]),
-        figure("bitmap", "cat", bitmap={"data": packed_bitmap(np.eye(3)), "origin": [13, 4]}),
-        figure("point", "cat", [[1, 1]]),
-    )
-    found = read_source("supervisely", tmp_path)
-    mask, objects = drawn(found)["a"]
-    wanted = np.full((20, 24), "background", object)
-    wanted[3:16, 2:13] = "cat"
-    wanted[6:10, 6:10] = "background"
-    wanted[4:6, 11:15] = "dog"
-    for step in range(3):
-        wanted[4 + step, 13 + step] = "cat"
-    assert (mask == wanted).all()
-    assert (objects.read, objects.drawn) == (4, 3) and "point 3 (cat)" in objects.skipped[0]
-    assert found.items[0].split == "train"
-
-
-def test_supervisely_bitmaps_are_cropped_and_checked(tmp_path):
-    data = packed_bitmap(np.ones((4, 4)))
-    supervisely(tmp_path, figure("bitmap", "cat", bitmap={"data": data, "origin": [-2, 18]}))
-    mask, _ = drawn(read_source("supervisely", tmp_path))["a"]
-    assert (mask[18:, :2] == "cat").all() and (mask == "cat").sum() == 4
-    bomb = base64.b64encode(zlib.compress(b"\0" * 100)).decode()
-    for bitmap, message in (
-        ({"data": bomb, "origin": [0, 0]}, "not a deflated PNG"),
-        ({"data": data, "origin": [0.5, 0]}, "no origin"),
-        ({"data": 7, "origin": [0, 0]}, "not a deflated PNG"),
-    ):
-        supervisely(tmp_path, figure("bitmap", "cat", bitmap=bitmap))
-        with pytest.raises(Refusal, match=message):
-            read_source("supervisely", tmp_path).items[0].mask()
-
-
-def test_supervisely_images_without_labels_are_told(tmp_path):
-    supervisely(tmp_path)
-    photo(tmp_path / "train/img/b.png", 1)
-    found = read_source("supervisely", tmp_path)
-    assert found.notes == ("images that no label file names, left out: 1 (b.png)",)
-    supervisely(tmp_path, figure("polygon", "bird", [[1, 1], [5, 1], [5, 5]]))
-    with pytest.raises(Refusal, match=r"'bird' is not in meta.json"):
-        read_source("supervisely", tmp_path).items[0].mask()

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 # and from the layers below. A name is that of a file or of a whole folder.
 LAYERS = {
     "data": (
-        ("fingerprint", "intact", "layout", "mirror", "names", "warp"),
+        ("fingerprint", "intact", "jpeg", "layout", "mirror", "names", "warp"),
         ("kinds",),
         ("dataset", "images", "shards"),
         ("augment", "batches", "drawing", "pack", "preview", "ready", "shapes", "statistics"),

@@ -32,13 +32,20 @@ REFUSED = {
         r"set, train: no pixel is thing; all that are scored are ground, and 50% of all pixels "
         r"are void \(255\)\. If 255 means a class in your masks, type python -m data check .*set -"
         "-fix OUT and train on OUT"),
+    "255 beside ids": (
+        {"train": [[0, 255]] * 2, "val": [[0, 1]]}, 2,
+        r"no pixel is thing; .* 50% .* void \(255\)\. python -m data check .*set shows what the"),
     "one class": (
         {"train": [[0], [0]], "val": [[0, 1]]}, 2,
         r"no pixel is thing; .* 0% of all .*\. python -m data check .*set shows what the masks"),
     "the last class": (
         {"train": [[1], [1]], "val": [[0, 1]]}, 2, "no pixel is ground; .* are thing, and 0%"),
     "all void": (
-        {"train": [[255]], "val": [[0, 1]]}, 1, "set, train: every pixel of every mask is void"),
+        {"train": [[255]], "val": [[0, 1]]}, 1,
+        "set, train: every pixel of every mask is void, .*python -m data check .*set shows what"),
+    "white": (
+        {"train": [[255]], "val": [[0, 255]]}, 1,
+        r"train: every pixel of every mask is void, so that .* scored\. If 255 means a class"),
     "void in val": (
         {"train": [[0, 1]], "val": [[255], [255]]}, 1, "set, val: every pixel of every mask is"),
     "batch": (SOUND, 3, r"--batch is 3, but .*set has 2 training images\. Type --batch 2, or less"),

@@ -11,14 +11,18 @@ from PIL import Image
 
 from cli import Refusal
 from data.doctor.files import Pair
-from data.formats.values import is_in_alpha
+from data.formats.values import is_in_alpha, whole_numbers
 from data.images import (
-    as_stored,
+    check_whole,
     decode_image,
+    decode_mask,
     decoded,
     fault_of,
+    grey_png,
+    header_of,
     open_image,
     orientation_of,
+    read_checked,
     stored_size,
 )
 
@@ -146,23 +150,36 @@ def mask_facts(path: Path) -> MaskFacts:
     if len(values) > MOST_VALUES:
         kept = np.sort(np.argsort(counts)[-MOST_VALUES:])
         values, counts = values[kept], counts[kept]
-    return MaskFacts(
-        "", pixels.shape, image.mode, image.format, coloured, values.astype(np.int32), counts,
-        palette_of(image, values), lone, lone_values, digest(pixels),
-        image.mode in ("LA", "RGBA") and is_in_alpha(decoded(path, image), image.mode),
+    facts = MaskFacts(
+        "", pixels.shape, "L", "PNG", coloured, values.astype(np.int32), counts,
+        lone=lone, lone_values=lone_values, digest=digest(pixels),
+    )  # fmt: skip
+    if image is None:
+        return facts
+    return facts._replace(
+        mode=image.mode, format=image.format, palette=palette_of(image, values),
+        in_alpha=image.mode in ("LA", "RGBA") and is_in_alpha(decoded(path, image), image.mode),
     )  # fmt: skip
 
 
-def stored_values(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
+def stored_values(path: Path) -> tuple[Image.Image | None, np.ndarray, bool]:
     """(image, its stored values (H, W), whether these are packed colours). Raises Refusal.
 
-    Colour images with three equal channels count as grey. Where alpha alone varies, it is taken.
+    Ids are decoded as in `data.images.read_mask`; image is None for its fast path, an 8-bit grey
+    PNG. Colour images with three equal channels count as grey. Where alpha alone varies, it is
+    taken.
     """
-    raw, image = open_image(path)
+    raw = read_checked(path)
+    check_whole(path, raw)
+    if (mask := grey_png(raw)) is not None:
+        return None, mask, False
+    image = header_of(path, raw)
     if image.mode in ("1", "L", "P"):
-        return image, as_stored(decoded(path, image).astype(np.uint8), raw, image), False
+        return image, decode_mask(path, raw, image), False
     if image.mode.startswith("I"):
         return image, decoded(path, image).astype(np.int32), False
+    if image.mode == "F":
+        return image, whole_numbers(decoded(path, image), path).astype(np.int32), False
     if image.mode in ("LA", "RGBA") and is_in_alpha(pixels := decoded(path, image), image.mode):
         return image, pixels[..., -1], False
     if image.mode in ("LA", "La"):

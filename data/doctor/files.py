@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from cli import Refusal
-from data.layout import IMAGE_ENDINGS, SPLITS
+from data.dataset import OTHER_ENDINGS
+from data.layout import IMAGE_ENDINGS, SPLITS, is_junk
 from data.shards import Member, PackedPairs, is_packed, shard_counts
 
 MASKS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")  # formats that masks are saved in by mistake
@@ -26,7 +27,8 @@ class Listing(NamedTuple):
 
     missing: (folder, what is missing). misnamed: pairs whose mask is not named STEM.png after its
     image. shared: groups of images in one split with the same stem. lone_images, lone_masks: those
-    without a counterpart. ignored: files of unknown type.
+    without a counterpart. ignored: files of unknown type, and images of a kind that is not read
+    beside one of their name that is, such as a camera's raw file.
     """
 
     pairs: list[Pair]
@@ -61,6 +63,10 @@ class Stored:
     @property
     def stem(self) -> str:
         return self.member.stem
+
+    @property
+    def suffix(self) -> str:
+        return self.member.suffix
 
     def read_bytes(self) -> bytes:
         try:
@@ -111,7 +117,7 @@ def list_split(folder: Path, split: str, listing: Listing) -> None:
     for part in (images, masks):
         if not part.is_dir():
             listing.missing.append((part, "is missing"))
-    found, others = sorted_out(images, IMAGE_ENDINGS)
+    found, others = images_in(images)
     annotated, unknown = sorted_out(masks, MASKS)
     listing.ignored.extend(others + unknown)
     if images.is_dir() and not found:
@@ -134,18 +140,24 @@ def list_split(folder: Path, split: str, listing: Listing) -> None:
     listing.lone_masks.extend(path for path in annotated if path not in used)
 
 
+def images_in(folder: Path) -> tuple[list[Path], list[Path]]:
+    """(images, other files), by `sorted_out`."""
+    found, others = sorted_out(folder, IMAGE_ENDINGS + OTHER_ENDINGS)
+    read = {path.stem for path in found if path.suffix.lower() in IMAGE_ENDINGS}
+    beside = [p for p in found if p.suffix.lower() in OTHER_ENDINGS and p.stem in read]
+    return [path for path in found if path not in beside], others + beside
+
+
 def sorted_out(folder: Path, endings: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
-    """(files with one of the endings, other files that are not hidden), both sorted by name."""
+    """(files with one of the endings, other files), both sorted by name, without hidden ones."""
     known, others = [], []
     try:
         paths = sorted(folder.iterdir())
     except OSError:
         return known, others
     for path in paths:
-        if path.suffix.lower() in endings:
-            known.append(path)
-        elif not path.name.startswith(".") and path.name != "Thumbs.db":
-            others.append(path)
+        if not is_junk(path.name):
+            (known if path.suffix.lower() in endings else others).append(path)
     return known, others
 
 

@@ -1,4 +1,5 @@
 """python -m data check --fix: writes a repaired copy of a dataset, which itself is not changed.
+No file of the copy is linked to one of the dataset.
 
 Faults with an unambiguous repair are repaired, other faulty pairs are left out; both are listed.
 """
@@ -22,9 +23,11 @@ from data.doctor.exam import Exam
 from data.doctor.facts import Facts
 from data.doctor.readings import Reading
 from data.doctor.repair import Job, eight_bits, repaired
-from data.formats.imports import file_names, link
+from data.formats.imports import file_names
+from data.formats.pictures import read_picture
 from data.formats.splits import assign, groups_of
 from data.images import encoded
+from data.layout import IMAGE_ENDINGS
 from data.shards import is_packed
 from files import folder_beside, write_json
 
@@ -66,7 +69,7 @@ def write_repaired(exam: Exam, out: Path, group: str | None = None) -> list[str]
         (exam.listing.ignored, "its file type is unknown"),
     ):  # fmt: skip
         changes += [f"{exam.name(path)}: left out because {why}" for path in paths]
-    jobs = jobs_of(exam, splits, [i for i in range(len(exam.facts)) if i not in dropped])
+    jobs = jobs_of(exam, splits, [i for i in range(len(exam.facts)) if i not in dropped], group)
     with folder_beside(out) as part:
         for job in jobs:
             for name in ("images", "masks"):
@@ -178,13 +181,16 @@ def drop_repeated(exam: Exam, splits: list[str], dropped: dict[int, str]) -> Non
                     dropped[index] = f"{REPEATS} {exam.name(pairs[own[0]].image)}"
 
 
-def jobs_of(exam: Exam, splits: list[str], kept: list[int]) -> list[Job]:
-    """The pairs to be written, with new splits and names. Raises Refusal if there are too few."""
+def jobs_of(exam: Exam, splits: list[str], kept: list[int], group: str | None) -> list[Job]:
+    """The pairs to be written, with names and, where train or val has none left, with new splits.
+    Raises Refusal if there are too few."""
     pairs = [exam.listing.pairs[index] for index in kept]
     splits = [splits[index] for index in kept]
     if not {"train", "val"} <= set(splits):
         free = [at for at, split in enumerate(splits) if split != "test"]
         names = [exam.name(pairs[at].image) for at in free]
+        if group:
+            names = groups_of([pairs[at].image.stem for at in free], group, 2)
         present = classes_in(exam, (kept[at] for at in free))
         for at, split in zip(free, assign(names, present, VAL, 0.0, 0), strict=True):
             splits[at] = split
@@ -213,22 +219,30 @@ def ascii_of(name: str) -> str:
 
 
 def write_pair(exam: Exam, job: Job, part: Path) -> list[str]:
-    """Writes image and mask, or links the image and copies the mask if they need no repair; returns
-    a line for each change."""
+    """Writes image and mask, or copies what needs no repair; returns a line for each change.
+
+    No links: an edit of the copy must not change the source. A copy of an image takes a tenth of
+    the time in which it is checked (measured: 2 ms for 600 kB, 20 ms).
+    """
     pair, facts = job.pair, job.facts
     name, changes = exam.name(pair.image), []
     images, masks = part / job.split / "images", part / job.split / "masks"
-    if facts.image.depth == 16 or facts.image.mode == "CMYK":
-        image = eight_bits(pair.image, facts.image.brightest)
+    deep = facts.image.depth == 16 or facts.image.mode == "CMYK"
+    if deep or pair.image.suffix.lower() not in IMAGE_ENDINGS:
+        if deep:
+            image, notes = eight_bits(pair.image, facts.image.brightest), ()
+        else:
+            image, _, _, notes = read_picture(pair.image)
         (images / f"{job.stem}.png").write_bytes(encoded(image, ".png"))
-        changes.append(f"{name}: written as 8-bit RGB")
+        changes.append(f"{name}: written as {'8-bit RGB' if deep else 'PNG'}")
+        changes += [f"{name}: {note.text}" for note in notes]
     else:
-        link(pair.image, images / f"{job.stem}{pair.image.suffix.lower()}")
+        shutil.copyfile(pair.image, images / f"{job.stem}{pair.image.suffix.lower()}")
     ids, steps = repaired(job)
     if steps:
         (masks / f"{job.stem}.png").write_bytes(encoded(ids, ".png"))
         changes.append(f"{exam.name(pair.mask)}: {', '.join(steps)}")
-    else:  # no link: an edit of the copy must not change the source
+    else:
         shutil.copyfile(pair.mask, masks / f"{job.stem}.png")
     if job.stem != pair.image.stem or pair.mask.name != f"{pair.image.stem}.png":
         changes.append(f"{exam.name(pair.mask)}: renamed to {job.stem}.png")

@@ -9,7 +9,10 @@ HEAD = """# What `python -m data check` finds
 
 Made by `python -m data.doctor.manual` of the texts in `data/doctor/checks/`; a test keeps it so.
 With an *error* training would stop, or would learn or score something wrong: the exit code is 1.
-A *warning* marks something that may be intended."""
+A *warning* marks something that may be intended.
+
+`--fix OUT` writes a repaired set to a new folder. It is independent of the first one: its files are
+copies, no links, so that it takes as much space again, and edits of it change nothing else."""
 
 
 def manual() -> Iterator[str]:

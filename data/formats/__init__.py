@@ -30,8 +30,8 @@ class Objects(NamedTuple):
     """How many objects of an image a label file has, by what became of them.
 
     read = drawn + boxes + crowds + empty + skipped. boxes: without an outline, so that their box is
-    void. crowds: void, like shapes to be ignored. empty: their outline covers no pixel. skipped: a
-    sentence for each object that could not be drawn.
+    void, or that around their points. crowds: void, like shapes to be ignored. empty: their outline
+    covers no pixel. skipped: a sentence for each object that could not be drawn.
     """
 
     read: int = 0
@@ -81,7 +81,8 @@ class Found(NamedTuple):
     """The content of a source. broken: a message for each item that could not be listed, which
     names the file. colours: RGB 0..255 per class, or None. notes: sentences about what the source
     holds beside the items, such as images that no label file lists. label_files: how many were
-    read; None: a mask per item."""
+    read; None: a mask per item. objects: how many the label files have in all, in the formats whose
+    masks count them."""
 
     classes: list[str]
     items: list[Item]
@@ -89,6 +90,7 @@ class Found(NamedTuple):
     colours: list[list[int]] | None = None
     notes: tuple[str, ...] = ()
     label_files: int | None = None
+    objects: int | None = None
 
 
 def module_of(name: str):

@@ -37,9 +37,10 @@ class Written(NamedTuple):
 class Account:
     """pixels, images: of each id, how many pixels it has and how many images hold it.
 
-    objects: the sum over all images, None for a format whose label files are masks. where: the
-    names of the images with boxes, crowds and empty objects. unlabelled: those of images without
-    any object. notes, broken: sentences; what is broken was left out.
+    objects: the sum over all images that were written, None for a format whose label files are
+    masks. left: how many objects more the label files have, those of images that were left out.
+    where: the names of the images with boxes, crowds and empty objects. unlabelled: those of images
+    without any object. notes, broken: sentences; what is broken was left out.
     """
 
     folder: str
@@ -49,6 +50,7 @@ class Account:
     pixels: Counter
     images: Counter
     objects: Objects | None
+    left: int
     where: dict[str, list[str]]
     unlabelled: list[str]
     notes: list[str]
@@ -74,6 +76,7 @@ def account_of(
         images.update(each.pixels.keys())
     drawn = [each for each in written if each.objects is not None]
     objects = [each.objects for each in drawn]
+    read = sum(each.read for each in objects)
     files = len(written) if found.label_files is None else found.label_files
     return Account(
         str(folder),
@@ -83,6 +86,7 @@ def account_of(
         pixels,
         images,
         total(objects) if objects else None,
+        (read if found.objects is None else found.objects) - read,
         {what: [each.name for each in drawn if getattr(each.objects, what)] for what in FATES},
         [each.name for each in drawn if not each.objects.read],
         [*found.notes, *summed(sorted(note for each in written for note in each.notes))],
@@ -116,13 +120,13 @@ def refuse_nothing(account: Account, written: list[Written]) -> None:
     found = account.objects
     if found is not None and not found.drawn:
         files = f"{account.label_files} label file{'s' * (account.label_files != 1)}"
-        if not found.read:
+        if not found.read + account.left:
             raise Refusal(f"no image has a label: {files} for {len(account.unlabelled)} images."
                           f"{more} Name the folder that holds both")  # fmt: skip
         counts = ", ".join(f"{count} {what}" for what, count, _ in parts(account) if count)
         raise Refusal(
-            f"none of {found.read} objects was drawn: {counts}.{more} Classes need outlines: "
-            "export polygons or masks"
+            f"none of {found.read + account.left} objects was drawn: {counts}.{more} Classes need "
+            "outlines: export polygons or masks"
         )
     held = {account.classes[id_] for id_ in account.images if id_ != VOID}
     if held <= {BACKGROUND} and account.classes != [BACKGROUND]:
@@ -143,6 +147,7 @@ def parts(account: Account) -> list[tuple[str, int, str]]:
         *((what, getattr(objects, fate), why + some(account.where[fate]))
           for fate, (what, why) in FATES.items()),
         ("not drawn", len(objects.skipped), "listed above"),
+        ("left out", account.left, "with their images or label files, listed above"),
     ]  # fmt: skip
 
 
@@ -151,7 +156,7 @@ def table(account: Account) -> list[str]:
     counts = ", ".join(f"{name} {count}" for name, count in account.splits.items())
     rows = [("images", sum(account.splits.values()), ""), ("label files", account.label_files, "")]
     if account.objects is not None:
-        rows.append(("objects read", account.objects.read, ""))
+        rows.append(("objects read", account.objects.read + account.left, ""))
         what = parts(account)
         rows += [(f"  {name}", count, why) for name, count, why in what if count or name == "drawn"]
         if account.unlabelled:
@@ -190,7 +195,7 @@ def percent(share: float) -> str:
 
 def as_json(account: Account) -> dict:
     objects = account.objects and dict(
-        read=account.objects.read,
+        read=account.objects.read + account.left,
         **{what.replace(" ", "_"): count for what, count, _ in parts(account)},
     )
     return {

@@ -15,11 +15,13 @@ from data.formats.masks import images_below, read_label_map, split_of
 from data.images import open_image
 
 ABOUT = """SOURCE: a folder or zip with images and masks, at any depth. Masks are NAME_L.png, or
-NAME.png in a folder called masks, labels, trainannot, valannot, train_labels or similar. Colours
-other than CamVid's 32 are read from label_colors.txt or class_dict.csv. The class Void becomes the
-ignore index: its pixels are neither trained on nor scored."""
+NAME.png or NAME_P.png in a folder called masks, labels, trainannot, valannot, train_labels or
+similar. Colours other than CamVid's 32 are read from label_colors.txt or class_dict.csv, the names
+of ids from codes.txt. The class Void becomes the ignore index: its pixels are neither trained on
+nor scored."""
 
 TABLES = ("label_colors.txt", "class_dict.csv")
+CODES = "codes.txt"  # fastai's copy: a name a line for the ids of NAME_P.png
 MASKS = r"(?P<split>.*?)_?(annot|labels?|masks?)"  # names of mask folders
 
 # fmt: off
@@ -73,7 +75,7 @@ def images_and_masks(source: Path) -> tuple[dict, dict]:
             images[split_of(below), normalize("NFC", path.stem)].append(path)
             continue
         split = split_of(below) or (folder and split_of(Path(folder["split"], path.name)))
-        masks[split, normalize("NFC", path.stem).removesuffix("_L")].append(path)
+        masks[split, re.sub("_[LP]$", "", normalize("NFC", path.stem))].append(path)
     return images, masks
 
 
@@ -92,6 +94,8 @@ def label_map_of(source: Path, mask: Path) -> LabelMap:
         if label_map.colours is None:
             raise Refusal(f"{table} has no colours: write lines of the form R G B NAME")
         return label_map
+    if codes := named_list(source, (CODES,)):
+        return read_label_map(codes)
     _, image = open_image(mask)
     if image.mode in ("RGB", "RGBA"):
         return to_label_map([(pack(*rgb), name) for *rgb, name in COLOURS], rgb=True)

@@ -8,12 +8,14 @@ from itertools import islice
 from pathlib import Path
 
 from cli import Refusal
-from data.formats.camvid import MASKS, TABLES
+from data.formats.camvid import CODES, MASKS, TABLES
 from data.formats.find import BESIDE, some
 from data.formats.mask_clues import Clue, of_masks
 from data.formats.masks import ENDINGS, files_below
 from data.formats.polygons import read_tree
 from data.formats.separate_masks import in_masks
+from data.formats.yolo_labels import LABEL_LINE
+from files import decoded
 
 MOST_FILES = 1_000_000  # that are looked at
 MOST_READ = 12  # JSON or text files of a folder that are opened
@@ -35,6 +37,7 @@ class Seen:
         self.endings = Counter(path.suffix.lower() for path in self.files)
         endings = {*ENDINGS} - {*BESIDE}
         self.images = [path for path in self.files if path.suffix.lower() in endings]
+        self.damaged = []  # a message for each JSON file that cannot be read
 
     def of(self, *endings: str) -> list[Path]:
         """Some files with these endings: one a folder first, those with telling names before."""
@@ -50,7 +53,7 @@ class Seen:
         """The first megabyte of a file, or "" if it cannot be read."""
         try:
             with open(self.root / path, "rb") as file:
-                return file.read(BEGINNING).decode("utf-8-sig", "replace")
+                return decoded(file.read(BEGINNING), "replace")
         except OSError:
             return ""
 
@@ -67,12 +70,12 @@ def clues(seen: Seen) -> list[Clue]:
 
 def of_names(seen: Seen) -> Iterator[Clue]:
     """Layouts with names of their own."""
-    if {"JPEGImages", "SegmentationClass"} <= seen.folders.keys():
+    if "SegmentationClass" in seen.folders and seen.folders.keys() & {"JPEGImages", "ImageSets"}:
         if "labelmap.txt" in seen.names:
             yield Clue("cvat", "JPEGImages, SegmentationClass and labelmap.txt")
         else:
             yield Clue("voc", "JPEGImages and SegmentationClass")
-    if "leftImg8bit" in seen.folders and seen.folders.keys() & {"gtFine", "gtCoarse"}:
+    if "leftImg8bit" in seen.folders:
         yield Clue("cityscapes", "leftImg8bit and gtFine or gtCoarse")
     if any(path.name.endswith("_seg.png") for path in seen.images):
         yield Clue("ade20k", "NAME_seg.png")
@@ -81,8 +84,11 @@ def of_names(seen: Seen) -> Iterator[Clue]:
         for path in seen.images
     ):
         yield Clue("ade20k", "images/ and annotations/ with the names of ADE20K")
-    if (tables := seen.names & {*TABLES}) and any(map(is_camvid, seen.images)):
-        yield Clue("camvid", f"{min(tables)} with the colours of the classes")
+    stems = {path.stem for path in seen.images}
+    if (tables := seen.names & {*TABLES, CODES}) and any(map(is_camvid, seen.images)):
+        yield Clue("camvid", f"{min(tables)} with the colours or names of the classes")
+    elif any(path.stem.endswith("_L") and path.stem[:-2] in stems for path in seen.images):
+        yield Clue("camvid", "NAME and NAME_L.png")
     elif any(re.fullmatch("(train|val|test)annot", name) for name in seen.folders):
         yield Clue("camvid", "trainannot/ and the like")
     if "_classes.csv" in seen.names and any(p.stem.endswith("_mask") for p in seen.images):
@@ -96,7 +102,7 @@ def of_names(seen: Seen) -> Iterator[Clue]:
 
 def is_camvid(path: Path) -> bool:
     """Whether a file is a mask by its name or folder, as CamVid's are."""
-    return path.stem.endswith("_L") or any(
+    return path.stem.endswith(("_L", "_P")) or any(
         re.fullmatch(MASKS, part, re.IGNORECASE) for part in path.parts[:-1]
     )
 
@@ -123,10 +129,8 @@ def of_texts(seen: Seen) -> Iterator[Clue]:
 
 
 def is_yolo(text: str) -> bool:
-    """Whether the first line is a class id and at least four fractions."""
-    words = text.split("\n", 1)[0].split()
-    number = r"-?\d+(\.\d*)?(e-?\d+)?"
-    return len(words) > 4 and words[0].isdecimal() and all(re.fullmatch(number, w) for w in words)
+    """Whether the first line that is not blank is a class id and at least four numbers."""
+    return bool(re.fullmatch(LABEL_LINE, text.lstrip().split("\n", 1)[0]))
 
 
 def has_outlines(text: str) -> bool:
@@ -149,7 +153,10 @@ def parsed(seen: Seen, path: Path):
     try:
         if (seen.root / path).stat().st_size <= MOST_PARSED:
             return read_tree(seen.root / path)
-    except (Refusal, OSError):
+    except Refusal as refusal:
+        seen.damaged.append(str(refusal))
+        return None
+    except OSError:
         return None
     text = seen.beginning(path)
     keys = dict.fromkeys(re.findall(r'"(images|annotations|categories|segments_info)"\s*:', text))
@@ -162,8 +169,10 @@ def kind_of(tree) -> tuple[str, str] | None:
     """The format of a JSON file and what shows it, or None."""
     if isinstance(tree, list):
         task = tree[0] if tree and isinstance(tree[0], dict) else {}
-        if "data" in task and task.keys() & {"annotations", "completions"}:
+        if "data" in task and task.keys() & {"annotations", "completions", "predictions"}:
             return "label-studio", "tasks that have annotations and data"
+        if {"annotation_id", "lead_time"} <= task.keys():
+            return "label-studio", "tasks"
         return None
     if not isinstance(tree, dict):
         return None
@@ -172,6 +181,8 @@ def kind_of(tree) -> tuple[str, str] | None:
     if "_via_img_metadata" in tree or has(tree.values(), "regions", "filename"):
         return "via", "regions of images"
     listed = tree.get("annotations")
+    if {"items", "categories"} <= tree.keys():
+        return "coco", "items, as Datumaro writes them"
     if not isinstance(listed, list):
         return None
     if isinstance(tree.get("image"), dict):
@@ -180,6 +191,8 @@ def kind_of(tree) -> tuple[str, str] | None:
         return "coco-panoptic", "annotations that have segments_info"
     if has(listed, "segmentation"):
         return "coco", "annotations that have a segmentation"
+    if has(listed, "bbox", "category_id"):
+        return "coco", "annotations that have boxes"
     return None
 
 
@@ -197,6 +210,8 @@ def left_over(seen: Seen, source: Path) -> str:
     if packed := [path for path in seen.files if path.suffix.lower() in PACKED]:
         way = f"Unpack {some(packed)}, or if one holds images and labels, name it in place of "
         way += f"{source}"
+    elif seen.damaged:
+        way = seen.damaged[0]
     elif boxes := next(of_boxes(seen), ""):
         way = boxes
     elif not seen.images:

@@ -9,7 +9,13 @@ from typing import NamedTuple
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened, refuse_links
-from data.formats.coco_objects import crowd_note, is_crowd_file, number_of, objects_of
+from data.formats.coco_objects import (
+    crowd_note,
+    is_crowd_file,
+    number_of,
+    objects_of,
+    short_note,
+)
 from data.formats.find import (
     Images,
     add_images_option,
@@ -54,8 +60,10 @@ def read(source: Path, args) -> Found:
     images = Images(folder_of_images(folder, args))
     files, notes = json_files(source, "instances")
     classes, annotated, broken = annotation_files(files, folder, [BACKGROUND])
-    listed = []
+    listed, objects = [], 0
     for file in annotated:
+        objects += len(items_of(file.tree, "annotations", file.path))
+        notes += short_note(file.tree, file.path)
         crowd = args.crowds == "void" if args.crowds else is_crowd_file(file.tree, file.path)
         notes += [] if crowd or args.crowds else crowd_note(file.tree, file.path)
         for found in each(file, images, crowd):
@@ -66,7 +74,7 @@ def read(source: Path, args) -> Found:
     items, twice = listed_once(listed, WAY)
     others, odd = unlisted(images, {item.image for _, item in listed})
     broken += twice + odd
-    return Found(classes, items, broken, None, (*notes, *others), len(annotated))
+    return Found(classes, items, broken, None, (*notes, *others), len(annotated), objects)
 
 
 def annotation_files(files: list[Path], folder: Path, classes: list[str]):

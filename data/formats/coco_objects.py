@@ -4,9 +4,20 @@ import math
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from cli import Refusal
 from data.formats import Drawn, Objects
-from data.formats.polygons import items_of, paint, polygons_to_rle, shape_in, to_rle, vertices
+from data.formats.polygons import (
+    items_of,
+    outline_of,
+    paint,
+    polygons_to_rle,
+    shape_in,
+    to_rle,
+    vertices,
+)
+from data.formats.regions import NEAR
 
 # Lin et al., Microsoft COCO, 2014, section 4.3: of a category's instances 10 to 15 are segmented
 # one by one, the others of the image as one crowd.
@@ -29,8 +40,11 @@ def objects_of(
             raise Refusal(f"{path}: {image.name} has an annotation with the unknown category "
                           f"{entry.get('category_id')!r}")  # fmt: skip
         area = outline(entry.get("segmentation"), shape, path)
+        lines = [around(vertices(part, shape, path)) for part in short_parts(entry) if area]
+        layers += [(-1, box_of(box, shape, f"{path}: {image.name}")) for box in lines]
         if area is None:
-            layers.append((-1, box_of(entry.get("bbox"), shape, f"{path}: {image.name}")))
+            box = entry.get("bbox") or around(key_points(entry, shape, path))
+            layers.append((-1, box_of(box, shape, f"{path}: {image.name}")))
             counts["boxes"] += 1
         elif is_flagged(entry) and (crowd or not is_mask(entry)):
             layers.append((-1, area))
@@ -64,9 +78,40 @@ def outline(segmentation, shape, path: Path) -> dict | None:
         return to_rle(segmentation, shape, path)
     if not isinstance(segmentation, list):
         raise Refusal(f"{path}: a segmentation is neither polygons nor RLE")
+    if is_one_polygon(segmentation):
+        segmentation = [segmentation]
+    return polygons_to_rle([outline_of(numbers, shape, path) for numbers in segmentation], shape)
+
+
+def is_one_polygon(segmentation: list) -> bool:
+    """Whether a list is not of polygons but of the numbers of one, or of its corners."""
     if all(isinstance(number, (int, float)) for number in segmentation):
-        segmentation = [segmentation]  # one polygon, not in a list
-    return polygons_to_rle([vertices(numbers, shape, path) for numbers in segmentation], shape)
+        return True
+    pairs = [part for part in segmentation if isinstance(part, list) and len(part) == 2]
+    numbers = all(isinstance(number, (int, float)) for pair in pairs for number in pair)
+    return len(pairs) == len(segmentation) > 2 and numbers
+
+
+def short_parts(entry: dict) -> list[list]:
+    """The parts of a segmentation that have one or two corners: they have no area."""
+    parts = entry.get("segmentation")
+    parts = parts if isinstance(parts, list) and not is_one_polygon(parts) else []
+    return [part for part in parts if isinstance(part, list) and len(part) in (2, 4)
+            and not isinstance(part[0], list)]  # fmt: skip
+
+
+def key_points(entry: dict, shape, path: Path) -> np.ndarray:
+    """(N, 2) x, y of the key points that are set: COCO's are x, y and 0 if it is not, 1 or 2."""
+    found = entry.get("keypoints")
+    rows = found if isinstance(found, list) and len(found) % 3 == 0 else []
+    return vertices([row[:2] for row in zip(*[iter(rows)] * 3, strict=True) if row[2]], shape, path)
+
+
+def around(points: np.ndarray) -> list[float]:
+    """x, y, width and height of the box around (N, 2) points, NEAR wider; nothing without any."""
+    if not len(points):
+        return []
+    return [*(points.min(0) - NEAR).tolist(), *(np.ptp(points, axis=0) + 2 * NEAR).tolist()]
 
 
 def box_of(box, shape, where: str) -> dict | None:
@@ -112,4 +157,18 @@ def crowd_note(tree: dict, path: Path) -> list[str]:
     return [
         f"{path.name}: {count} masks with iscrowd: 1 are drawn as objects, because CVAT and others "
         "set it on every brush mask and nothing in the file shows crowds; --crowds void if they are"
+    ]
+
+
+def short_note(tree: dict, path: Path) -> list[str]:
+    """What is said of parts without an area in segmentations that have other parts."""
+    entries = items_of(tree, "annotations", path)
+    parts = [short_parts(entry) for entry in entries]
+    mixed = [len(short) for entry, short in zip(entries, parts, strict=True)
+             if 0 < len(short) < len(entry["segmentation"])]  # fmt: skip
+    if not mixed:
+        return []
+    return [
+        f"{path.name}: {sum(mixed)} parts of {len(mixed)} objects have fewer than 3 corners, as a "
+        "line or a box of 4 numbers has: they are not drawn, and what is near them is void"
     ]

@@ -16,7 +16,14 @@ from data.formats.coco import (
     source_of,
 )
 from data.formats.coco_objects import is_flagged, number_of
-from data.formats.find import Images, add_images_option, folder_of_images, listed_once, unlisted
+from data.formats.find import (
+    Images,
+    add_images_option,
+    folder_of_images,
+    listed_once,
+    missing,
+    unlisted,
+)
 from data.formats.polygons import items_of, shape_in
 from data.formats.values import read_colours
 from data.images import open_image
@@ -35,12 +42,13 @@ def read(source: Path, args) -> Found:
     images = Images(folder_of_images(folder, args), [path.with_suffix("") for path in files])
     pngs = Images(folder)
     classes, annotated, broken = annotation_files(files, folder, [])
-    listed = []
+    listed, objects = [], 0
     for file in annotated:
         names = file_names(file.tree, file.path)
         for entry in items_of(file.tree, "annotations", file.path):
             if "segments_info" not in entry:
                 continue  # an instance annotation
+            objects += len(segment_ids(entry["segments_info"]))
             try:
                 listed.append((file.path, item(entry, names, file, images, pngs)))
             except Refusal as refusal:
@@ -50,7 +58,7 @@ def read(source: Path, args) -> Found:
     items, twice = listed_once(listed, WAY)
     others, odd = unlisted(images, {item.image for _, item in listed})
     broken += twice + odd
-    return Found(classes, items, broken, None, (*notes, *others), len(annotated))
+    return Found(classes, items, broken, None, (*notes, *others), len(annotated), objects)
 
 
 def file_names(tree, path: Path) -> dict:
@@ -66,6 +74,9 @@ def item(entry: dict, names: dict, file: AnnotationFile, images: Images, pngs: I
         raise Refusal(f"{path}: an annotation belongs to the image {id_!r}, which is not listed")
     image = images.find(names[key_of(id_)], path.parent, path, file.split)
     png = pngs.find(entry.get("file_name"), path.with_suffix(""), path)
+    if png == image:
+        place = path.with_suffix("") / Path(entry["file_name"]).name
+        raise Refusal(f"{path}: {image.name} has no mask: {missing(place)}")
     ids = partial(segments, png, image, entry.get("segments_info"), file.place, path)
     return Item(image.stem, image, ids, file.split, turned=False)
 
@@ -85,6 +96,13 @@ def segments(png: Path, image: Path, infos, place: dict[int, int], path: Path) -
     objects = Objects(len(read), len(held - crowds - {0}), 0, len(crowds),
                       len(read - held - crowds))  # fmt: skip
     return Drawn(ids[np.searchsorted(values, numbers)], objects)
+
+
+def segment_ids(infos) -> set[int]:
+    """The ids of the segments, of which 0 is none."""
+    infos = infos if isinstance(infos, list) else []
+    ids = [info.get("id") for info in infos if isinstance(info, dict)]
+    return {id_ for id_ in ids if isinstance(id_, int)} - {0}
 
 
 def known_segments(infos, place: dict[int, int], where: str) -> tuple[dict[int, int], set[int]]:

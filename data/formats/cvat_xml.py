@@ -19,20 +19,21 @@ from data.formats.find import (
 )
 from data.formats.masks import SPLIT_OF, files_below, split_of
 from data.formats.polygons import shape_in
-from data.formats.regions import Layers, add_boxes_option, boxes_note
+from data.formats.regions import Layers, add_boxes_option, boxes_note, flat_note
 from data.formats.selection import BACKGROUND
 from files import read_regular
 
 ABOUT = """SOURCE: an export in the format "CVAT for images 1.1", zipped or unpacked, with images
 ("Save images"): annotations.xml and images/. Polygons, boxes, ellipses and masks are drawn in the
-order of their z_order, then of the file; points, polylines, skeletons and cuboids have no area and
-are listed as skipped. Pixels without a shape are background. The subset Train, Validation or Test
-of a project gives the split, or a folder of that name."""
+order of their z_order, then of the file; points, polylines, skeletons and cuboids have no area: the
+boxes around them become void (the ignore index: neither trained on nor scored). Pixels without a
+shape are background. The subset Train, Validation or Test of a project gives the split, or a folder
+of that name."""
 
 MOST_XML = 1 << 30  # bytes
 MOST_DEEP = 50  # elements in each other
 AREAS = ("polygon", "box", "ellipse", "mask")
-OTHERS = ("polyline", "points", "skeleton", "cuboid")
+FLAT = ("polyline", "points", "skeleton", "cuboid")
 
 
 def add_arguments(parser) -> None:
@@ -55,22 +56,23 @@ def read(source: Path, args) -> Found:
     if not trees:
         raise Refusal(broken[0] if broken else f"{source} has no XML file with <annotations>")
     classes = classes_of([tree for _, tree in trees])
-    images, listed, boxes = Images(folder_of_images(source, args)), [], 0
+    images, listed, kinds = Images(folder_of_images(source, args)), [], []
     for path, tree in trees:
         if tree.find("track") is not None:
             raise Refusal(
                 f'{path} is of the format "CVAT for video": export "CVAT for images 1.1" instead'
             )
         for entry in tree.findall("image"):
-            boxes += len(entry.findall("box"))
+            kinds += [shape.tag for shape in entry if shape.tag != "tag"]
             try:
                 listed.append((path, item_of(entry, path, images, classes, args.boxes)))
             except Refusal as refusal:
                 broken.append(str(refusal))
     items, twice = listed_once(listed)
     others, odd = unlisted(images, {item.image for _, item in listed})
-    notes = (*boxes_note(boxes, args), *others)
-    return Found(classes, items, broken + twice + odd, None, notes, len(trees))
+    flat = flat_note(kinds, FLAT)
+    notes = (*boxes_note(kinds.count("box"), args), *flat, *others)
+    return Found(classes, items, broken + twice + odd, None, notes, len(trees), len(kinds))
 
 
 def read_xml(path: Path) -> Element:
@@ -128,22 +130,37 @@ def item_of(entry: Element, path: Path, images: Images, classes, boxes: str) -> 
 def draw(entry: Element, image: Path, stated, classes: list[str], boxes: str, path: Path) -> Drawn:
     """The mask (H, W): shapes by z_order, then as listed, the later on top."""
     layers = Layers(shape_in(image, stated, path), path, boxes)
-    shapes = [shape for shape in entry if shape.tag in (*AREAS, *OTHERS)]
-    if odd := [child.tag for child in entry if child.tag not in (*AREAS, *OTHERS, "tag")]:
+    shapes = [shape for shape in entry if shape.tag in (*AREAS, *FLAT)]
+    if odd := [child.tag for child in entry if child.tag not in (*AREAS, *FLAT, "tag")]:
         raise Refusal(f"{path}: {image.name} has an unknown shape, {odd[0][:40]!r}")
     for number, shape in sorted(
         enumerate(shapes), key=lambda pair: whole(pair[1], "z_order", path, 0)
     ):
         label = shape.get("label")
         what = f"{image.name}, {shape.tag} {number} ({label})"
-        if shape.tag in OTHERS:
-            layers.skip(f"{what} has no area")
-        elif label not in classes:
-            layers.skip(f"{what} has no label")
-        else:
-            rle = region(shape, layers, path)
+        if shape.tag in FLAT:
+            layers.add_flat(points_of(shape, path))
+            continue
+        rle = region(shape, layers, path)
+        if label in classes:
             layers.add(classes.index(label), rle, is_box=shape.tag == "box")
+        else:
+            layers.skip(f"{what} has no label: its pixels are void", rle)
     return layers.drawn(by_area=False)
+
+
+def points_of(shape: Element, path: Path) -> list[float]:
+    """x, y, x, y, ... of a shape without an area: "points", or xtl1, ytl1 ... of a cuboid."""
+    found = []
+    for part in shape.findall("points") if shape.tag == "skeleton" else [shape]:
+        if part.get("outside") == "1":  # not in the image
+            continue
+        if text := part.get("points"):
+            found += [parsed(word, "points", path) for word in text.replace(";", ",").split(",")]
+        for key in part.attrib:
+            if key[0] == "x" and "y" + key[1:] in part.attrib:
+                found += [number_of(part, name, path) for name in (key, "y" + key[1:])]
+    return found
 
 
 def region(shape: Element, layers: Layers, path: Path) -> dict | None:

@@ -75,6 +75,15 @@ def unread(paths: Iterable[Path]) -> list[str]:
     ]
 
 
+def missing(path: Path) -> str:
+    """What to say of a file that is not there: a file of its name may be of a kind that is not
+    read."""
+    stem = folded(path.stem)
+    others = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    odd = [other for other in others if is_unread(other) and folded(other.stem) == stem]
+    return f"{odd[0]} {why_unread(odd[0], b'')}" if odd else f"{path} is missing"
+
+
 def add_images_option(parser) -> None:
     parser.add_argument(
         "--images", metavar="FOLDER", help="folder that is searched for images (default SOURCE)"

@@ -76,15 +76,19 @@ def label_map_of(source: Path, args, masks: list[Path]) -> LabelMap:
         return label_map._replace(table={255: -1} | label_map.table | {dataset.void: -1})
     if found := named_list(source, LISTS):
         return read_label_map(found)
-    values = (
-        ", ".join(map(str, np.unique(read_values(masks[0]).stored).tolist()[:12]))
-        if masks
-        else "none"
-    )
+    values = np.unique(read_values(masks[0]).stored).tolist() if masks else []
+    shown = ", ".join(map(str, values[:12])) or "none"
     raise Refusal(
-        f"{source} does not name the classes of its masks; values in the first mask: {values}. "
-        "Add --values 0=background 1=NAME 255=void, or --classes FILE with one name per line"
+        f"{source} does not name the classes of its masks; values in the first mask: {shown}. "
+        f"Add --values 0=background {named_by(values)}, or --classes FILE with one name per line"
     )
+
+
+def named_by(values: list[int]) -> str:
+    """What --values may say of values besides 0: 255 is an object where it stands alone."""
+    if set(values) - {0} == {255}:
+        return "255=NAME"
+    return "1=NAME 255=void"
 
 
 class MatchedPair(NamedTuple):

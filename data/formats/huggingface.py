@@ -12,6 +12,7 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened, temporary
 from data.formats.classes import read_as, to_label_map, with_void
+from data.formats.find import missing
 from data.formats.folder import label_map_of
 from data.formats.masks import ENDINGS, add_label_map_options, files_below, read_text, split_of
 from data.formats.polygons import read_tree, split_in
@@ -95,7 +96,11 @@ def in_table(path: Path, args) -> Iterator[Pair | str]:
         except (Refusal, OSError) as error:
             yield str(error)
             continue
-        yield f"{path}: row {number} names {lost}, which is missing" if lost else Pair(*pair, None)
+        yield (
+            f"{path}: row {number} names {lost.name}: {missing(lost)}"
+            if lost
+            else Pair(*pair, None)
+        )
 
 
 def inside(source: Path, name, path: Path) -> Path:
@@ -114,7 +119,10 @@ def rows_of(path: Path) -> list[dict]:
     """The rows of a table. Raises Refusal."""
     lines = read_text(path).splitlines()
     if path.suffix == ".csv":
-        return list(csv.DictReader(lines))
+        head = lines[0] if lines else ""
+        return list(
+            csv.DictReader(lines, delimiter=";" if ";" in head and "," not in head else ",")
+        )
     try:
         rows = [json.loads(line) for line in lines if line.strip()]
     except (ValueError, RecursionError) as error:

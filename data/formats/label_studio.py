@@ -21,17 +21,16 @@ from data.formats.find import (
 from data.formats.label_studio_brush import decode
 from data.formats.masks import split_of
 from data.formats.polygons import items_of, read_tree, shape_in
-from data.formats.regions import Layers, add_boxes_option, boxes_note
+from data.formats.regions import Layers, add_boxes_option, boxes_note, flat_note
 from data.formats.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder or zip with images and Label Studio's export "JSON" (not JSON-MIN), or
 such a JSON file. Polygons, brush strokes, rectangles and ellipses are drawn, the smaller on top
-where they overlap; key points and lines have no area and are listed as skipped. Images are found by
-their names, with or without the eight hexadecimal digits and the hyphen that an
-upload adds. Tasks that nobody
-labelled or that were skipped are left out; where one has several annotations, the one marked as
-ground truth counts, or --annotation says which. A folder called train, val or test gives the
-split."""
+where they overlap; key points and lines have no area: the boxes around them become void (the ignore
+index: neither trained on nor scored). Images are found by their names, with or without the eight
+hexadecimal digits and the hyphen that an upload adds. Tasks that nobody labelled or that were
+skipped are left out; where one has several annotations, the one marked as ground truth counts, or
+--annotation says which. A folder called train, val or test gives the split."""
 
 AREAS = ("polygon", "brush", "rectangle", "ellipse")
 FLAT = ("keypoint", "vector", "line")
@@ -98,20 +97,25 @@ def read(source: Path, args) -> Found:
         except Refusal as refusal:
             broken.append(str(refusal))
     items, twice = listed_once(listed)
-    boxes = sum(region.kind == "rectangle" for task in tasks for region in task.regions)
+    kinds = [region.kind for task in tasks for region in task.regions]
     others, odd = unlisted(images, {item.image for _, item in listed})
-    notes = [*notes, *boxes_note(boxes, args), *others]
+    notes += [*boxes_note(kinds.count("rectangle"), args), *flat_note(kinds, FLAT), *others]
     if left:
         notes.append(f"{left} tasks are not labelled, or were skipped, and are left out")
     files = {task.path for task in tasks}
-    return Found(classes, items, broken + twice + odd, None, tuple(notes), len(files))
+    broken += twice + odd
+    return Found(classes, items, broken, None, tuple(notes), len(files), len(kinds))
 
 
 def entries_of(path: Path) -> list[dict]:
     """The tasks of a JSON file, a list or a single one. Raises Refusal."""
     tree = read_tree(path)
     entries = items_of({"tasks": tree if isinstance(tree, list) else [tree]}, "tasks", path)
-    if any("annotations" not in entry and "completions" not in entry for entry in entries):
+    odd = [entry for entry in entries if not entry.keys() & {"annotations", "completions"}]
+    if any("predictions" in entry for entry in odd):
+        raise Refusal(f"{path} has tasks with predictions but without annotations: accept them in "
+                      "Label Studio, and export again")  # fmt: skip
+    if odd:
         raise Refusal(f'{path} is no export "JSON" of Label Studio: JSON-MIN lacks what is needed')
     return entries
 
@@ -141,8 +145,11 @@ def regions_of(results: list[dict], path: Path) -> list[Region]:
     found, seen = [], set()
     for entry in results:
         kind = str(entry.get("type")).removesuffix("labels")
-        if kind not in (*AREAS, *FLAT) or not isinstance(entry.get("value"), dict):
-            continue
+        known = (
+            kind in (*AREAS, *FLAT, "bitmask") or entry.get("type") == f"{kind}labels" != "labels"
+        )
+        if not known or not isinstance(entry.get("value"), dict):
+            continue  # a choice, a text or the like
         id_ = str(entry.get("id"))
         labels = names.get(id_, {}) if "id" in entry else labels_of(entry)
         if "id" not in entry or (id_, kind) not in seen:  # polygon and polygonlabels of one shape
@@ -184,7 +191,8 @@ def image_names(entry: dict, path: Path) -> list[str]:
     if stated is None and len(texts) != 1:
         raise Refusal(f"{path}: task {entry.get('id')} does not name one image")
     address = urlsplit(stated or texts[0])
-    query = parse_qs(address.query).get("d")  # /data/local-files/?d=FOLDER/NAME
+    query = parse_qs(address.query).get("d", [])  # /data/local-files/?d=FOLDER/NAME
+    query = query if address.path.rstrip("/").endswith("local-files") else []
     name = (query[0] if query else unquote(address.path)).lstrip("/")
     uploaded = UPLOADED.fullmatch(PurePosixPath(name).name)
     return [name, uploaded[1]] if uploaded else [name]
@@ -202,12 +210,16 @@ def draw(task: Task, image: Path, classes: list[str], boxes: str) -> Drawn:
         if region.entry.get("image_rotation"):
             raise Refusal(f"{task.path}: {task.name} was labelled on a turned image: turn it back")
         if region.kind in FLAT:
-            layers.skip(f"{what} has no area")
-        elif len(region.labels) != 1:
-            layers.skip(f"{what} has {len(region.labels) or 'no'} labels; needed: one")
+            layers.add_flat(points_of(region, layers))
+            continue
+        if region.kind not in AREAS:
+            raise Refusal(f"{task.path}: {what} is of a kind that is not read: draw it as a brush "
+                          "stroke or a polygon")  # fmt: skip
+        rle, count = outline(region, layers), len(region.labels)
+        if count == 1:
+            layers.add(classes.index(region.labels[0]), rle, region.kind == "rectangle")
         else:
-            id_, is_box = classes.index(region.labels[0]), region.kind == "rectangle"
-            layers.add(id_, outline(region, layers), is_box)
+            layers.skip(f"{what} has {count or 'no'} labels; needed: one. Its pixels are void", rle)
     return layers.drawn(by_area=True)
 
 
@@ -217,13 +229,7 @@ def outline(region: Region, layers: Layers) -> dict | None:
     if region.kind == "brush":
         return layers.pasted(decode(value.get("rle"), layers.shape, layers.source), 0, 0)
     if region.kind == "polygon":
-        points = value.get("points")
-        if not isinstance(points, list) or not all(isinstance(p, list) for p in points):
-            raise Refusal(f"{layers.source}: a polygon has no list of points")
-        pairs = [layers.finite(*point) for point in points]
-        if any(len(pair) != 2 for pair in pairs):
-            raise Refusal(f"{layers.source}: a polygon does not consist of pairs of numbers")
-        return layers.polygon(np.array(pairs).reshape(-1, 2) * (width / 100, height / 100))
+        return layers.polygon(in_pixels(value.get("points"), layers))
     (turn,) = layers.finite(value.get("rotation", 0))
     keys = ("x", "y", "width", "height", "radiusX", "radiusY")
     x, y, *sides = layers.finite(*(value[key] for key in keys if key in value), *[0, 0, 0, 0])[:4]
@@ -232,3 +238,22 @@ def outline(region: Region, layers: Layers) -> dict | None:
     if region.kind == "ellipse":
         return layers.ellipse(x, y, across, down, turn)
     return layers.rectangle(x, y, x + across, y + down, turn, about=(0, 0))
+
+
+def points_of(region: Region, layers: Layers) -> np.ndarray:
+    """(N, 2) x, y in pixels of a key point or a line."""
+    points = region.value.get("vertices", region.value.get("points", [region.value]))
+    if isinstance(points, list):
+        points = [[p.get("x"), p.get("y")] if isinstance(p, dict) else p for p in points]
+    return in_pixels(points, layers)
+
+
+def in_pixels(points, layers: Layers) -> np.ndarray:
+    """(N, 2) x, y in pixels of [[x, y], ...] in per cent. Raises Refusal."""
+    if not isinstance(points, list) or not all(isinstance(point, list) for point in points):
+        raise Refusal(f"{layers.source}: a shape has no list of points")
+    pairs = [layers.finite(*point) for point in points]
+    if any(len(pair) != 2 for pair in pairs):
+        raise Refusal(f"{layers.source}: a shape does not consist of pairs of numbers")
+    height, width = layers.shape
+    return np.array(pairs).reshape(-1, 2) * (width / 100, height / 100)

@@ -5,6 +5,7 @@ import binascii
 import io
 import math
 import os
+import re
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,8 @@ from data.formats.find import (
     unlisted,
 )
 from data.formats.masks import files_below, read_lines, split_of
-from data.formats.polygons import items_of, read_tree, shape_in, vertices
+from data.formats.polygons import items_of, outline_of, read_tree, shape_in, vertices
+from data.formats.regions import flat_note
 from data.formats.selection import BACKGROUND
 from data.images import FORMATS, MOST_PIXELS, decoded
 from files import writing
@@ -43,6 +45,7 @@ POINT = 5  # pixels, radius of points, as there
 # rotation and quadrilateral: its shape.py of 2.4.
 POINTS = {"circle": (2,), "rectangle": (2, 4), "line": (2,), "point": (1,), "mask": (2,),
            "oriented_rectangle": (4,), "rotation": (4,), "quadrilateral": (4,)}  # fmt: skip
+FLAT = ("cuboid",)  # X-AnyLabeling's; labelme draws lines and points
 
 
 def add_arguments(parser) -> None:
@@ -56,11 +59,12 @@ def read(source: Path, args) -> Found:
     files = [path for path in files_below(source) if path.suffix.lower() == ".json"]
     if not files:
         raise Refusal(f"{source} contains no JSON file")
-    found, broken, labels = [], [], {}
+    found, broken, labels, kinds = [], [], {}, []
     for path in files:
         try:
             tree = read_tree(path)
             shapes = items_of(tree, "shapes", path)
+            kinds += [str(entry.get("shape_type"))[:40] for entry in shapes]
             image = image_of(tree, path, images, args)
         except Refusal as refusal:
             broken.append(str(refusal))
@@ -78,9 +82,10 @@ def read(source: Path, args) -> Found:
         for path, shapes, image, stated in found
     ]  # fmt: skip
     items, twice = listed_once(made)
-    notes, odd = unlisted(images, {image for _, _, image, _ in found})
+    others, odd = unlisted(images, {image for _, _, image, _ in found})
+    notes = (*flat_note(kinds, FLAT), *others)
     broken += twice + odd
-    return Found([BACKGROUND, *scored], items, broken, None, tuple(notes), len(found))
+    return Found([BACKGROUND, *scored], items, broken, None, notes, len(found), len(kinds))
 
 
 def list_of_labels(source: Path, args, occurring: dict) -> list[str]:
@@ -114,9 +119,11 @@ def image_of(tree: dict, path: Path, images: Images, args) -> Path:
 
 
 def embedded(text: str, path: Path, scratch: Path) -> Path:
-    """Writes the image in imageData to a temporary file."""
+    """Writes the image in imageData to a temporary file. Other tools write an address of kind
+    data: there, or break its lines."""
+    text = "".join(text.split())
     try:
-        raw = base64.b64decode(text, validate=True)
+        raw = base64.b64decode(re.sub("^data:image/[^,]*;base64,", "", text), validate=True)
         kind = Image.open(io.BytesIO(raw), formats=FORMATS).format
     except (OSError, ValueError, binascii.Error) as error:
         raise Refusal(f"{path}: imageData is not an image") from error
@@ -131,7 +138,7 @@ def embedded(text: str, path: Path, scratch: Path) -> Path:
 def draw(shapes: list[dict], image: Path, stated, place: dict[str, int], path: Path) -> Drawn:
     """The mask (H, W), drawn as by labelme: one shape after the other.
 
-    Around a shape that cannot be drawn, what no other shape covers becomes void.
+    Around a shape that has no area or cannot be drawn, what no other shape covers becomes void.
     """
     shape = shape_in(image, stated, path)
     mask, covered, unknown = np.zeros(shape, np.int32), np.zeros(shape, bool), np.zeros(shape, bool)
@@ -140,6 +147,10 @@ def draw(shapes: list[dict], image: Path, stated, place: dict[str, int], path: P
         label = entry.get("label")
         if not isinstance(label, str) or label not in place:
             raise Refusal(f"{path}: unknown label {label!r}; known: {', '.join(place)}")
+        if entry.get("shape_type") in FLAT:
+            unknown[extent(entry, shape, path)] = True
+            counts["boxes"] += 1
+            continue
         try:
             area = shape_mask(entry, shape, path)
         except Refusal as refusal:
@@ -149,6 +160,8 @@ def draw(shapes: list[dict], image: Path, stated, place: dict[str, int], path: P
         mask[area] = place[label]
         covered |= area
         counts["crowds" if label == IGNORED else "drawn" if area.any() else "empty"] += 1
+    if skipped and not (unknown.any() or covered.any()):
+        unknown[:] = True  # nobody knows where
     mask[unknown & ~covered] = -1
     return Drawn(mask, Objects(len(shapes), **counts, skipped=tuple(skipped)))
 
@@ -170,7 +183,7 @@ def shape_mask(entry: dict, shape, path: Path) -> np.ndarray:
     kind = entry.get("shape_type") or "polygon"
     if not isinstance(kind, str):
         raise Refusal(f"{path}: unknown shape_type {kind!r}")
-    points = vertices(entry.get("points"), shape, path)
+    points = outline_of(entry.get("points"), shape, path)
     needed = POINTS.get(kind)
     if needed and len(points) not in needed:
         count = " or ".join(map(str, needed))

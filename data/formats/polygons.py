@@ -83,6 +83,16 @@ def vertices(numbers, shape: tuple[int, int], path: Path) -> np.ndarray:
     return points
 
 
+def outline_of(numbers, shape: tuple[int, int], path: Path) -> np.ndarray:
+    """`vertices` of a polygon in pixels. Raises Refusal for one of fractions of the image's size,
+    which would be a dot in its corner."""
+    points = vertices(numbers, shape, path)
+    if len(points) > 2 and points.min() >= 0 and points.max() <= 1 and (points % 1).any():
+        raise Refusal(f"{path}: all corners of a polygon are from 0 to 1; needed: pixels, not "
+                      "fractions of width and height")  # fmt: skip
+    return points
+
+
 def polygons_to_rle(polygons: list[np.ndarray], shape: tuple[int, int]) -> dict | None:
     """The union of polygons as pycocotools' RLE; None if no polygon has an area."""
     from pycocotools import mask
@@ -167,6 +177,8 @@ def trees(files: list[Path]) -> tuple[list[tuple[Path, dict]], list[str]]:
             continue
         if isinstance(tree, dict) and "annotations" in tree:
             found.append((path, tree))
+        elif isinstance(tree, dict) and isinstance(tree.get("items"), list):
+            broken.append(f"{path} is of Datumaro: export COCO or CVAT's XML in its place")
     if not found:
         raise Refusal(broken[0] if broken else "no JSON file in SOURCE contains annotations")
     return found, broken

@@ -4,16 +4,19 @@ Every region becomes an RLE of pycocotools, so that a hundred of them fit into m
 """
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cli import Refusal
 from data.formats import Drawn, Objects
-from data.formats.polygons import polygons_to_rle, vertices
+from data.formats.polygons import outline_of, polygons_to_rle, vertices
 from data.images import open_image, orientation_of, stored_size
 
 CORNERS = 360  # of the polygon that stands for an ellipse: 0.04 pixels off at a radius of 1000
+NEAR = 5  # pixels around the points of an object without an area; labelme's radius of a point
 NUMBERS = (int, float)
 
 
@@ -21,25 +24,43 @@ class Layers:
     """The regions of one image, each added with its class or skipped with its reason.
 
     boxes: "fill" draws a rectangle as an outline, "void" takes it for a frame around an object: its
-    pixels become void. source: the label file, for messages.
+    pixels become void. source: the label file, for messages. Void lies below all outlines.
     """
 
     def __init__(self, shape: tuple[int, int], source: Path, boxes: str = "fill"):
         self.shape, self.source, self.boxes = shape, source, boxes
-        self.outlines, self.frames, self.skipped, self.empty = [], [], [], 0
+        self.outlines, self.void, self.skipped = [], [], []
+        self.counts, self.anywhere = Counter(), False
 
     def add(self, id_: int, rle: dict | None, is_box: bool = False) -> None:
         from pycocotools import mask
 
         if rle is None or not mask.area(rle):
-            self.empty += 1
+            self.counts["empty"] += 1
         elif is_box and self.boxes == "void":
-            self.frames.append(rle)
+            self.counts["boxes"] += 1
+            self.void.append(rle)
         else:
             self.outlines.append((id_, rle))
 
-    def skip(self, sentence: str) -> None:
+    def add_flat(self, points) -> None:
+        """An object without an area, such as a line, of (N, 2) or 2 N numbers in pixels: what is
+        near the box around them becomes void. Of an object that is a single point, nobody knows
+        how far it extends: where nothing is drawn beside it, the whole image becomes void."""
+        points = vertices(points, self.shape, self.source)
+        self.counts["boxes"] += 1
+        self.anywhere |= len(np.unique(points, axis=0)) < 2
+        if len(points):
+            corners = [*(points.min(0) - NEAR).tolist(), *(points.max(0) + NEAR).tolist()]
+            self.void.append(self.rectangle(*corners))
+
+    def skip(self, sentence: str, rle: dict | None = None) -> None:
+        """An object that is not drawn, whose region is known or not."""
         self.skipped.append(f"{self.source}: {sentence}")
+        if rle is None:
+            self.anywhere = True
+        else:
+            self.void.append(rle)
 
     def drawn(self, by_area: bool) -> Drawn:
         """The mask and the account. by_area: the smaller region on top, else the later one."""
@@ -48,15 +69,17 @@ class Layers:
         canvas, layers = np.zeros(self.shape, np.int32), self.outlines
         if by_area:
             layers = sorted(layers, key=lambda layer: -int(mask.area(layer[1])))
-        for id_, rle in [*((-1, frame) for frame in self.frames), *layers]:
+        if self.anywhere and not layers:
+            canvas[:] = -1
+        for id_, rle in [*((-1, rle) for rle in self.void), *layers]:
             canvas[mask.decode(rle) > 0] = id_
-        drawn, boxes, skipped = len(self.outlines), len(self.frames), tuple(self.skipped)
-        read = drawn + boxes + self.empty + len(skipped)
-        return Drawn(canvas, Objects(read, drawn, boxes, empty=self.empty, skipped=skipped))
+        drawn, skipped = len(layers), tuple(self.skipped)
+        read = drawn + self.counts.total() + len(skipped)
+        return Drawn(canvas, Objects(read, drawn, **self.counts, skipped=skipped))
 
     def polygon(self, numbers) -> dict | None:
         """The RLE of [[x, y], ...] or [x, y, x, y, ...] in pixels; None below three corners."""
-        return polygons_to_rle([vertices(numbers, self.shape, self.source)], self.shape)
+        return polygons_to_rle([outline_of(numbers, self.shape, self.source)], self.shape)
 
     def rectangle(self, left, top, right, bottom, degrees=0.0, about=(0.5, 0.5)) -> dict | None:
         """A rectangle turned clockwise, about a point in fractions of its sides."""
@@ -128,3 +151,12 @@ def boxes_note(boxes: int, args) -> tuple[str, ...]:
     return (
         f"{boxes} rectangles are drawn filled; if they are frames around objects, add --boxes void",
     )
+
+
+def flat_note(kinds: list[str], flat: Sequence[str]) -> tuple[str, ...]:
+    """The sentence about shapes that have no area. kinds: of all shapes; flat: those without."""
+    counts = Counter(kind for kind in kinds if kind in flat)
+    if not counts:
+        return ()
+    named = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+    return (f"shapes that have no area: {named}; draw outlines to train on these objects",)

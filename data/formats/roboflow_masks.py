@@ -9,6 +9,7 @@ from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.classes import read_as, to_label_map
 from data.formats.masks import files_below, images_below, read_text, split_of
+from data.kinds import is_unread
 
 ABOUT = """SOURCE: an export "Semantic Segmentation Masks" of Roboflow, a folder or zip: in train/,
 valid/ and test/ images NAME.jpg, masks NAME_mask.png and _classes.csv, which names the class of
@@ -44,7 +45,7 @@ def read(source: Path, args) -> Found:
 
 
 def is_mask(path: Path) -> bool:
-    return path.stem.endswith("_mask") and path.suffix.lower() == ".png"
+    return path.stem.endswith("_mask") and (path.suffix.lower() == ".png" or is_unread(path))
 
 
 def read_table(path: Path) -> list[tuple[int, str]]:

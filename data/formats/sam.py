@@ -30,14 +30,17 @@ def read(source: Path, args) -> Found:
     files = [path for path in files_below(source) if path.suffix.lower() == ".json"]
     if not files:
         raise Refusal(f"{source} contains no JSON file")
-    images, items, broken = Images(folder_of_images(source, args)), [], []
+    images, items, broken, objects = Images(folder_of_images(source, args)), [], [], 0
     for path in files:
         try:
-            items.append(item_of(read_tree(path), path, source, images))
+            tree = read_tree(path)
+            objects += len(items_of(tree, "annotations", path))
+            items.append(item_of(tree, path, source, images))
         except Refusal as refusal:
             broken.append(str(refusal))
     notes, odd = unlisted(images, {item.image for item in items})
-    return Found([BACKGROUND, args.object], items, broken + odd, None, tuple(notes), len(items))
+    classes, broken = [BACKGROUND, args.object], broken + odd
+    return Found(classes, items, broken, None, tuple(notes), len(items), objects)
 
 
 def item_of(tree, path: Path, source: Path, images: Images) -> Item:

@@ -84,7 +84,7 @@ def read(source: Path, args) -> Found:
             continue
         mask = partial(draw, of_image[image], image, classes, args)
         items.append(Item(image.stem, image, mask, split_of(image.relative_to(source))))
-    return Found(classes, items, broken, label_files=len(matched))
+    return Found(classes, items, broken, label_files=len(matched), objects=len(masks))
 
 
 def images_and_masks(source: Path) -> tuple[list[Path], list[Path]]:

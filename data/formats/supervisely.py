@@ -16,18 +16,20 @@ from data.formats import Drawn, Found, Item
 from data.formats.archives import opened
 from data.formats.find import Images, add_images_option, folder_of_images, unlisted
 from data.formats.masks import files_below, split_of
-from data.formats.polygons import items_of, read_tree, shape_in, vertices
-from data.formats.regions import Layers, add_boxes_option, boxes_note
+from data.formats.polygons import items_of, outline_of, read_tree, shape_in, vertices
+from data.formats.regions import Layers, add_boxes_option, boxes_note, flat_note
 from data.formats.selection import BACKGROUND
 from data.images import MOST_PIXELS, decoded
 
 ABOUT = """SOURCE: a project of Supervisely, a folder or zip: meta.json, and below it folders with
 ann/NAME.jpg.json beside img/NAME.jpg. Polygons, with their holes, bitmaps and rectangles are drawn
 in their order in the file, the later on top, as Supervisely draws them: a corner's pixel belongs to
-the shape. Points, lines, graphs and cuboids have no area and are listed as skipped. Pixels without
-a shape are background. A folder called train, val or test gives the split."""
+the shape. Points, lines, graphs and cuboids have no area: the boxes around them become void (the
+ignore index: neither trained on nor scored). Pixels without a shape are background. A folder called
+train, val or test gives the split."""
 
 AREAS = ("polygon", "bitmap", "rectangle")
+FLAT = ("point", "line", "graph", "cuboid", "cuboid_2d")
 MOST_PACKED = MOST_PIXELS // 4  # bytes of a bitmap's PNG
 
 
@@ -44,14 +46,16 @@ def read(source: Path, args) -> Found:
         classes += titles(read_tree(meta), meta)
     classes = list(dict.fromkeys(classes))
     files = [path for path in files if path.parent.name == "ann"]
-    if classes == [BACKGROUND] or not files:
-        raise Refusal(f"{source} has no meta.json with classes, or no folder ann/ with JSON files")
-    images, items, broken, boxes = Images(folder_of_images(source, args)), [], [], 0
+    if classes == [BACKGROUND]:
+        raise Refusal(f"{source} has no meta.json with classes: it lies at the top of a project")
+    if not files:
+        raise Refusal(f"{source} has no folder ann/ with JSON files")
+    images, items, broken, kinds = Images(folder_of_images(source, args)), [], [], []
     for path in files:
         try:
             tree = read_tree(path)
             figures = items_of(tree, "objects", path)
-            boxes += sum(figure.get("geometryType") == "rectangle" for figure in figures)
+            kinds += [str(figure.get("geometryType"))[:40] for figure in figures]
             image = image_of(path, images)
             size = tree.get("size") if isinstance(tree.get("size"), dict) else {}
         except Refusal as refusal:
@@ -61,8 +65,9 @@ def read(source: Path, args) -> Found:
         mask = partial(draw, figures, image, stated, classes, args.boxes, path)
         items.append(Item(image.stem, image, mask, split_of(path.relative_to(source))))
     others, odd = unlisted(images, {item.image for item in items})
-    notes = (*boxes_note(boxes, args), *others)
-    return Found(classes, items, broken + odd, None, notes, len(items))
+    flat = flat_note(kinds, FLAT)
+    notes = (*boxes_note(kinds.count("rectangle"), args), *flat, *others)
+    return Found(classes, items, broken + odd, None, notes, len(items), len(kinds))
 
 
 def titles(tree, path: Path) -> list[str]:
@@ -85,10 +90,12 @@ def draw(figures: list[dict], image: Path, stated, classes, boxes: str, path: Pa
         kind, title = figure.get("geometryType"), figure.get("classTitle")
         if title not in classes:
             raise Refusal(f"{path}: the class {str(title)[:80]!r} is not in meta.json")
-        what = f"{str(kind)[:40]} {number} ({title})"
-        if kind not in AREAS:
-            layers.skip(f"{what} has no area that is known")
+        if kind in FLAT:
+            layers.add_flat(points_of(figure))
             continue
+        if kind not in AREAS:
+            what = f"{str(kind)[:40]} {number} ({title})"
+            raise Refusal(f"{path}: {what} is of a kind that is not read: {', '.join(AREAS)} are")
         if kind == "bitmap":
             rle = layers.pasted(*bitmap(figure.get("bitmap"), path))
         else:
@@ -103,7 +110,7 @@ def filled(points, kind: str, shape: tuple[int, int], path: Path) -> np.ndarray:
     holes = points.get("interior", [])
     if not isinstance(holes, list):
         raise Refusal(f"{path}: the interior of a polygon is not a list of polygons")
-    outline = vertices(points.get("exterior"), shape, path).round().astype(np.int32)
+    outline = outline_of(points.get("exterior"), shape, path).round().astype(np.int32)
     canvas = np.zeros(shape, np.uint8)
     if kind == "rectangle":
         if len(outline) != 2:
@@ -119,6 +126,14 @@ def filled(points, kind: str, shape: tuple[int, int], path: Path) -> np.ndarray:
         if len(inner) > 2:
             cv2.fillPoly(canvas, [inner], 0)
     return canvas > 0
+
+
+def points_of(figure: dict) -> list:
+    """The points of a shape without an area: "points", a list or the exterior, or "nodes"."""
+    points, nodes = figure.get("points"), figure.get("nodes")
+    if isinstance(nodes, dict):
+        return [node.get("loc") for node in nodes.values() if isinstance(node, dict)]
+    return points.get("exterior", []) if isinstance(points, dict) else points or []
 
 
 def bitmap(packed, path: Path) -> tuple[np.ndarray, int, int]:

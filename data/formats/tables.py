@@ -54,6 +54,10 @@ def named(lines: list[str], path: Path) -> list[tuple[int, str]]:
     """A name a line. labelme's lists begin with what is void, which has no number."""
     if path.suffix.lower() == ".csv" and word(lines[0]) in HEADS["name"]:
         lines = lines[1:]
+    if len(lines) == 1 and "," in lines[0]:
+        raise Refusal(
+            f"{path} has all names in one line, {lines[0][:60]!r}: write one name per line"
+        )
     if lines[:1] == [IGNORED]:
         lines = lines[1:]
     return [(at, BACKGROUND if name == GROUND else name) for at, name in enumerate(lines)]

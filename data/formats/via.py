@@ -22,16 +22,18 @@ from data.formats.regions import (
     Layers,
     add_boxes_option,
     boxes_note,
+    flat_note,
     upright_shape,
 )
 from data.formats.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder or zip with images and the JSON file of VGG Image Annotator 1 or 2, a
 saved project or exported annotations, or such a JSON file. Polygons, rectangles, circles and
-ellipses are drawn, the smaller on top where they overlap; points and polylines have no area and are
-listed as skipped. The class of a region is the value of its attribute: the only one there is, or
-the one that --attribute names. Images without a region are background only. A folder called train,
-val or test gives the split. Sizes are those of the images as browsers show them."""
+ellipses are drawn, the smaller on top where they overlap; points and polylines have no area: the
+boxes around them become void (the ignore index: neither trained on nor scored). The class of a
+region is the value of its attribute: the only one there is, or the one that --attribute names.
+Images without a region are background only. A folder called train, val or test gives the split.
+Sizes are those of the images as browsers show them."""
 
 FLAT = ("point", "polyline")
 
@@ -58,7 +60,8 @@ def read(source: Path, args) -> Found:
         except Refusal as refusal:
             broken.append(str(refusal))
     if not listed:
-        raise Refusal(broken[0] if broken else f"{source} has no JSON file")
+        why = f"{source} has no JSON file. VIA's CSV is not read: export the annotations as JSON"
+        raise Refusal(broken[0] if broken else why)
     regions = [(path, region) for path, _, found in listed for region in found]
     name = None if args.object else attribute_of(regions, args)
     labels = {args.object} if args.object else {label_of(region, name) for _, region in regions}
@@ -75,11 +78,12 @@ def read(source: Path, args) -> Found:
         split = split_of(image.relative_to(images.folder))
         found.append((path, Item(image.stem, image, mask, split)))
     items, twice = listed_once(found)
-    boxes = sum(shape_of(region).get("name") == "rect" for _, region in regions)
+    kinds = [shape_of(region).get("name") for _, region in regions]
+    flat = flat_note(kinds, FLAT)
     others, odd = unlisted(images, {item.image for _, item in found})
-    notes = (*notes, *boxes_note(boxes, args), *others)
+    notes = (*notes, *boxes_note(kinds.count("rect"), args), *flat, *others)
     files = {path for path, *_ in listed}
-    return Found(classes, items, broken + twice + odd, None, notes, len(files))
+    return Found(classes, items, broken + twice + odd, None, notes, len(files), len(regions))
 
 
 def entries_of(path: Path) -> list[dict]:
@@ -136,6 +140,8 @@ def label_of(region: dict, name: str) -> str | None:
     if isinstance(value, dict):
         checked = [key for key, on in value.items() if on is True]
         value = checked[0] if len(checked) == 1 else None
+    if type(value) is int:
+        value = str(value)
     return value.strip() or None if isinstance(value, str) else None
 
 
@@ -157,21 +163,19 @@ def draw(labelled: list[tuple], image: Path, classes: list[str], boxes: str, pat
         kind = shape.get("name")
         what = f"{image.name}, {str(kind)[:40]} {number} ({label})"
         if kind in FLAT:
-            layers.skip(f"{what} has no area")
-        elif label is None:
-            layers.skip(f"{what} has no class, or several")
+            layers.add_flat(points_in(shape, path))
+            continue
+        rle = outline(kind, shape, layers, path)
+        if label is None:
+            layers.skip(f"{what} has no class, or several: its pixels are void", rle)
         else:
-            rle = outline(kind, shape, layers, path)
             layers.add(classes.index(label), rle, is_box=kind == "rect")
     return layers.drawn(by_area=True)
 
 
 def outline(kind, shape: dict, layers: Layers, path: Path) -> dict | None:
     if kind == "polygon":
-        xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
-        if not (isinstance(xs, list) and isinstance(ys, list) and len(xs) == len(ys)):
-            raise Refusal(f"{path}: a polygon needs as many x as y")
-        return layers.polygon([list(point) for point in zip(xs, ys, strict=True)] or [])
+        return layers.polygon(points_in(shape, path))
     if kind == "rect":
         left, top, width, height = layers.finite(*map(shape.get, ("x", "y", "width", "height")))
         return layers.rectangle(left, top, left + width, top + height)
@@ -181,3 +185,13 @@ def outline(kind, shape: dict, layers: Layers, path: Path) -> dict | None:
         (turn,) = layers.finite(shape.get("theta", 0))  # radians; VIA 1 has none
         return layers.ellipse(*map(shape.get, ("cx", "cy", "rx", "ry")), math.degrees(turn))
     raise Refusal(f"{path}: unknown shape {str(kind)[:40]!r}")
+
+
+def points_in(shape: dict, path: Path) -> list[list]:
+    """[[x, y], ...] of a polygon, a polyline or a point. Raises Refusal."""
+    if shape.get("name") == "point":
+        return [[shape.get("cx"), shape.get("cy")]]
+    xs, ys = shape.get("all_points_x"), shape.get("all_points_y")
+    if not (isinstance(xs, list) and isinstance(ys, list) and len(xs) == len(ys)):
+        raise Refusal(f"{path}: a {shape.get('name')} needs as many x as y")
+    return [list(point) for point in zip(xs, ys, strict=True)]

@@ -23,6 +23,7 @@ from data.formats.masks import (
     SPLIT_OF,
     add_label_map_options,
     folder_with,
+    images_below,
     images_in,
     parse_values,
     read_label_map,
@@ -73,8 +74,12 @@ def read(source: Path, args) -> Found:
 def root_of(source: Path, args) -> tuple[Path, Path]:
     """(folder of the dataset, its folder of masks). Old releases of labelme2voc write arrays into
     SegmentationClass and the masks into a folder beside it."""
-    folders = FOLDERS[1:] if args.images else FOLDERS
-    root = folder_with(opened(source, args), folders)
+    place = opened(source, args)
+    plain = next(place.glob("**/JPEGImages"), None)
+    if not (args.images or plain) and (masks := next(place.glob("**/SegmentationClass"), None)):
+        raise Refusal(f"{masks.parent} has masks but no JPEGImages: export with images, or name "
+                      "their folder by --images FOLDER")  # fmt: skip
+    root = folder_with(place, FOLDERS[1:] if args.images else FOLDERS)
     masks = root / FOLDERS[1]
     if all(map(is_unread, images_in(masks).values())) and (root / OLD_LABELME).is_dir():
         masks = root / OLD_LABELME
@@ -216,12 +221,16 @@ def listed(root: Path, masks: Path, args, reader: Callable[[Path], Callable]):
             items.append(Item(stem, image, reader(mask), split))
     lost = [path.name for path in known.values() if path not in used]
     notes = [f"masks that no list names, left out: {len(lost)} ({some(lost)})"] if lost else []
+    taken = {item.image for item in items}
+    plain = [path.name for path in images_below(folder) if path not in taken]
+    why = "that no list names" if splits else "without a mask"
+    notes += [f"images {why}, left out: {len(plain)} ({some(plain)})"] if plain else []
     return items, broken, notes
 
 
 def splits_in(folder: Path) -> tuple[dict[str, str | None], list[str]]:
     """From stem to split, None for lists not named train, val or test; the first list counts."""
-    splits, broken = {}, []
+    splits, broken, both = {}, [], []
     lists = sorted(folder.glob("*.txt"), key=lambda path: path.stem.casefold() not in SPLIT_OF)
     for path in lists:
         try:
@@ -229,6 +238,12 @@ def splits_in(folder: Path) -> tuple[dict[str, str | None], list[str]]:
         except Refusal as refusal:
             broken.append(str(refusal))
             continue
-        for line in lines:
-            splits.setdefault(line, SPLIT_OF.get(path.stem.casefold()))
+        split = SPLIT_OF.get(path.stem.casefold())
+        both += [line for line in lines if split and splits.get(line, split) != split]
+        splits = dict.fromkeys(lines, split) | splits
+    if both:
+        broken.append(
+            f"{folder} has lists of other splits that name the same images: {some(both)}. "
+            "The first list, such as train.txt, counts: remove them from the others"
+        )
     return splits, broken

@@ -13,13 +13,15 @@ from data.formats.masks import files_below, read_lines, read_text
 from data.formats.polygons import paint, polygons_to_rle, split_in, vertices
 from data.images import open_image, orientation_of, stored_size
 
-LABEL_LINE = r"\s*\d+(\s+[-+.\deE]+){4,}\s*"
+CLASS = r"[0-9]{1,9}(\.0*)?"  # some tools write all numbers as fractions: 1.0
+LABEL_LINE = rf"\s*{CLASS}(\s+[-+.\deE]+){{4,}}\s*"
+OUTSIDE = 2  # image sides; larger numbers are no fractions of them, but pixels or per cent
 
 
 def label_files(
     images: list[Path], folder: Path, source: Path
-) -> tuple[dict[Path, Path | None], list[str]]:
-    """The label file of each image, None for an image without one, and messages.
+) -> tuple[dict[Path, Path | None], list[str], set[Path]]:
+    """The label file of each image, None for an image without one; messages; all label files.
 
     A label file stands where its image stands, with labels/ in place of the last images/. One that
     stands elsewhere belongs to the image of its name, if no other may be meant. Images whose label
@@ -48,7 +50,7 @@ def label_files(
     if lost := [path.relative_to(source) for path in stray if path not in known]:
         broken.append(f"label files that match no image: {len(lost)} ({some(lost)})")
     left = [image for image in images if image not in ambiguous and image not in twice]
-    return {image: pairs.get(image) for image in left}, broken + messages
+    return {image: pairs.get(image) for image in left}, broken + messages, known | {*stray}
 
 
 def at_home(homes: dict, texts: list[Path], source: Path) -> dict[Path, Path]:
@@ -138,6 +140,7 @@ def draw(path: Path, labels: Path | None, count: int) -> Drawn:
         return Drawn(np.zeros(shape, np.int32), Objects())
     layers, drawn = [], 0
     lines = read_lines(labels)
+    refuse_boxes(lines, labels)
     for line in lines:
         id_, points = parsed(line, shape, count, labels)
         layers.append((id_ + 1, polygons_to_rle([points], shape)))
@@ -145,17 +148,41 @@ def draw(path: Path, labels: Path | None, count: int) -> Drawn:
     return Drawn(paint(layers, shape), Objects(len(lines), drawn, empty=len(lines) - drawn))
 
 
+def lines_in(labels: Path) -> int:
+    """How many objects a label file has; 0 if it cannot be read."""
+    try:
+        return len(read_lines(labels))
+    except Refusal:
+        return 0
+
+
+def refuse_boxes(lines: list[str], labels: Path) -> None:
+    """Raises Refusal for lines of four numbers: x, y, width and height of a box."""
+    if boxes := sum(len(line.split()) == 5 for line in lines):
+        raise Refusal(
+            f"{labels}: 4 numbers after the class in {boxes} of {len(lines)} lines, a box without "
+            "an outline; needed: at least 3 pairs. Draw the outline, or remove the line"
+        )
+
+
 def parsed(line: str, shape, count: int, labels: Path) -> tuple[int, np.ndarray]:
+    """(class id, (N, 2) x, y in pixels) of a line. Raises Refusal."""
+    if "," in line:
+        raise Refusal(f"{labels}: {line[:40]!r} has commas; needed: numbers with points, apart by "
+                      "spaces")  # fmt: skip
     words = line.split()
-    if not words[0].isascii() or not words[0].isdigit() or int(words[0][:9]) >= count:
+    if not re.fullmatch(CLASS, words[0]) or (id_ := int(float(words[0]))) >= count:
         raise Refusal(f"{labels}: the class {words[0]!r} is not valid; needed: 0 to {count - 1}")
     if len(words) < 7 or len(words) % 2 == 0:
-        why = ", a box without an outline" if len(words) == 5 else ""
+        why = ", one too many or too few, such as a confidence" * (len(words) > 7)
         raise Refusal(
             f"{labels}: {len(words) - 1} numbers after the class{why}; needed: at least 3 pairs"
         )
     try:
-        numbers = [float(word) * shape[at % 2 == 0] for at, word in enumerate(words[1:])]
+        numbers = np.array([float(word) for word in words[1:]])
     except ValueError as error:
         raise Refusal(f"{labels}: {error}") from None
-    return int(words[0]), vertices(numbers, shape, labels)
+    if not np.abs(numbers).max() <= OUTSIDE:
+        raise Refusal(f"{labels} has the number {numbers[np.abs(numbers).argmax()]:g}; needed: "
+                      "fractions of the image's width and height, from 0 to 1")  # fmt: skip
+    return id_, vertices(numbers.reshape(-1, 2) * shape[::-1], shape, labels)

@@ -26,7 +26,7 @@ from data.formats.masks import (
 )
 from data.formats.selection import BACKGROUND
 from data.formats.tables import classes_in
-from data.formats.yolo_labels import draw, label_files
+from data.formats.yolo_labels import draw, label_files, lines_in
 
 ABOUT = """SOURCE: a folder or zip with images below images/, labels below labels/, and class names
 in data.yaml (or another .yaml) or classes.txt. A label file elsewhere belongs to the image of its
@@ -44,10 +44,13 @@ add_arguments = add_images_option
 def read(source: Path, args) -> Found:
     source = opened(source, args)
     tree, base = settings(source)
+    if "kpt_shape" in tree:
+        raise Refusal(f"{base / 'data.yaml'} has kpt_shape: its labels are poses, which have no "
+                      "outlines; export polygons")  # fmt: skip
     classes, folder = names(tree, base, source), folder_of_images(source, args)
     splits, notes = split_places(tree, base, source, Images(folder))
     images = images_of(folder)
-    pairs, broken = label_files(images, folder, source)
+    pairs, broken, labels = label_files(images, folder, source)
     items = []
     for path in images:
         if path not in pairs:
@@ -58,7 +61,8 @@ def read(source: Path, args) -> Found:
     if not images:
         raise Refusal(f"{folder} has no images: put them below images/, or name them by --images")
     count = sum(label is not None for label in pairs.values())
-    return Found([BACKGROUND, *classes], items, broken, None, tuple(notes), count)
+    objects = sum(map(lines_in, labels))
+    return Found([BACKGROUND, *classes], items, broken, None, tuple(notes), count, objects)
 
 
 def images_of(folder: Path) -> list[Path]:
@@ -141,7 +145,11 @@ def named_in(tree: dict, base: Path, source: Path) -> list[str]:
     if isinstance(found, dict):
         found = in_order(found, path)
     if not found:
-        raise Refusal(f"{path} has no names: write names: [cat, dog] in it, or add classes.txt")
+        lacks = f"{path} has no names" if path.exists() else f"{source} has no names of classes"
+        raise Refusal(f"{lacks}: write names: [cat, dog] in data.yaml, or add classes.txt")
+    count = tree.get("nc", "")
+    if isinstance(count, str) and count.isdecimal() and int(count) != len(found):
+        raise Refusal(f"{path}: nc is {count}, but names has {len(found)}: correct one of them")
     if not all(isinstance(name, str) and name for name in found):
         raise Refusal(f"{path}: names contains {found!r:.80}; needed: a list of texts")
     return found

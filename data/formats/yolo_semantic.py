@@ -7,7 +7,7 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.classes import read_as, to_label_map, with_void
-from data.formats.find import Images, some
+from data.formats.find import Images, missing, some
 from data.formats.masks import files_below, images_below, split_of
 from data.formats.yolo_seg import named_in, settings, split_places
 
@@ -35,7 +35,7 @@ def read(source: Path, args) -> Found:
         masks = [stem.parent / (stem.name + ending) for ending in MASKS]
         masks = [mask for mask in masks if mask.exists()]
         if not masks:
-            broken.append(f"{path} has no mask: {stem.parent / (stem.name + '.png')} is missing")
+            broken.append(f"{path} has no mask: {missing(stem.parent / (stem.name + '.png'))}")
             continue
         used.add(masks[0])
         stated = [splits[place] for place in (path, *path.parents) if place in splits]

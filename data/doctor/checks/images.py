@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from data.doctor.checks.check import ERROR, REPLACE, STOPS, WARNING, Check, Named, hw
+from data.doctor.checks.check import ERROR, NO_START, REPLACE, WARNING, Check, Named, hw
 from data.doctor.exam import Exam
 from data.doctor.facts import ImageFacts
+from data.layout import IMAGE_ENDINGS
 
 TINY = 16  # pixels; an image with a shorter side is reported
 DARK = 32  # of 255; a 16-bit image whose brightest value is below this is nearly black
@@ -44,11 +45,22 @@ def unsure_turns(exam: Exam) -> Iterable[Named]:
             yield Named(exam.name(pair.image), f"has EXIF orientation {image.orientation}")
 
 
+def formats(exam: Exam) -> Iterable[Named]:
+    for pair, facts, _ in exam.entries:
+        if not facts.image.fault and pair.image.suffix.lower() not in IMAGE_ENDINGS:
+            yield Named(exam.name(pair.image), f"has the ending {pair.image.suffix}")
+
+
 # fmt: off
 CHECKS = (
-    Check("broken image", ERROR, "Images that cannot be read", STOPS, REPLACE, False,
-          broken_images,
+    Check("broken image", ERROR, "Images that cannot be read",
+          "Training stops at the first such file, or does not start if its ending tells its kind.",
+          REPLACE, False, broken_images,
           "train/images/0001.jpg is truncated"),
+    Check("image format", ERROR, "Images in formats that a dataset does not hold, such as HEIC",
+          NO_START,
+          "Convert the images to JPEG or PNG. --fix writes them as PNG.", True, formats,
+          "train/images/a.heic has the ending .heic"),
     Check("EXIF orientation", WARNING, "Images that EXIF rotates or mirrors, though their masks "
           "may not be",
           "Training applies the EXIF orientation to the image but not to the mask.",
