@@ -165,14 +165,14 @@ def test_auto_prefers_a_folder_of_labels(tmp_path):
         photo(tmp_path / f"training/images/{stem}.jpg", seed)
         for name in ("instances", "labels", "zones"):
             grey(tmp_path / f"training/v1.2/{name}/{stem}.png", ids(0, 0, 1))
-    with pytest.raises(Refusal, match=r"--masks 'training/v1.2/labels/\*.png', if that is right"):
+    with pytest.raises(Refusal, match=r"--masks '\*\*/labels/\*\*/\*' --values 0=b"):
         read_source("auto", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["labels", "annotations", "gt"])
 def test_auto_knows_pngs_of_one_name(tmp_path, name):
     (folder(tmp_path) / "masks").rename(tmp_path / name)
-    wanted = rf"--images 'images/\*.png' --masks '{name}/\*.png', if that is right"
+    wanted = rf"--images '\*\*/images/\*\*/\*' --masks '\*\*/{name}/\*\*/\*', if that is right"
     with pytest.raises(Refusal, match=wanted):
         read_source("auto", tmp_path)
 
