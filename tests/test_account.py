@@ -91,7 +91,7 @@ def test_the_same_as_json(tmp_path):
 def test_masks_are_not_counted_by_object(tmp_path):
     end = run_import("folder", SOURCES["folder"](tmp_path / "in"), tmp_path / "out")
     assert end.returncode == 0 and "objects read" not in end.stdout and "without" not in end.stdout
-    assert "images       4\nlabel files  4\n\nclass    pixels  images\nground   " in end.stdout
+    assert "images  4\nmasks   4\n\nclass    pixels  images\nground   " in end.stdout
 
 
 def test_void_is_named_only_where_it_is_used(tmp_path):

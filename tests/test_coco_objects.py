@@ -86,7 +86,7 @@ def test_what_iscrowd_means(tmp_path, others, options, is_void):
     assert column == [wanted] * 2
     assert objects.crowds == is_void + any(one.get("iscrowd", 0) for one in others)
     notes = read_source("coco", tmp_path, *options).notes
-    assert any("1 masks with iscrowd: 1 are drawn as objects" in note for note in notes) == (
+    assert any("masks with iscrowd: 1 are drawn as objects (1)" in note for note in notes) == (
         not is_void and not options
     )
 

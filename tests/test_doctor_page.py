@@ -113,6 +113,23 @@ def test_what_the_terminal_shows_last(valid, tmp_path):
     assert page_line == f"page: {page}"
 
 
+def test_with_errors_the_repair_is_next(valid, tmp_path):
+    """And training once it is repaired."""
+    folder = shutil.copytree(valid, tmp_path / "a set")
+    next(folder.glob("val/masks/*")).write_bytes(b"x")
+    end = check(folder)
+    words = f"python -m data check '{folder}' --fix OUT"
+    assert end.returncode == 1 and f"  after the repair of the errors: {words}\n" in end.stdout
+    assert "train.py" not in end.stdout
+    end = check(folder, "--fix", tmp_path / "out")
+    assert f"  python train.py --data {tmp_path / 'out'} " in end.stdout
+    assert "after the repair" not in end.stdout
+
+
+def test_a_size_that_all_images_have_is_told_once(valid):
+    assert "  height 128; width 128\n" in check(valid).stdout
+
+
 def facts(tmp_path, name, image, quality=90):
     path = tmp_path / name
     Image.fromarray(image).save(path, quality=quality)

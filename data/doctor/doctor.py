@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from data.doctor.files import Pair, list_files
 from data.doctor.proposal import command, proposal, reason
 from data.doctor.readings import conventions_of, guessed_classes, read
 from data.layout import VOID, default_colours
+from data.shards import is_packed
 from files import held, make_room, quiet
 
 THREADS = 4
@@ -101,7 +103,7 @@ def check_dataset(
     if as_json:
         print(json.dumps(summary(exam, found, changes), indent=1))
     else:
-        for line in (*lines(exam, found, changes), *closing(outcome, html)):
+        for line in (*lines(exam, found, changes), *closing(outcome, after, html)):
             print(plain(line))
     errors = [finding for finding in after if finding.rank == ERROR]
     if errors:
@@ -160,11 +162,16 @@ def lines(exam: Exam, found: list[Finding], changes: list[str]) -> Iterator[str]
         yield from ("", "no errors or warnings")
 
 
-def closing(exam: Exam, html: Path | None) -> Iterator[str]:
-    """What to do next: how to train on a dataset, and where the page is."""
+def closing(exam: Exam, found: list[Finding], html: Path | None) -> Iterator[str]:
+    """What to do next: how to train on a dataset, or to repair it, and where the page is."""
     if len(exam.of("train")):
         made = proposal(exam)
-        yield from ("", f"suggested: {reason(made)}", f"  {command(made, str(exam.folder))}")
+        yield from ("", f"suggested: {reason(made)}")
+        if any(finding.rank == ERROR for finding in found) and not is_packed(exam.folder):
+            words = ("python", "-m", "data", "check", str(exam.folder), "--fix", "OUT")
+            yield f"  after the repair of the errors: {shlex.join(words)}"
+        else:
+            yield f"  {command(made, str(exam.folder))}"
     if html:
         yield from ("", f"page: {html}")
 
@@ -173,13 +180,16 @@ def split_lines(split: str, figures: dict) -> Iterator[str]:
     yield f"{split_name(split)}: {figures['pairs']} pairs, {figures['readable']} readable"
     if figures["size"]:
         least, median, most = figures["size"].values()
-        yield (
-            f"  height {least[0]} to {most[0]}, median {median[0]}; "
-            f"width {least[1]} to {most[1]}, median {median[1]}"
-        )
+        sides = zip(("height", "width"), least, median, most, strict=True)
+        yield "  " + "; ".join(spread(*side) for side in sides)
     yield "  share of pixels:"
+    wide = max(len(row["class"]) for row in figures["shares"])
     for row in figures["shares"]:
-        yield f"    {row['class']:20} {row['share']:7.2%}"
+        yield f"    {row['class']:{wide}}  {row['share']:7.2%}"
+
+
+def spread(side: str, least: int, median: int, most: int) -> str:
+    return f"{side} {least}" + f" to {most}, median {median}" * (least != most)
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:

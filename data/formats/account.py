@@ -154,7 +154,8 @@ def parts(account: Account) -> list[tuple[str, int, str]]:
 def table(account: Account) -> list[str]:
     """The lines of the account for a terminal."""
     counts = ", ".join(f"{name} {count}" for name, count in account.splits.items())
-    rows = [("images", sum(account.splits.values()), ""), ("label files", account.label_files, "")]
+    labels = "masks" if account.objects is None else "label files"
+    rows = [("images", sum(account.splits.values()), ""), (labels, account.label_files, "")]
     if account.objects is not None:
         rows.append(("objects read", account.objects.read + account.left, ""))
         what = parts(account)

@@ -155,8 +155,9 @@ def crowd_note(tree: dict, path: Path) -> list[str]:
     if not count:
         return []
     return [
-        f"{path.name}: {count} masks with iscrowd: 1 are drawn as objects, because CVAT and others "
-        "set it on every brush mask and nothing in the file shows crowds; --crowds void if they are"
+        f"{path.name}: masks with iscrowd: 1 are drawn as objects ({count}), because CVAT and "
+        "others set it on every brush mask and nothing in the file shows crowds; --crowds void if "
+        "they are"
     ]
 
 

@@ -41,7 +41,8 @@ def read(source: Path, args) -> Found:
     files, notes = json_files(source, "panoptic")
     images = Images(folder_of_images(folder, args), [path.with_suffix("") for path in files])
     pngs = Images(folder)
-    classes, annotated, broken = annotation_files(files, folder, [])
+    classes, annotated, broken, groups = annotation_files(files, folder, [])
+    notes += groups
     listed, objects = [], 0
     for file in annotated:
         names = file_names(file.tree, file.path)

@@ -159,9 +159,9 @@ class Images:
     def find(self, name, near: Path, file: Path, split: str | None = None) -> Path:
         """The image that `file` calls `name`, a path relative to `near` or of another machine.
 
-        Of several with its base name, prefers the one at that path, then those whose path ends with
-        all of it, then those whose path below the folder ends it, then one in a folder of the
-        split. Raises Refusal unless one remains.
+        Of several with its base name, prefers the one at that path, then those below `near`, then
+        those whose path ends with all of it, then those whose path below the folder ends it, then
+        one in a folder of the split. Raises Refusal unless one remains.
         """
         if not isinstance(name, str) or "\0" in name or not parts_of(name):
             raise Refusal(f"{file}: {name!r} is not a file name")
@@ -197,6 +197,7 @@ class Images:
 
         for fits in (
             lambda path: os.path.abspath(path) == place,
+            lambda path: near in path.parents,
             lambda path: folders and below(path)[-len(folders) :] == folders,
             lambda path: below(path) and folders[-len(below(path)) :] == below(path),
             lambda path: split and split_of(path.relative_to(self.folder)) == split,

@@ -12,7 +12,7 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened, temporary
 from data.formats.classes import read_as, to_label_map, with_void
-from data.formats.find import missing
+from data.formats.find import listed_once, missing
 from data.formats.folder import label_map_of
 from data.formats.masks import ENDINGS, add_label_map_options, files_below, read_text, split_of
 from data.formats.polygons import read_tree, split_in
@@ -40,6 +40,7 @@ class Pair(NamedTuple):
     image: Path
     mask: Path
     split: str | None
+    table: Path
 
 
 def read(source: Path, args) -> Found:
@@ -60,12 +61,14 @@ def read(source: Path, args) -> Found:
     if not pairs:
         raise Refusal(broken[0] if broken else f"{(tables or packed)[0]} lists no image")
     label_map = classes_of(source, args, pairs)
-    items = [
-        Item(pair.image.stem, pair.image, partial(read_as, pair.mask, label_map),
-             pair.split or split_of(pair.image.relative_to(source)) if tables else pair.split)
+    listed = [
+        (pair.table,
+         Item(pair.image.stem, pair.image, partial(read_as, pair.mask, label_map),
+              pair.split or split_of(pair.image.relative_to(source)) if tables else pair.split))
         for pair in pairs
     ]  # fmt: skip
-    return Found(label_map.classes, items, broken, label_map.colours)
+    items, twice = listed_once(listed)
+    return Found(label_map.classes, items, [*broken, *twice], label_map.colours)
 
 
 def classes_of(source: Path, args, pairs: list[Pair]):
@@ -99,7 +102,7 @@ def in_table(path: Path, args) -> Iterator[Pair | str]:
         yield (
             f"{path}: row {number} names {lost.name}: {missing(lost)}"
             if lost
-            else Pair(*pair, None)
+            else Pair(*pair, None, path)
         )
 
 
@@ -169,7 +172,7 @@ def in_parquet(path: Path, args) -> Iterator[Pair | str]:
                 except Refusal as refusal:
                     yield f"{path}: row {number}: {refusal}"
                     continue
-                yield Pair(*pair, split_in(path.stem) or split_of(path))
+                yield Pair(*pair, split_in(path.stem) or split_of(path), path)
     except pyarrow.ArrowException as error:
         raise Refusal(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
 

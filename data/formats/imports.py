@@ -46,12 +46,23 @@ def import_source(name: str, args, renamed: dict[str, str], options: SplitOption
     """
     with new_folder(args.folder) as part:
         args.scratch = part / "scratch"  # what importers unpack; it goes with the folder
-        with reading(args.source):
-            found = module_of(name).read(args.source, args)
-        selection = select(found.classes, renamed, args.only)
-        account = write_dataset(found, part, selection, options)
+        try:
+            with reading(args.source):
+                found = module_of(name).read(args.source, args)
+            selection = select(found.classes, renamed, args.only)
+            account = write_dataset(found, part, selection, options)
+        except Refusal as refusal:
+            raise Refusal(in_source(str(refusal), args)) from refusal
         shutil.rmtree(args.scratch, ignore_errors=True)
-    return replace(account, folder=str(args.folder))
+    notes, broken = ([in_source(line, args) for line in lines]
+                     for lines in (account.notes, account.broken))  # fmt: skip
+    return replace(account, folder=str(args.folder), notes=notes, broken=broken)
+
+
+def in_source(message: str, args) -> str:
+    """The message with what was unpacked called as if it lay in the zip, since it will be gone."""
+    unpacked = re.escape(str(args.scratch)) + r"(?:/tmp[^/]+)?"
+    return re.sub(unpacked, lambda _: str(Path(args.source).parent), message)
 
 
 @contextmanager
@@ -86,7 +97,8 @@ def write_dataset(found: Found, part: Path, selection: Selection, options: Split
     ]
     if not valid:
         first = f" Broken items: {len(broken)}; the first: {broken[0]}" if broken else ""
-        raise Refusal(f"no item in the source is valid.{first}")
+        more = "".join(f" {note[:1].upper()}{note[1:]}." for note in found.notes)
+        raise Refusal(f"no item in the source is valid.{more}{first}")
     splits = assign_splits(valid, options)
     written = [result for *_, result in valid]
     account = account_of(part, selection.classes, found, written, splits, broken)

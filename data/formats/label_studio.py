@@ -182,10 +182,8 @@ def item_of(task: Task, images: Images, classes: list[str], args) -> Item:
 
 def image_names(entry: dict, path: Path) -> list[str]:
     """The names that the image of a task may have: as stored, and as it was uploaded."""
-    data = entry.get("data")
-    texts = (
-        [text for text in data.values() if isinstance(text, str)] if isinstance(data, dict) else []
-    )
+    data = entry.get("data") if isinstance(entry.get("data"), dict) else {}
+    texts = [text for text in data.values() if isinstance(text, str)]
     keys = ("image", "img", "ocr", "url")
     stated = next((data[key] for key in keys if isinstance(data.get(key), str)), None)
     if stated is None and len(texts) != 1:
