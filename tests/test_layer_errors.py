@@ -279,14 +279,12 @@ def test_a_row_of_a_float_tensor():
 
 def test_a_row_of_an_int8_tensor():
     """Levels of 0.5 from -128 + 28 to 127 + 28 of them: from -50 to 77.5, and half a level more."""
-    true = np.float64([-50.3, -50.25, -50, 0, 77.5, 77.75, 77.8, 100]).reshape(1, 1, 8, 1)
+    true = np.float64([-60, -50.3, -50.25, -50, 0, 77.5, 77.75, 77.8, 100]).reshape(1, 1, 9, 1)
     found = row("conv", np.clip(true, -50, 77.5), true, true, tensor(0.5, -28))
-    assert found["clipped"] == 3 / 8
+    assert found["clipped"] == 4 / 9
     # Clipping is an error but no noise.
-    errors = np.float64([0.3, 0.25, 0, 0, 0, 0.25, 0.3, 22.5])
-    assert found["added"] == pytest.approx(
-        math.sqrt((errors**2).sum()) / math.sqrt((true**2).sum())
-    )
+    errors = np.float64([10, 0.3, 0.25, 0, 0, 0, 0.25, 0.3, 22.5])
+    assert found["added"] == pytest.approx(np.linalg.norm(errors) / np.linalg.norm(true))
     assert found["snr"] == 200
     off = row("conv", np.clip(true, -50, 77.5) + 0.25, true, true, tensor(0.5, -28))
     size = root(np.clip(true, -50, 77.5))[0]
@@ -295,6 +293,7 @@ def test_a_row_of_an_int8_tensor():
 
 def test_a_row_of_zeros():
     zeros = np.zeros((1, 1, 1, 2))
-    assert row("conv", zeros, zeros, zeros, tensor(0.5, 0))["snr"] == 200
-    wrong = row("conv", zeros + 1, zeros, zeros, tensor(0.5, 0))
-    assert wrong["added"] == 1.0 and wrong["snr"] == pytest.approx(decibels(5))
+    same = row("conv", zeros, zeros, zeros, tensor(0.5, 0))
+    assert (same["added"], same["snr"]) == (0, 200)
+    assert row("conv", zeros + 0.1, zeros, zeros, tensor(0.5, 0))["added"] == 1.0
+    assert row("conv", zeros + 1, zeros, zeros, tensor(0.5, 0))["snr"] == pytest.approx(decibels(5))
