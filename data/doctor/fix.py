@@ -17,9 +17,9 @@ import numpy as np
 
 from cli import Refusal
 from data.dataset import write_names
-from data.doctor.checks.masks import misfit
 from data.doctor.exam import Exam
 from data.doctor.facts import Facts
+from data.doctor.misfit import misfit
 from data.doctor.readings import Reading
 from data.doctor.repair import Job, eight_bits, repaired
 from data.formats.imports import file_names

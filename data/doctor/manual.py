@@ -22,7 +22,7 @@ def manual() -> Iterator[str]:
         for check in CHECKS:
             if check.rank == rank:
                 yield f"\n### {check.name}\n"
-                yield f"{check.what}. {check.effect} *Remedy:* {advice(check)}\n"
+                yield f"{check.what} {check.effect} *Remedy:* {advice(check)}\n"
                 yield f"    {check.example}"
 
 

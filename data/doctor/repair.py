@@ -6,10 +6,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from data.doctor.checks.images import DARK
-from data.doctor.checks.masks import misfit
+from data.doctor.checks.sixteen_bit_image import DARK
 from data.doctor.facts import Facts, stored_values
 from data.doctor.files import Pair
+from data.doctor.misfit import misfit
 from data.doctor.readings import STRAY, Reading
 from data.images import read_bytes, read_image, turned
 from data.layout import VOID

@@ -1,1 +1,1 @@
-"""The checks of a dataset: a table of them, and the functions that find their cases."""
+"""The checks of a dataset: one a file, and the table of them."""

@@ -23,8 +23,9 @@ class Named(NamedTuple):
 class Check(NamedTuple):
     """rank: ERROR if training would stop, or would learn or score something wrong, else WARNING.
 
-    effect: what happens in training. fixable: whether --fix repairs all cases; pairs with an error
-    that it cannot repair are left out. find: yields the cases. example: one, as it is printed.
+    what: a sentence, the docstring of the file. effect: what happens in training. fixable: whether
+    --fix repairs all cases; pairs with an error that it cannot repair are left out. find: yields
+    the cases. example: one, as it is printed.
     """
 
     name: str
@@ -38,7 +39,8 @@ class Check(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A check with the cases that it found; the other fields are those of `Check`."""
+    """A check with the cases that it found; the other fields are those of `Check`, `what` without
+    its full stop."""
 
     check: str
     rank: str
@@ -58,3 +60,14 @@ def advice(found: Check | Finding) -> str:
 
 def hw(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
+
+
+def images_where(test: Callable, note: Callable) -> Callable:
+    """The check that names the readable images whose facts pass a test."""
+
+    def find(exam: Exam) -> Iterable[Named]:
+        for pair, facts, _ in exam.entries:
+            if not facts.image.fault and test(facts.image):
+                yield Named(exam.name(pair.image), note(facts.image))
+
+    return find
