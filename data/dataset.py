@@ -44,6 +44,7 @@ class Dataset:
     void: int  # id of void pixels on disk; 255 is always void as well
     damaged: str = "refuse"  # or "skip": what to do with unreadable records of shards
     mirror: list[list[str]] | None = None  # pairs of classes; None if dataset.toml says nothing
+    void_declared: bool = False  # whether dataset.toml says what `void` is
     listed: dict = field(default_factory=dict, repr=False, compare=False)  # split -> pairs
 
     def pairs(self, split: str):
@@ -247,7 +248,7 @@ def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
             f"{source}: mirror {fault}; needed: pairs of classes that a flip swaps, such as "
             "mirror = [['left_eye', 'right_eye']]"
         )
-    return Dataset(folder, classes, colours, void, damaged, pairs)
+    return Dataset(folder, classes, colours, void, damaged, pairs, "void" in table)
 
 
 def rgb(colour) -> bool:

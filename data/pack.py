@@ -101,7 +101,8 @@ def claim(dataset: Dataset, out: Path, shards: int, size) -> None:
             leftover.unlink()
         out.mkdir(parents=True, exist_ok=True)
     write_json(out / INDEX, wanted)
-    write_names(out, dataset.classes, dataset.colours, dataset.void, dataset.mirror)
+    void = dataset.void if dataset.void_declared else None
+    write_names(out, dataset.classes, dataset.colours, void, dataset.mirror)
 
 
 def write_shard(path: Path, dataset: Dataset, pairs: list, size) -> None:

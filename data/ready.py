@@ -14,7 +14,7 @@ from data.dataset import Dataset
 from data.layout import VOID
 from data.mirror import ids_when_flipped, likely_pairs
 from data.shards import is_packed
-from data.statistics import count_ids
+from data.statistics import count_ids, count_pixels
 
 FEW = 100  # validation images; with fewer, the uncertainty of their mIoU is told
 NAMED = 5  # classes that a remark names
@@ -40,6 +40,27 @@ def check_ready(dataset: Dataset, batch: int) -> None:
         if split == "train" and len(scored) > 1 and (scored > 0).sum() == 1:
             todo = remedy(dataset, sum(masks.values()))
             raise Refusal(f"{where}: {one_class(dataset, counts)}. {todo}")
+    refuse_undeclared(dataset, sum(masks.values()))
+
+
+def refuse_undeclared(dataset: Dataset, counts: np.ndarray) -> None:
+    """Raises Refusal if a class is in no mask while 255, which dataset.toml does not declare as
+    void, is in some: the class may be stored as 255. counts: pixels of each id in train and val."""
+    absent = counts[: len(dataset.classes)] == 0
+    if dataset.void_declared or not counts[VOID] or not absent.any():
+        return
+    if "test" in dataset.splits():
+        absent &= count_pixels(dataset, "test") == 0
+    if absent.any():
+        ids = np.flatnonzero(absent)
+        names = listed([dataset.classes[index] for index in ids], "or")
+        one = len(ids) == 1
+        raise Refusal(
+            f"{dataset.folder}: no mask has {names}, but some contain {VOID}, which is read as "
+            f"void. If {VOID} means {'this class' if one else 'one of these'}, replace it with "
+            f"{ids[0] if one else 'the id of the class'} in all masks; if it means void, write "
+            f"void = {VOID} in {dataset.folder / 'dataset.toml'}"
+        )
 
 
 def one_class(dataset: Dataset, counts: np.ndarray) -> str:

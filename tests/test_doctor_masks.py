@@ -1,5 +1,6 @@
 """What masks and class names of a whole dataset tell the doctor."""
 
+import importlib
 import re
 import shutil
 
@@ -252,6 +253,21 @@ def test_the_manual_is_what_the_checks_say():
     text = (ROOT / "docs/doctor.md").read_text(encoding="utf-8")
     assert text == "\n".join(manual()) + "\n", "python -m data.doctor.manual > docs/doctor.md"
     assert sorted(re.findall("^### (.*)$", text, re.MULTILINE)) == sorted(names)
+
+
+def test_each_check_is_one_file_and_in_the_table():
+    """The file is named after the check; its docstring, one sentence, says what that finds."""
+    table = {check.name: check for check in CHECKS}
+    for path in sorted((ROOT / "data/doctor/checks").glob("*.py")):
+        module = importlib.import_module(f"data.doctor.checks.{path.stem}")
+        if path.stem not in ("__init__", "check", "table"):
+            made = table.pop(module.CHECK.name)
+            assert made is module.CHECK
+            name = made.name.replace("16", "sixteen").lower()
+            assert path.stem == re.sub("[ -]", "_", name)
+            assert re.fullmatch(r".+\.", made.what)
+            assert made.what == module.__doc__.replace("TINY", "16")
+    assert not table
 
 
 def test_voc_colours_by_hand():

@@ -58,6 +58,22 @@ class Exam:
             np.add.at(row, ids[ids != STRAY], facts.mask.counts[ids != STRAY])
         return counts
 
+    @cached_property
+    def absent(self) -> list[int]:
+        """The ids of the classes that no mask has; [] if there are no masks."""
+        counts = self.pixels.sum(0)
+        return np.flatnonzero(counts[:-1] == 0).tolist() if counts.any() else []
+
+    @cached_property
+    def undeclared_void(self) -> list[int]:
+        """Indices of the masks that store 255, read as void; [] if dataset.toml declares a void."""
+        return [
+            index
+            for index, (_, facts, reading) in enumerate(self.entries)
+            if VOID in facts.mask.values[reading.ids == VOID] and not facts.mask.coloured
+            and not self.dataset.void_declared
+        ]  # fmt: skip
+
     @property
     def splits(self) -> list[str]:
         held = {pair.split for pair in self.listing.pairs}

@@ -21,12 +21,12 @@ from data.doctor.exam import Exam
 from data.doctor.facts import Facts
 from data.doctor.misfit import misfit
 from data.doctor.readings import Reading
-from data.doctor.repair import Job, eight_bits, repaired
+from data.doctor.repair import Job, eight_bits, makes_void, repaired
 from data.formats.imports import file_names
 from data.formats.pictures import read_picture
 from data.formats.splits import CLIP, assign, groups_of
 from data.images import encoded
-from data.layout import IMAGE_ENDINGS
+from data.layout import IMAGE_ENDINGS, VOID
 from data.shards import is_packed
 from files import folder_beside, write_json
 
@@ -77,7 +77,7 @@ def write_repaired(exam: Exam, out: Path, group: str | None = None) -> list[str]
             done = pool.map(lambda job: write_pair(exam, job, part), jobs)
             for lines in tqdm(done, total=len(jobs), unit="pair", leave=False, disable=None):
                 changes += lines
-        changes += write_classes(exam, part)
+        changes += write_classes(exam, part, any(map(makes_void, jobs)))
         origin = {"made_by": "python -m data check --fix", "source": str(exam.folder)}
         write_json(part / "origin.json", {**origin, "changes": changes})
     return changes
@@ -252,12 +252,20 @@ def write_pair(exam: Exam, job: Job, part: Path) -> list[str]:
     return changes
 
 
-def write_classes(exam: Exam, part: Path) -> list[str]:
-    """Copies dataset.toml or labels.txt, or writes placeholder names if there are none."""
+def write_classes(exam: Exam, part: Path, made_void: bool) -> list[str]:
+    """Copies dataset.toml or labels.txt, or writes placeholder names if there are none.
+
+    made_void: whether repairs made void. It is declared, if dataset.toml declares none and no mask
+    had 255, of which nobody knows what it means.
+    """
     if exam.unnamed:
         write_names(part, exam.dataset.classes, exam.dataset.colours)
         names = ", ".join(exam.dataset.classes)
         return [f"dataset.toml: written with placeholder names, please rename them: {names}"]
+    if made_void and not exam.dataset.void_declared and not exam.undeclared_void:
+        dataset = exam.dataset
+        write_names(part, dataset.classes, dataset.colours, VOID, dataset.mirror)
+        return [f"dataset.toml: void = {VOID} added, for what was made void"]
     name = "dataset.toml" if (exam.folder / "dataset.toml").exists() else "labels.txt"
     shutil.copyfile(exam.folder / name, part / name)
     return []

@@ -63,6 +63,13 @@ def repaired(job: Job) -> tuple[np.ndarray | None, list[str]]:
     return ids, steps
 
 
+def makes_void(job: Job) -> bool:
+    """Whether the repair makes void of values that training does not read as void."""
+    facts, reading = job.facts.mask, job.reading
+    void = (reading.ids == VOID) | ((reading.ids == STRAY) & (not reading.smoothed))
+    return bool((void & (facts.coloured | (facts.values != VOID))).any())
+
+
 def as_ids(path: Path, facts: Facts, reading: Reading) -> np.ndarray:
     """A mask with its values replaced by class ids, (H, W) uint8."""
     _, pixels, _ = stored_values(path)

@@ -3,6 +3,8 @@
 from data.doctor.checks.check import ERROR, Check
 from data.doctor.mask_values import ids_note, masks_read_as
 
+find = masks_read_as("levels", ids_note)
+
 CHECK = Check(
     name="grey levels",
     rank=ERROR,
@@ -17,6 +19,6 @@ CHECK = Check(
         "void = 255 in dataset.toml instead."
     ),
     fixable=True,
-    find=masks_read_as("levels", ids_note),
+    find=find,
     example="train/masks/a.png contains the values 0, 255",
 )

@@ -40,6 +40,7 @@ from data.doctor.checks import (
     tiny_image,
     transparency,
     transposed_mask,
+    undeclared_void,
     unknown_ids,
     unknown_values,
 )
@@ -83,6 +84,7 @@ CHECKS = (
     much_void.CHECK,
     # classes and splits
     constant_class.CHECK,
+    undeclared_void.CHECK,
     left_and_right.CHECK,
     absent_class.CHECK,
     class_missing_from_split.CHECK,
