@@ -2,12 +2,7 @@
 
 from collections.abc import Iterable
 
-from data.doctor.checks.check import (
-    ERROR,
-    REPLACE,
-    Check,
-    Named,
-)
+from data.doctor.checks.check import ERROR, REPLACE, Check, Named
 from data.doctor.exam import Exam
 
 

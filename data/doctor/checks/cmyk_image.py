@@ -1,10 +1,6 @@
 """Images in CMYK, a colour model for print."""
 
-from data.doctor.checks.check import (
-    WARNING,
-    Check,
-    images_where,
-)
+from data.doctor.checks.check import WARNING, Check, images_where
 
 CHECK = Check(
     name="CMYK image",

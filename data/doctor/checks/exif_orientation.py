@@ -2,11 +2,7 @@
 
 from collections.abc import Iterable
 
-from data.doctor.checks.check import (
-    WARNING,
-    Check,
-    Named,
-)
+from data.doctor.checks.check import WARNING, Check, Named
 from data.doctor.exam import Exam
 
 

@@ -1,10 +1,6 @@
 """Images with 16 bits per channel."""
 
-from data.doctor.checks.check import (
-    WARNING,
-    Check,
-    images_where,
-)
+from data.doctor.checks.check import WARNING, Check, images_where
 from data.doctor.facts import ImageFacts
 
 DARK = 32  # of 255; a 16-bit image whose brightest value is below this is nearly black

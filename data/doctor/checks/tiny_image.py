@@ -1,11 +1,6 @@
 """Images with a side shorter than TINY pixels."""
 
-from data.doctor.checks.check import (
-    WARNING,
-    Check,
-    hw,
-    images_where,
-)
+from data.doctor.checks.check import WARNING, Check, hw, images_where
 
 TINY = 16  # pixels; an image with a shorter side is reported
 

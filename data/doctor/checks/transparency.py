@@ -1,10 +1,6 @@
 """Images that are partly transparent."""
 
-from data.doctor.checks.check import (
-    WARNING,
-    Check,
-    images_where,
-)
+from data.doctor.checks.check import WARNING, Check, images_where
 
 CHECK = Check(
     name="transparency",
