@@ -175,6 +175,7 @@ def test_export_has_few_files_at_its_top_level():
         ["-m", "benchmarks.ideas"],
         ["-m", "benchmarks.opposite"],
         ["-m", "benchmarks.portrait"],
+        ["-m", "benchmarks.frame"],
         ["train.py"],
     ],
 )
