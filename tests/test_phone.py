@@ -1,6 +1,7 @@
 """The code in the kit: every template, and self-tests that must fail when anything is wrong."""
 
 import ast
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -14,12 +15,15 @@ from kits import (
     LABELS,
     LIMITS,
     PHOTO,
+    SIZE,
     contract,
     kit,
     model,
     near_the_limit,
+    resized,
     sabotaged,
     sabotages,
+    scene,
 )
 
 from data.images import write_image
@@ -27,6 +31,7 @@ from export.kit.code import unquoted
 from export.kit.render import TEMPLATES, javascript, kotlin, markdown, render, swift
 from export.kit.render import python as python_literal
 from export.tflite.metadata import read_metadata
+from export.tflite.runtime import Runtime
 
 __all__ = ["kit"]  # a fixture
 
@@ -105,6 +110,38 @@ def test_python(kit, tmp_path):
     assert found.shape == PHOTO and (found == wanted).mean() >= 0.995
     end = python(kit, tmp_path / "nothing.jpg", tmp_path / "mask.png")
     assert end.returncode == 1 and end.stderr.endswith("nothing.jpg cannot be read\n")
+
+
+def module_of(folder):
+    spec = importlib.util.spec_from_file_location("segment", folder / "python" / "segment.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("size", [(900, 1300), PHOTO, (30, 500), SIZE])
+def test_python_frames(kit, size):
+    """Bilinearly to at most 4 * SIZE, then by the rule; the argmax at the network's size."""
+    segmenter, frames = module_of(kit).Segmenter(), [scene(size, seed) for seed in (1, 2)]
+    masks = [segmenter.frame(frame) for frame in frames]
+    assert masks[0] is masks[1] and masks[0].dtype == np.uint8
+    near = min(size[1], 4 * SIZE[1]), min(size[0], 4 * SIZE[0])
+    small = resized(cv2.resize(frames[1], near, interpolation=cv2.INTER_LINEAR), SIZE)[None]
+    runtime = Runtime((kit / "model.tflite").read_bytes())
+    if runtime.input["dtype"] == np.float32:
+        small = small.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    wanted = runtime.run(small)[0].argmax(-1)
+    assert len(np.unique(wanted)) > 1
+    assert (masks[1] == wanted).mean() > 0.999
+
+
+def test_python_colours_by_hand(kit):
+    colours = module_of(kit).colours
+    layer = colours(np.array([[0, 1, 2]], np.uint8), opacity=0.2)
+    wanted = [[[0, 0, 0, 0], [200, 10, 0, 51], [1, 2, 255, 51]]]
+    assert layer.dtype == np.uint8 and layer.tolist() == wanted
+    assert np.shares_memory(colours(np.array([[2, 2, 0]], np.uint8), 1.0, layer), layer)
+    assert layer.tolist() == [[[1, 2, 255, 255], [1, 2, 255, 255], [0, 0, 0, 0]]]
 
 
 @pytest.mark.parametrize(("path", "changes", "why"), sabotages("python/segment.py"))
