@@ -18,17 +18,18 @@ export async function measure(litert, kits, sizes, rounds) {
   const rows = [];
   for (const [width, height] of sizes) {
     const image = picture(width, height);
-    const frame = 'document' in globalThis ? await createImageBitmap(image) : null;
-    const read = frame ? reader(frame) : () => image;
+    const camera = 'document' in globalThis ? new Camera(image) : null;
     const paths = made.flatMap((kit) => [
-      [kit, 'exact', () => exact(kit, read)],
-      ...(kit.view ? [[kit, 'live', () => live(kit, frame)]] : []),
+      [kit, 'exact', (frame) => exact(kit, camera ? () => camera.pixels(frame) : () => image)],
+      ...(kit.view ? [[kit, 'live', (frame) => live(kit, frame)]] : []),
     ]);
     const found = paths.map(([kit, path]) => ({ kit: kit.name, path, width, height, times: {} }));
     const count = width * height < LARGE ? rounds : Math.ceil(rounds / 5);
     for (let round = -WARM_ROUNDS; round < count; round++) {
       for (const [index, [, , run]] of paths.entries()) {
-        const stages = await run();
+        const frame = await camera?.frame();
+        const stages = await run(frame);
+        frame?.close();
         if (round < 0) continue;
         for (const [stage, ms] of stages) (found[index].times[stage] ??= []).push(ms);
       }
@@ -77,14 +78,26 @@ class Clock {
   }
 }
 
-// A function that reads all pixels of a frame, as an app must for the exact path.
-function reader(frame) {
-  const canvas = new OffscreenCanvas(frame.width, frame.height);
-  const context = canvas.getContext('2d', { willReadFrequently: true });
-  return () => {
-    context.drawImage(frame, 0, 0);
-    return context.getImageData(0, 0, frame.width, frame.height);
-  };
+// Every frame is a new one, so that the browser cannot keep what it made of the one before.
+class Camera {
+  constructor(image) {
+    const canvas = () => new OffscreenCanvas(image.width, image.height);
+    this.scene = canvas().getContext('2d');
+    this.scene.putImageData(image, 0, 0);
+    this.still = canvas().getContext('2d', { willReadFrequently: true });
+  }
+
+  frame() {
+    this.scene.fillStyle = `rgb(${Math.floor(256 * Math.random())}, 0, 0)`;
+    this.scene.fillRect(0, 0, 2, 2);
+    return createImageBitmap(this.scene.canvas);
+  }
+
+  // All pixels of a frame, which an app must read for the exact path.
+  pixels(frame) {
+    this.still.drawImage(frame, 0, 0);
+    return this.still.getImageData(0, 0, frame.width, frame.height);
+  }
 }
 
 // Waves of colour with some noise.

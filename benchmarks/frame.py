@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from http.server import ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import cli
@@ -123,7 +124,7 @@ def in_python(kits: list[dict], rounds: int) -> list[dict]:
         count = rounds if width * height < LARGE else -(-rounds // 5)
         for turn in range(-WARM_ROUNDS, count):
             for row, (_, path, code, segmenter) in zip(found, paths, strict=True):
-                for stage, ms in stages_in_python(code, segmenter, path, image):
+                for stage, ms in stages_in_python(code, segmenter, path, image).items():
                     if turn >= 0:
                         row["times"].setdefault(stage, []).append(ms)
         rows += found
@@ -138,32 +139,33 @@ def load(path: Path, number: int):
     return module
 
 
-def stages_in_python(code, segmenter, path: str, image):
-    """(stage, milliseconds) of a frame. What a kit's method does in one is timed in parts."""
-    live = path == "live"
-    tensor, tensor_ms = timed(lambda: code.to_tensor(code.shrink(image) if live else image))
-    yield "tensor", tensor_ms
-    logits, ms = timed(lambda: segmenter.logits(tensor))
-    yield "network", ms
-    right, segmenter.logits = segmenter.logits, lambda _: logits
+def stages_in_python(code, segmenter, path: str, image) -> dict[str, float]:
+    """Milliseconds by stage of a frame: before, in and after the network, then the colours."""
+    right, clock = segmenter.logits, [time.perf_counter()]
+
+    def logits(tensor):
+        clock.append(time.perf_counter())
+        found = right(tensor)
+        clock.append(time.perf_counter())
+        return found
+
+    segmenter.logits = logits
     try:
-        ids, ms = timed(lambda: (segmenter.frame if live else segmenter.mask)(image))
+        ids = (segmenter.frame if path == "live" else segmenter.mask)(image)
     finally:
         segmenter.logits = right
-    yield "mask", max(ms - tensor_ms, 0.0)
-    if hasattr(code, "colours"):
-        if live:
-            segmenter.layer = getattr(segmenter, "layer", None)
-            segmenter.layer, ms = timed(lambda: code.colours(ids, out=segmenter.layer))
+    clock.append(time.perf_counter())
+    names = ["tensor", "network", "mask"]
+    if hasattr(code, "colours"):  # older kits have none
+        layer = getattr(segmenter, "layer", None)
+        if path == "live":
+            segmenter.layer = code.colours(ids, out=layer)
         else:
-            _, ms = timed(lambda: code.colours(ids))
-        yield "colours", ms
-
-
-def timed(call):
-    start = time.perf_counter()
-    found = call()
-    return found, 1e3 * (time.perf_counter() - start)
+            code.colours(ids)
+        clock.append(time.perf_counter())
+        names.append("colours")
+    laps = (1e3 * (end - start) for start, end in pairwise(clock))
+    return dict(zip(names, laps, strict=True))
 
 
 def in_node(kits: list[dict], rounds: int) -> list[dict]:
