@@ -1,21 +1,15 @@
 """The kit's JavaScript for video: masks and colours by hand, what is used again and released."""
 
 import json
-import queue
-import shutil
 import subprocess
-import threading
-from http.server import ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from clients.browser_client import FLAGS, MODULES, browse, handler
-from kits import KINDS, LABELS, ROOT, SIZE, kit
+from kits import KINDS, LABELS, SIZE, kit
 from test_phone_platforms import NODE, needs_node
 
 __all__ = ["kit"]  # a fixture
 COLOURS = [[0, 0, 0], [200, 10, 0], [1, 2, 255]]
-TYPESCRIPT = ROOT / ".clients" / "types" / "node_modules" / "typescript" / "bin" / "tsc"
 
 # The parts of a browser that the live path uses; a canvas draws images of its own size only.
 FAKES = """
@@ -228,91 +222,3 @@ def test_types_declare_what_the_code_exports(kit, tmp_path):
     text = (kit / "web" / "segnet.d.ts").read_text(encoding="utf-8")
     declared = [line.split()[3] for line in text.splitlines() if line.startswith("export declare ")]
     assert sorted(name.split("(")[0].rstrip(":") for name in declared) == sorted(names)
-
-
-APP = """
-import * as litert from '@litertjs/core';
-import { CLASSES, Live, Segmenter, toColours, toMask } from 'KIT/web/segnet.js';
-const segmenter = await Segmenter.create(litert, { accelerator: 'wasm' });
-const live = new Live(segmenter, { keep: 0.6 });
-const ids: Uint8Array = await live.frame(document.querySelector('video')!);
-const image: ImageData = toColours(toMask(live.logits!, 640, 480));
-const three: 3 = CLASSES;
-// @ts-expect-error: an accelerator that does not exist
-await Segmenter.create(litert, { accelerator: 'npu' });
-// @ts-expect-error: a class is a number
-live.matte('person');
-"""
-
-
-@needs_node
-@pytest.mark.clients
-@pytest.mark.skipif(not TYPESCRIPT.exists(), reason="make .clients/types/done, which needs npm")
-@pytest.mark.skipif(not MODULES.exists(), reason="make .clients/node/done, which needs npm")
-def test_typescript(kit, tmp_path):
-    (tmp_path / "app.ts").write_text(APP.replace("KIT", str(kit)))
-    (tmp_path / "node_modules").symlink_to(MODULES)
-    flags = "--noEmit --strict --skipLibCheck --target es2022 --module esnext"
-    flags += " --moduleResolution bundler --lib es2022,dom"
-    command = [str(TYPESCRIPT), *flags.split(), "app.ts"]
-    end = subprocess.run([NODE, *command], cwd=tmp_path, capture_output=True, text=True)
-    assert end.returncode == 0, end.stdout
-
-
-PAGE = """<!doctype html><meta charset="utf-8">
-<script type="importmap">
-{"imports": {"@litertjs/wasm-utils": "/@litertjs/wasm-utils/dist/index.js"}}</script>
-<script type="module">
-const post = (path, body) => fetch(path, { method: 'POST', body });
-try {
-  const litert = await import('/@litertjs/core/dist/index.js');
-  const { Live, Segmenter } = await import('/web/segnet.js');
-  await litert.loadLiteRt('/@litertjs/core/wasm/');
-  const segmenter = await Segmenter.create(litert);
-  await segmenter.selfTest();
-  const photo = await createImageBitmap(await (await fetch('/golden/photo.png')).blob());
-  const canvas = new OffscreenCanvas(photo.width, photo.height);
-  const context = canvas.getContext('2d', { willReadFrequently: true });
-  context.drawImage(photo, 0, 0);
-  const image = context.getImageData(0, 0, photo.width, photo.height);
-  const exact = (await segmenter.segment(image)).ids;
-  const live = new Live(segmenter, { opacity: 1 });
-  const equal = [];
-  for (const source of [photo, canvas]) {
-    await live.frame(source);
-    const found = live.mask(photo.width, photo.height).ids;
-    equal.push(found.filter((id, i) => id === exact[i]).length / exact.length);
-  }
-  const read = (shown) => shown.getContext('2d').getImageData(0, 0, shown.width, shown.height);
-  const [layer, matte] = [read(live.canvas), read(live.matte(1))];
-  let [wrong, differs] = [0, 0];
-  live.ids.forEach((id, i) => {
-    wrong += (layer.data[4 * i + 3] === 255) !== (id > 0);
-    differs += (matte.data[4 * i + 3] > 127) !== (id === 1);
-  });
-  const size = [layer.width, layer.height];
-  segmenter.close();
-  await post('/found', JSON.stringify({ equal, wrong, differs: differs / live.ids.length, size }));
-} catch (error) {
-  await post('/error', String(error.stack));
-}
-</script>"""
-
-
-@pytest.mark.clients
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-@pytest.mark.skipif(not MODULES.exists(), reason="make .clients/node/done, which needs npm")
-def test_chromium(kit):
-    names = (path for path in kit.rglob("*") if path.is_file())
-    files = {f"/{path.relative_to(kit).as_posix()}": path for path in names}
-    posts = queue.Queue()
-    served = handler(files | {"/": PAGE.encode()}, posts)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), served)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    path, body = browse(f"http://127.0.0.1:{server.server_port}/", FLAGS, posts)
-    server.shutdown()
-    assert path == "/found", body.decode()
-    found = json.loads(body)
-    assert found["size"] == [SIZE[1], SIZE[0]] and found["wrong"] == 0
-    assert min(found["equal"]) > 0.9, found
-    assert found["differs"] < 0.5  # of three classes one may be the largest below one half
