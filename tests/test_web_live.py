@@ -155,14 +155,7 @@ console.log(JSON.stringify(deleted));
     ]
 
 
-@needs_node
-def test_frames_use_the_same_memory(kit, tmp_path):
-    """Two frames, the second one white; the model answers with two kinds of logits."""
-    source, target = KINDS[json.loads((kit / "contract.json").read_text())["recipe"]]
-    all_logits = [logits(seed) for seed in (1, 2)]
-    for name, values in zip("ab", all_logits, strict=True):
-        values.tofile(tmp_path / name)
-    found = node(kit, tmp_path, """
+TWO_FRAMES = """
 const answers = ['a', 'b'].map((name) => floats(`${folder}/${name}`));
 const inputs = [];
 const one = await segmenter(async ([input]) => {
@@ -184,7 +177,17 @@ console.log(JSON.stringify([masks, inputs, put, mattes, mattes[0].put].map(same)
 write('layer', put[1].data);
 write('matte', mattes[1].put[1].data);
 console.log(JSON.stringify(live.mask(7, 5).ids.length));
-""")  # fmt: skip
+"""
+
+
+@needs_node
+def test_frames_use_the_same_memory(kit, tmp_path):
+    """Two frames, the second one white; the model answers with two kinds of logits."""
+    source, target = KINDS[json.loads((kit / "contract.json").read_text())["recipe"]]
+    all_logits = [logits(seed) for seed in (1, 2)]
+    for name, values in zip("ab", all_logits, strict=True):
+        values.tofile(tmp_path / name)
+    found = node(kit, tmp_path, TWO_FRAMES)
     assert found == [[True] * 5, 35]
     for index, values in enumerate(all_logits, 1):
         mask = np.fromfile(tmp_path / f"mask{index}", np.uint8).reshape(SIZE)
