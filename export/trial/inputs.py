@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cli
 from data.layout import IMAGE_ENDINGS
 
-VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".3gp", ".avi", ".mkv", ".webm")
+VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".3gp", ".avi", ".mkv", ".webm", ".mpg", ".wmv")
 
 
 class Input(NamedTuple):

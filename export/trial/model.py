@@ -18,6 +18,7 @@ from export.tflite.inspect import operators
 from export.tflite.metadata import read_loosely
 from export.tflite.runtime import Runtime, read_model
 from files import read_json, read_regular
+from segnet.manifest import read_manifest
 from segnet.metrics import to_mask
 
 MOST_TEXT = 1_000_000  # bytes of a file of class names
@@ -54,7 +55,7 @@ def open_tried(path: str, classes: str | None, limits: list[float] | None) -> Tr
     if kit:
         return open_kit(path / "model.tflite" if path.is_dir() else path, contract)
     found = open_model(path)
-    colours = read_json(path / "manifest.json")["dataset"]["colours"]
+    colours = read_manifest(path)["dataset"]["colours"]
     return Tried(found.function, found.size, found.classes, colours, told(found.size, found.input))
 
 
