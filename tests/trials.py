@@ -15,7 +15,7 @@ COLOURS = [[0, 0, 0], [242, 61, 61]]  # hue 0, saturation 0.75, value 0.95: 255 
 
 
 @cache
-def convolution(kernel=((0, 1),), bias=(0, -0.5), activation=None):
+def convolution(kernel=(0, 1), bias=(0, -0.5), activation=None):
     """A .tflite of 8x8 pixels whose channels are red times kernel plus bias."""
     import keras
 

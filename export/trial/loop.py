@@ -72,10 +72,10 @@ def try_all(model: Tried, inputs: list[Input], choice: Choice, faults: list[str]
 
 def check_results(inputs: list[Input], choice: Choice) -> None:
     """Raises Refusal if results would overwrite an input, or without --force anything."""
-    sources = {item.path.absolute() for item in inputs}
+    sources = {item.path.resolve() for item in inputs}
     for item in inputs:
         for path in choice.results(item).values():
-            if path.absolute() in sources:
+            if path.resolve() in sources:
                 raise Refusal(f"{path} is an input and would be overwritten: name another --out")
             if path.exists() and not choice.force:
                 raise Refusal(f"{path} exists. Name another --out, or add --force")
