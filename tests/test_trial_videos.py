@@ -2,6 +2,9 @@
 
 import os
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +15,7 @@ from trials import OVER_RED, half_red, named, tried
 from export.trial.containers import is_truncated
 from export.trial.video import Video, mp4
 
+ROOT = Path(__file__).parent.parent
 RATE, FRAMES, SIZE = 25, 30, (48, 64)
 CLOSE = 16  # of 255: compressed twice
 
@@ -86,7 +90,9 @@ def test_the_rotation_of_a_phone_is_applied(here):
 def test_a_variable_frame_rate_is_told(here, capsys):
     """15 frames of 40 ms, then 15 of 80 ms: the table of times gets a second row of 8 bytes."""
     raw = bytearray((here / "clip.mp4").read_bytes())
-    start = raw.rfind(b"moov")  # behind the frames, whose places stay as they are
+    edit = raw.find(b"elst") + 12  # how long it is played
+    struct.pack_into(">I", raw, edit, struct.unpack_from(">I", raw, edit)[0] * 3 // 2)
+    start = raw.rfind(b"moov")  # after the frames, whose places stay as they are
     table = raw.find(b"stts", start)
     (_, rows, count, step) = struct.unpack_from(">4I", raw, table + 4)
     assert (rows, count) == (1, FRAMES)
@@ -121,13 +127,25 @@ def test_odd_videos_are_listed_and_the_others_done(here, capsys):
     assert tried("model.tflite", "cut.mp4", "--out", "other") == 2
 
 
-def test_native_messages_are_hidden(here, capfd):
-    """FFmpeg would print several lines of a file whose index is damaged."""
+def test_what_ffmpeg_prints_is_hidden(here):
+    """Of a file without an index, and of frames that are damaged: several lines each."""
     raw = (here / "clip.mp4").read_bytes()
-    (here / "odd.mp4").write_bytes(raw.replace(b"moov", b"free"))
-    assert tried("model.tflite", "odd.mp4") == 2
-    assert capfd.readouterr().err.splitlines()[1:] == [
-        "error: odd.mp4 is damaged or not a video: replace or remove it"
+    (here / "odd.mp4").write_bytes(raw.replace(b"moov", b"what"))
+    at = raw.find(b"mdat") + 40
+    (here / "noise.mp4").write_bytes(raw[:at] + b"\x55" * 200 + raw[at + 200 :])
+    code = (
+        "import pathlib, sys; from cli import Refusal; from export.trial.video import Video\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: list(Video(pathlib.Path(name)).frames())\n"
+        "    except Refusal as refusal: print(refusal)"
+    )
+    # In this process FFmpeg has begun to print.
+    words = [sys.executable, "-c", code, here / "odd.mp4", here / "noise.mp4"]
+    end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert end.returncode == 0 and end.stderr == ""
+    assert end.stdout.splitlines() == [
+        f"{here}/odd.mp4 is damaged or not a video: replace or remove it",
+        f"{here}/noise.mp4 is damaged: 1 of its 30 frames can be read. Replace or remove it",
     ]
 
 

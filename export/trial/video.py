@@ -39,8 +39,9 @@ class Video:
             )
 
     def frames(self) -> Iterator[np.ndarray]:
-        """(H, W, 3) uint8 RGB, upright. Raises Refusal if there is none, or if sizes differ."""
-        shape, before = None, None
+        """(H, W, 3) uint8 RGB, upright. Raises Refusal if half of them cannot be read, or if
+        their sizes differ."""
+        shape, before, read = None, None, 0
         while (found := self.capture.read())[0]:
             image, now = found[1], self.capture.get(cv2.CAP_PROP_POS_MSEC)
             shape = shape or image.shape
@@ -50,10 +51,13 @@ class Video:
             if before is not None:
                 least, most = self.intervals
                 self.intervals = [min(least, now - before), max(most, now - before)]
-            before = now
+            before, read = now, read + 1
             yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        if shape is None:
-            raise Refusal(f"{self.path} has no frame that can be read: replace or remove it")
+        if read <= self.count / 2:  # an estimate or an edit explains a few
+            raise Refusal(
+                f"{self.path} is damaged: {read} of its {self.count} frames can be read. Replace or "
+                "remove it"
+            )
 
     def remarks(self, read: int) -> list[str]:
         """What is odd about the frames, after the last of `read` frames, a sentence each."""
