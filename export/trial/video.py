@@ -55,8 +55,8 @@ class Video:
             yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         if read <= self.count / 2:  # an estimate or an edit explains a few
             raise Refusal(
-                f"{self.path} is damaged: {read} of its {self.count} frames can be read. Replace or "
-                "remove it"
+                f"{self.path} is damaged: {read} of its {self.count} frames can be read. "
+                "Replace or remove it"
             )
 
     def remarks(self, read: int) -> list[str]:
