@@ -74,6 +74,7 @@ def test_a_run(tmp_path, monkeypatch):
 
     manifest = {
         "command": [],
+        "versions": {},
         "dataset": {"classes": ["a", "b"], "colours": [[0, 0, 0], [7, 8, 9]]},
     }
     run = SimpleNamespace(predict_on_batch=logits), SimpleNamespace(size=(8, 8)), manifest
