@@ -50,7 +50,7 @@ LAYERS = {
         ("proof",),
         ("kit", "budget"),
         ("report",),
-        ("review",),
+        ("review", "trial"),
         ("refuse", "trained", "tune"),
         ("make",),
     ),
