@@ -1,5 +1,6 @@
 """Atomic writes, locks, JSON, a cache that outlives a process. Standard library only."""
 
+import codecs
 import glob
 import hashlib
 import json
@@ -19,6 +20,11 @@ PART = ".part-"  # begins the name of what is being written
 UMASK = os.umask(0o077)
 os.umask(UMASK)
 LONGEST = 200  # bytes of a name that is kept in a temporary one; file systems allow 255
+MARKS = (  # the longer first: UTF-32's mark begins with that of UTF-16
+    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
 MOST_JSON = 1 << 28  # bytes of a JSON file of ours
 
 
@@ -217,6 +223,26 @@ def read_regular(path: Path, most: int) -> bytes:
     if len(raw) > found.st_size:
         raise Refusal(f"{path} grows while it is read: replace it by a copy of its content")
     return raw
+
+
+def read_text(path: Path, most: int) -> str:
+    """The content of a text file of at most `most` bytes: UTF-8, or by its mark UTF-16 or UTF-32.
+
+    The mark is no part of the text. Raises Refusal for anything else.
+    """
+    raw = read_regular(path, most)
+    try:
+        text = decoded(raw)
+    except UnicodeDecodeError as error:
+        raise Refusal(f"{path} cannot be read: {error}. Save it as UTF-8") from error
+    if "\0" in text:
+        raise Refusal(f"{path} cannot be read: it contains zero bytes. Save it as UTF-8")
+    return text
+
+
+def decoded(raw: bytes, errors: str = "strict") -> str:
+    """Bytes as text, by their mark or as UTF-8. errors: as in bytes.decode."""
+    return raw.decode(next((code for mark, code in MARKS if raw.startswith(mark)), "utf-8"), errors)
 
 
 def read_json(path: Path):

@@ -23,6 +23,8 @@ def main() -> None:
 
 def train(plan, folder: Path) -> None:
     from data.dataset import read_dataset
+    from data.formats.auto import advice
+    from data.ready import check_ready, remarks
     from files import held
     from segnet.build import check
     from segnet.checkpoint import has_checkpoint
@@ -35,12 +37,17 @@ def train(plan, folder: Path) -> None:
         raise cli.Refusal(
             f"{folder} is not valid UTF-8, which TensorBoard's files need. Name a new --run"
         ) from error
+    if advised := advice(plan.data):
+        raise cli.Refusal(f"{plan.data} is no dataset. {advised}")
     dataset = read_dataset(plan.data, plan.damaged)
     network = plan.network()
     check(network, plan.size, len(dataset.classes))
     probe(dataset)
     if not has_checkpoint(folder):
         check_source(network, plan.weights)
+        check_ready(dataset, plan.batch)
+        for line in remarks(dataset):
+            cli.say(line)
     with held(folder):
         has_begun(folder, plan, origin(plan, dataset))  # refuses before TensorFlow's seconds
         model, load = begin(plan, len(dataset.classes))

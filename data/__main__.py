@@ -1,10 +1,11 @@
 """python -m data: creates, imports, checks, packs and previews datasets."""
 
+import json
 import sys
 from pathlib import Path
 
 import cli
-from cli import Refusal, plain
+from cli import Refusal, Verdict, plain
 
 ABOUT = """Creates, imports, checks, packs and previews datasets.
 
@@ -51,14 +52,27 @@ written into DIR."""
         help="write a repaired copy to this new folder; exit code 0 if it has no errors",
     )  # fmt: skip
     parser.add_argument(
+        "--group", type=expression, metavar="REGEX",
+        help="let --fix make the splits anew, where images whose names give the same match share "
+        "one: '^(.*?)[0-9]+$' takes what frames of a video have before their numbers",
+    )  # fmt: skip
+    parser.add_argument(
         "--html", metavar="FILE", nargs="?", const="check.html",
         help="write a report with images (default check.html in the current folder)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print all findings as JSON")
     args = parser.parse_args(argv)
+    if args.group and not args.fix:
+        raise Refusal("--group is for the splits that --fix writes: add --fix OUT")
     from data.doctor.doctor import check_dataset
+    from data.formats.auto import advice, is_one_split
 
-    check_dataset(args.folder, args.fix, args.html, args.json)
+    if line := advice(args.folder):
+        line = f"{args.folder} is no dataset. {line}"
+        if not is_one_split(args.folder):
+            raise Refusal(line)
+        cli.say(line)
+    check_dataset(args.folder, args.fix, args.html, args.json, args.group)
 
 
 def pack(argv: list[str]) -> None:
@@ -76,14 +90,20 @@ def pack(argv: list[str]) -> None:
     )  # fmt: skip
     args = parser.parse_args(argv)
     from data.pack import pack as pack_dataset
-    from data.pack import splits_line
+    from data.pack import packed_counts, splits_line
 
     broken = pack_dataset(args.source, args.folder, args.shards, args.size)
     print(plain(f"{args.folder}: {splits_line(args.folder)}"))
     for line in broken:
         print(plain(f"broken: {line}"))
+    for split, (pairs, _) in packed_counts(args.folder).items():
+        if not pairs:
+            raise Refusal(
+                f"every pair of {split} is broken, listed above: {args.folder} is no dataset. "
+                f"Repair {args.source} and pack it into another folder"
+            )
     if broken:
-        raise Refusal(f"broken and left out: {len(broken)}, listed above; the rest was packed")
+        raise Verdict(f"broken and left out: {len(broken)}, listed above; the rest was packed")
 
 
 def count(word: str) -> int:
@@ -132,7 +152,10 @@ def import_(argv: list[str]) -> None:
 
     command = "python -m data import"
     if not argv or argv[0].startswith("-"):
-        about = f"FORMAT is one of {', '.join(FORMATS)}; {command} FORMAT --help describes it."
+        about = (
+            f"FORMAT is one of {', '.join(FORMATS)}; {command} FORMAT --help describes it. "
+            "auto finds out which it is."
+        )
         parser = cli.parser(command, about)
         parser.add_argument("format", choices=FORMATS, metavar="FORMAT")
         parser.parse_args(argv)
@@ -140,15 +163,17 @@ def import_(argv: list[str]) -> None:
     name, args = argv[0], import_options(argv[0]).parse_args(argv[1:])
     if args.val + args.test >= 1:
         raise Refusal(f"--val {args.val:g} and --test {args.test:g} leave nothing to train on")
-    from data.formats.imports import SplitOptions, import_source, splits_line
+    from data.formats.account import as_json, table
+    from data.formats.imports import SplitOptions, import_source
 
     options = SplitOptions(args.val, args.test, args.seed, args.group)
-    classes, broken = import_source(name, args, renames(args.map, args.merge), options)
-    print(plain(f"{args.folder}: {splits_line(args.folder)}; {len(classes)} classes"))
-    for line in broken:
-        print(plain(f"broken: {line}"))
-    if broken:
-        raise Refusal(f"broken and left out: {len(broken)}, listed above; the rest was imported")
+    account = import_source(name, args, renames(args.map, args.merge), options)
+    lines = [json.dumps(as_json(account), indent=1)] if args.json else table(account)
+    for line in lines:
+        print(line if args.json else plain(line))
+    if account.broken:
+        count = len(account.broken)
+        raise Verdict(f"broken and left out: {count}, listed above; the rest was imported")
 
 
 def import_options(name: str):
@@ -204,6 +229,7 @@ def add_shared_options(parser) -> None:
         "--links", action="store_true",
         help="follow links in SOURCE that lead outside it; without it they are refused",
     )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the account as JSON")
 
 
 def expression(word: str) -> str:

@@ -4,7 +4,7 @@ Images are (H, W, 3) uint8 RGB, masks (H, W) uint8 with 255 for void. All geomet
 are composed into one transform, so that image and mask stay aligned and are sampled only once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 
 from data.images import resize
 from data.layout import VOID
+from data.warp import affine, warp
 
 # Ranges at magnitude 1.
 SCALE = (0.7, 1.6)  # zoom relative to the image resized to the model's input
@@ -28,6 +29,7 @@ BLUR = (0.004, 0.01)  # of the shorter side: sigma of defocus, half-length of mo
 NOISE = (2.0, 10.0)  # standard deviation in byte values
 JPEG = (10.0, 50.0)  # subtracted from quality 100
 GAMMA = 2.2  # approximate sRGB gamma
+SAME = range(256)  # the ids in a flipped image, if no class is the mirror image of another
 SEARCH_SIDE = 128  # pixels: masks are subsampled to about this side in the search for rare classes
 
 
@@ -95,12 +97,6 @@ def moved(matrix, points):
     """Points (N, 2) transformed by a matrix (3, 3)."""
     homogeneous = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return homogeneous[:, :2] / homogeneous[:, 2:]
-
-
-def affine(linear, shift=(0.0, 0.0)):
-    matrix = np.eye(3)
-    matrix[:2, :2], matrix[:2, 2] = linear, shift
-    return matrix
 
 
 def between(bounds, rng, magnitude):
@@ -229,23 +225,27 @@ def probability(augmentation: Augmentation, strength: float) -> float:
 def augment(
     image: np.ndarray, mask: np.ndarray, rng: np.random.Generator, size: tuple[int, int],
     strength: float = 1.0, another: Callable | None = None, only: str | None = None,
+    flipped: Sequence[int] | None = SAME,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Image and mask at `size` (H, W); at strength 0 they are only resized.
 
     another(rng) gives a second pair for mixing, not yet augmented. only: the name of a single
-    augmentation, which is then always applied.
+    augmentation, which is then always applied. flipped: the id that each id 0..255 has in a flipped
+    image (`data.mirror`); None for no flips.
     """
     magnitude = float(np.interp(strength, (0, 1, STRONGEST), (0, 1, 1.5)))  # factor on the ranges
 
     def drawn(kind):
         for each in AUGMENTATIONS:
-            if each.kind == kind and (
-                each.name == only if only else rng.random() < probability(each, strength)
+            if (
+                each.kind == kind
+                and (each.name == only if only else rng.random() < probability(each, strength))
+                and (each.function is not flip or flipped is not None)
             ):
                 yield each.function
 
     def without_mixing(image, mask):
-        image, mask = geometry(image, mask, rng, size, drawn(GEOMETRIC), magnitude)
+        image, mask = geometry(image, mask, rng, size, drawn(GEOMETRIC), magnitude, flipped)
         for photometric in drawn(PHOTOMETRIC):
             image = photometric(image, rng, magnitude)
         return image, mask
@@ -259,42 +259,17 @@ def augment(
     return image, mask
 
 
-def geometry(image, mask, rng, size, transforms, magnitude=1.0):
+def geometry(image, mask, rng, size, transforms, magnitude=1.0, flipped=SAME):
     """One warp to `size` for all `transforms`, void outside; a plain resize if there are none."""
     height, width = image.shape[:2]
     to_centre = affine(np.eye(2), [(1 - width) / 2, (1 - height) / 2])
     matrix = fit = affine(np.diag([size[1] / width, size[0] / height])) @ to_centre
     for transform in transforms:
+        if transform is flip and flipped is not SAME:
+            mask = np.uint8(flipped)[mask]
         matrix = transform(Frame(mask, matrix, size), rng, magnitude) @ matrix
     if matrix is fit:
         to = (size[1], size[0])
         return resize(image, size), cv2.resize(mask, to, interpolation=cv2.INTER_NEAREST_EXACT)
     from_centre = affine(np.eye(2), [(size[1] - 1) / 2, (size[0] - 1) / 2])
     return warp(image, mask, from_centre @ matrix, size)
-
-
-def warp(image, mask, matrix, size):
-    """Warps both by `matrix` (3, 3), from input pixels to output pixels of `size` (H, W)."""
-    mask = sampled(mask, matrix, size, cv2.INTER_NEAREST, VOID)
-    while shrinks(matrix, image.shape):
-        image, matrix = halved(image, matrix)
-    return sampled(image, matrix, size, cv2.INTER_LINEAR, 0), mask
-
-
-def shrinks(matrix, shape) -> bool:
-    """Whether the area at the centre shrinks over 4 times: bilinear sampling would then alias."""
-    depth = matrix[2] @ [(shape[1] - 1) / 2, (shape[0] - 1) / 2, 1]
-    return abs(np.linalg.det(matrix) / depth**3) < 0.25 and min(shape[:2]) > 1
-
-
-def halved(image, matrix):
-    """Halves both sides; for an odd side OpenCV leaves out half of the last pixel."""
-    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    return half, matrix @ affine(2 * np.eye(2), [0.5, 0.5])
-
-
-def sampled(pixels, matrix, size, interpolation, border):
-    to = (size[1], size[0])
-    if np.array_equal(matrix[2], [0, 0, 1]):
-        return cv2.warpAffine(pixels, matrix[:2], to, flags=interpolation, borderValue=border)
-    return cv2.warpPerspective(pixels, matrix, to, flags=interpolation, borderValue=border)

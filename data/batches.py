@@ -11,6 +11,7 @@ import numpy as np
 from data.augment import augment
 from data.dataset import Dataset
 from data.images import read_pair, resize
+from data.mirror import ids_when_flipped
 from data.shards import start_grain
 
 MEAN = STD = 127.5  # normalises bytes to [-1, 1]
@@ -61,7 +62,7 @@ def training_stream(
 ):
     """The batches of `training_batches` as a Grain MapDataset: stream[s] is the batch of step s."""
     pairs, steps = dataset.pairs("train"), steps_per_epoch(dataset, batch)
-    count = len(pairs)
+    count, flipped = len(pairs), ids_when_flipped(dataset)
 
     def another(rng):
         return read_pair(pairs[rng.integers(count)], dataset)
@@ -69,7 +70,8 @@ def training_stream(
     def read(index, rng):
         epoch, place = divmod(index, count)
         pair = pairs[order(seed, epoch, count)[place]]
-        return augment(*read_pair(pair, dataset), rng, size, strength, another)
+        own = read_pair(pair, dataset)
+        return augment(*own, rng, size, strength, another, None, flipped)
 
     def step(index):
         epoch, place = divmod(index, steps)

@@ -2,23 +2,37 @@
 
 dataset.toml: `classes = [...]` (a class's id on disk is its position), optional `void = N` (the
 ignore index on disk, for pixels that are neither trained on nor scored; 255 is always ignored too),
-optional `colours = [[r, g, b], ...]`. Without dataset.toml, labels.txt gives one class per line.
+optional `colours = [[r, g, b], ...]`, optional `mirror = [["left_eye", "right_eye"], ...]` (classes
+that change places when an image is flipped). Without dataset.toml, labels.txt gives one class per
+line.
 """
 
 import json
 import os
+import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli import Refusal, one_of
-from data import fingerprint
-from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours, mask_name
+from data import fingerprint, mirror
+from data.layout import (
+    IMAGE_ENDINGS,
+    IMPORTED_ENDINGS,
+    SPLITS,
+    UNREAD_ENDINGS,
+    VOID,
+    default_colours,
+    is_junk,
+    mask_name,
+)
 from data.names import first_fault, shown
 from data.shards import PackedPairs, is_packed, shard_counts
-from files import beside, read_regular
+from files import beside, read_text
 
+KEYS = ("classes", "void", "colours", "mirror")  # of dataset.toml
+OTHER_ENDINGS = (*IMPORTED_ENDINGS, *UNREAD_ENDINGS)  # of images that a dataset cannot hold
 MOST_TEXT = 1_000_000  # bytes of dataset.toml and labels.txt
 
 
@@ -29,6 +43,7 @@ class Dataset:
     colours: list[list[int]]  # RGB, 0..255, one per class
     void: int  # id of void pixels on disk; 255 is always void as well
     damaged: str = "refuse"  # or "skip": what to do with unreadable records of shards
+    mirror: list[list[str]] | None = None  # pairs of classes; None if dataset.toml says nothing
     listed: dict = field(default_factory=dict, repr=False, compare=False)  # split -> pairs
 
     def pairs(self, split: str):
@@ -71,10 +86,12 @@ class Dataset:
     def described(self, trust_times: bool = False) -> dict:
         """What a run records of its data, as JSON; `changes` compares with it later."""
         marks = {split: self.marks(split, trust_times) for split in ("train", "val")}
+        mirrored = {} if self.mirror is None else {"mirror": self.mirror}
         return {
             "classes": self.classes,
             "colours": self.colours,
             "void": self.void,
+            **mirrored,
             "fingerprint": fingerprint.whole(repr((self.classes, self.void)), marks.items()),
             "by": "times" if trust_times else "contents",
             "splits": {split: fingerprint.summary(own) for split, own in marks.items()},
@@ -93,6 +110,8 @@ class Dataset:
             lines.append("classes have other colours")
         if (void := before.get("void", VOID)) != self.void:
             lines.append(f"void is {self.void} now, {void} before")
+        if before.get("mirror") != self.mirror:
+            lines.append("mirror, the classes that a flip swaps, is another")
         if "splits" not in before:  # recorded when only the times were compared
             same = before.get("fingerprint") == self.fingerprint(trust_times=True)
             return lines if same or lines else ["names, sizes or times of files are others"]
@@ -140,6 +159,7 @@ def list_folder(folder: Path) -> FolderPairs:
         if not part.is_dir():
             raise Refusal(f"{part} is missing: a split is a folder with images/ and masks/")
     images, found = stamped(image_folder, IMAGE_ENDINGS), stamped(mask_folder, (".png",))
+    refuse_unread(image_folder, images)
     if not images:
         raise Refusal(
             f"{image_folder} contains no image; supported endings: {', '.join(IMAGE_ENDINGS)}"
@@ -153,16 +173,40 @@ def list_folder(folder: Path) -> FolderPairs:
     for name in names:
         if mask_name(name) not in found:
             path = mask_folder / mask_name(name)
-            raise Refusal(f"{image_folder / name} has no mask: {path} is missing; add it")
+            other = next((n for n in os.listdir(mask_folder) if mask_name(n) == path.name), "")
+            todo = f", and {other} is not read as one: save it as PNG" if other else "; add it"
+            raise Refusal(f"{image_folder / name} has no mask: {path} is missing{todo}")
     return FolderPairs(folder, names, images, found)
 
 
+def refuse_unread(folder: Path, read: Collection[str]) -> None:
+    """Raises Refusal for images of a kind that is not read: the set would silently be smaller.
+
+    One beside an image of its name that is read, such as a camera's raw file, is passed over.
+    """
+    stems = {os.path.splitext(name)[0] for name in read}
+    unread = sorted(
+        name for name in os.listdir(folder)
+        if name.lower().endswith(OTHER_ENDINGS) and not is_junk(name)
+        and os.path.splitext(name)[0] not in stems
+    )  # fmt: skip
+    if unread:
+        more = f", and {len(unread) - 1} more like it" if len(unread) > 1 else ""
+        dataset = shlex.quote(str(folder.parents[1]))
+        raise Refusal(
+            f"{folder / unread[0]} is of a kind that training does not read{more}: convert it to "
+            f"PNG or JPEG, or remove it. python -m data check {dataset} "
+            "--fix OUT converts HEIC, AVIF, TIFF and GIF"
+        )
+
+
 def stamped(folder: Path, endings: tuple[str, ...]) -> dict[str, tuple[int, int]]:
-    """Size in bytes and modification time in ns of the files with these endings, by name."""
+    """Size in bytes and modification time in ns of the files with these endings, by name, but for
+    hidden ones, such as what macOS adds (._a.jpg)."""
     found = {}
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.lower().endswith(endings):
+            if entry.name.lower().endswith(endings) and not is_junk(entry.name):
                 try:
                     stat = entry.stat()
                 except OSError as error:
@@ -186,11 +230,9 @@ def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
         raise Refusal(
             f"{source}: class {index}, {shown(classes[index])}, {why}. Give it another name"
         )
-    unknown = set(table) - {"classes", "void", "colours"}
+    unknown = set(table) - set(KEYS)
     if unknown:
-        raise Refusal(
-            f"{source}: unknown key {sorted(unknown)[0]!r}; supported: classes, void, colours"
-        )
+        raise Refusal(f"{source}: unknown key {sorted(unknown)[0]!r}; supported: {', '.join(KEYS)}")
     if len(classes) > VOID:
         raise Refusal(f"{source} names {len(classes)} classes; an 8-bit mask holds at most {VOID}")
     colours = table.get("colours", default_colours(len(classes)))
@@ -199,7 +241,13 @@ def read_dataset(folder: Path, damaged: str = "refuse") -> Dataset:
     void = table.get("void", VOID)
     if not is_byte(void):
         raise Refusal(f"{source}: void is {str(void)[:40]}; needed: an id from 0 to {VOID}")
-    return Dataset(folder, classes, colours, void, damaged)
+    pairs = table.get("mirror")
+    if pairs is not None and (fault := mirror.fault_of(pairs, classes)):
+        raise Refusal(
+            f"{source}: mirror {fault}; needed: pairs of classes that a flip swaps, such as "
+            "mirror = [['left_eye', 'right_eye']]"
+        )
+    return Dataset(folder, classes, colours, void, damaged, pairs)
 
 
 def rgb(colour) -> bool:
@@ -215,7 +263,7 @@ def read_names(folder: Path) -> tuple[dict, Path]:
     for path, parse in ((toml, tomllib.loads), (labels, lines_of)):
         if path.exists():
             try:
-                return parse(read_regular(path, MOST_TEXT).decode("utf-8-sig")), path
+                return parse(read_text(path, MOST_TEXT)), path
             except (ValueError, RecursionError) as error:
                 raise Refusal(f"{path} cannot be read: {error}") from error
     raise Refusal(f"{toml} is missing: write classes = ['background', ...] in it, in id order")
@@ -226,11 +274,14 @@ def lines_of(labels: str) -> dict:
 
 
 def write_names(
-    folder: Path, classes: list[str], colours: list[list[int]], void: int = VOID
-) -> None:
-    """Writes dataset.toml. JSON strings are valid TOML strings."""
+    folder: Path, classes: list[str], colours: list[list[int]], void: int | None = None,
+    mirror: list[list[str]] | None = None,
+) -> None:  # fmt: skip
+    """Writes dataset.toml. void: None if no pixel is void. JSON strings are valid TOML strings."""
     lines = [f"classes = {json.dumps(classes, ensure_ascii=False)}", f"colours = {colours}"]
-    if void != VOID:
+    if void is not None:
         lines.append(f"void = {void}")
+    if mirror is not None:
+        lines.append(f"mirror = {json.dumps(mirror, ensure_ascii=False)}")
     with beside(folder / "dataset.toml") as part:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -8,17 +8,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from cli import Refusal
+from data import jpeg
 from data.dataset import Dataset
+from data.intact import PNG_MARK, png_chunks, png_fault, png_stream_fault
+from data.kinds import is_unread, why_unread
 from data.layout import VOID
 from files import beside
 
 ORIENTATION = 0x0112  # EXIF tag
 # The Pillow formats that may be opened; others are unsafe (EPS, for example, runs an external
-# program). TIFF and GIF are accepted by imports only.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+# program). Those after BMP are accepted by imports only.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+BY_OPENCV = ("JPEG", "MPO", "PNG", "WEBP", "BMP")  # MPO: JPEG with further pictures behind it
+EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr")
 MOST_PIXELS = 100_000_000  # larger images are refused as possible decompression bombs
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR"  # width and height follow, then bits and colour type
 EIGHT_BITS_GREY = bytes([8, 0])
@@ -61,13 +66,34 @@ def read_checked(path: Path) -> bytes:
 
 
 def header_of(path: Path, raw: bytes) -> Image.Image:
+    check_whole(path, raw)
+    if is_unread(path):  # Pillow would take the preview in a camera's raw file for the picture
+        raise Refusal(f"{path} {why_unread(path, raw)}")
     try:
-        header = Image.open(io.BytesIO(raw), formats=FORMATS)
+        header = Image.open(io.BytesIO(raw), formats=formats_for(raw))
     except (OSError, ValueError) as error:
-        raise Refusal(f"{path} is not an image: replace or remove it") from error
+        raise Refusal(f"{path} {why_unread(path, raw)}") from error
     if header.width * header.height > MOST_PIXELS:
         raise Refusal(f"{path} has {header.width}x{header.height} pixels; shrink it")
+    if header.format == "PNG" and "exif" not in header.info and b"eXIf" in raw:
+        header.info["exif"] = b"".join(png_chunks(raw, b"eXIf")[:1])  # it may follow the pixels
     return header
+
+
+def check_whole(path: Path, raw: bytes) -> None:
+    """Raises Refusal for a PNG with a damaged chunk."""
+    if raw.startswith(PNG_MARK) and (fault := png_fault(raw)):
+        raise Refusal(f"{path} {fault}; replace or remove it")
+
+
+def formats_for(raw: bytes) -> tuple[str, ...]:
+    """The Pillow formats that may be opened; HEIC needs a library of its own."""
+    if raw[4:8] != b"ftyp":
+        return FORMATS
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    return (*FORMATS, "HEIF")
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -77,17 +103,40 @@ def read_image(path: Path) -> np.ndarray:
 
 def decode_image(path: Path, raw: bytes, header: Image.Image) -> np.ndarray:
     """Decodes a file that `open_image` has opened, with the result of `read_image`."""
-    if header.format == "JPEG" and b"\xff\xd9" not in raw[-1024:]:
-        # OpenCV silently fills the rest of a truncated JPEG with grey.
+    if header.format not in BY_OPENCV:
+        if header.mode not in EIGHT_BITS:
+            raise Refusal(
+                f"{path} has image mode {header.mode}; needed: 8 bits a channel. "
+                "Convert it to PNG or JPEG"
+            )
+        image = decoded(path, header, "RGB")
+        return image if header.format == "TIFF" else turned(image, orientation_of(header))
+    is_jpeg = raw.startswith(jpeg.MARK)
+    file = jpeg.whole(raw) if is_jpeg else raw
+    if file is None:
         raise Refusal(f"{path} is truncated: replace or remove it")
-    image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB)
+    image = by_opencv(file)
     if image is None:
         raise Refusal(f"{path} is damaged: replace or remove it")
-    return image
+    if is_jpeg and jpeg.is_filled(file, image):
+        raise Refusal(f"{path} is truncated: replace or remove it")
+    return turned(image, orientation_of(header))
+
+
+def by_opencv(raw: bytes, rule: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray | None:
+    """The pixels as stored, without EXIF orientation; None for a damaged file."""
+    return cv2.imdecode(np.frombuffer(raw, np.uint8), rule | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def decoded(path: Path, image: Image.Image, mode: str | None = None) -> np.ndarray:
     """The pixel values of an opened image, in its own mode or converted. Raises Refusal."""
+    if image.format == "PNG" and image.fp:  # not loaded yet; Pillow passes over some damage
+        place = image.fp.tell()
+        image.fp.seek(0)
+        raw = image.fp.read()
+        image.fp.seek(place)
+        if fault := png_fault(raw) or png_stream_fault(raw):
+            raise Refusal(f"{path} {fault}; replace or remove it")
     try:
         return np.array(image.convert(mode) if mode else image)
     except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
@@ -102,17 +151,30 @@ def as_stored(values: np.ndarray, raw: bytes, image: Image.Image) -> np.ndarray:
 
 
 def orientation_of(header: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) if the EXIF block is damaged."""
-    try:
-        found = header.getexif().get(ORIENTATION, 1)
-    except Exception:  # Pillow, as above
-        return 1
+    """The EXIF orientation, 1 to 8, by which the stored pixels have to be turned; 1 (upright) if
+    the EXIF block is damaged. Pillow would also take one from XMP, which viewers ignore."""
+    if header.format == "TIFF":
+        found = header.tag_v2.get(ORIENTATION, 1)
+    else:
+        exif = Image.Exif()
+        try:
+            exif.load(header.info.get("exif", b""))
+            found = exif.get(ORIENTATION, 1)
+        except Exception:  # Pillow, as above
+            return 1
     return found if found in range(1, 9) else 1
+
+
+def stored_size(header: Image.Image) -> tuple[int, int]:
+    """(H, W) before the EXIF orientation. Pillow states that of a TIFF after it."""
+    swapped = header.format == "TIFF" and orientation_of(header) >= 5
+    return (header.width, header.height) if swapped else (header.height, header.width)
 
 
 def read_mask(path: Path, dataset: Dataset) -> np.ndarray:
     """(H, W) uint8 class ids, VOID at void pixels. Raises Refusal that names the file."""
     raw = read_checked(path)
+    check_whole(path, raw)
     mask = grey_png(raw)
     if mask is None:
         image = header_of(path, raw)
@@ -144,8 +206,7 @@ def grey_png(raw: bytes) -> np.ndarray | None:
     width, height = struct.unpack(">II", raw[16:24])
     if width * height > MOST_PIXELS:
         return None
-    rule = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-    return cv2.imdecode(np.frombuffer(raw, np.uint8), rule)
+    return by_opencv(raw, cv2.IMREAD_GRAYSCALE)
 
 
 def decode_mask(path: Path, raw: bytes, image: Image.Image) -> np.ndarray:
@@ -177,11 +238,15 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return image
 
 
-def turned(mask: np.ndarray, orientation: int) -> np.ndarray:
-    """The mask (H, W) with the EXIF `orientation` of its image, 1 to 8, applied."""
-    image = Image.fromarray(mask.astype(np.int32))
-    image.getexif()[ORIENTATION] = orientation
-    return np.array(ImageOps.exif_transpose(image)).astype(mask.dtype)
+def turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """An image or mask (H, W, ...) with the EXIF `orientation`, 1 to 8, applied."""
+    if orientation >= 5:  # from 5 on width and height are swapped
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)
 
 
 def encoded(image: np.ndarray, suffix: str) -> bytes:

@@ -57,12 +57,22 @@ def pack(source: Path, out: Path, shards: int = SHARDS, size=None) -> list[str]:
     return broken
 
 
+def packed_counts(out: Path) -> dict[str, tuple[int, int]]:
+    """(pairs, shards) of each split of a packed dataset."""
+    return {
+        split: (
+            sum(len(read_shard_index(path)["images"]) for path in shard_paths(out, split)),
+            parts,
+        )
+        for split, parts in shard_counts(out).items()
+    }
+
+
 def splits_line(out: Path) -> str:
     """The number of pairs and shards per split of a packed dataset, as text."""
     return ", ".join(
-        f"{split} {sum(len(read_shard_index(p)['images']) for p in shard_paths(out, split))} "
-        f"in {parts} shard{'s' * (parts > 1)}"
-        for split, parts in shard_counts(out).items()
+        f"{split} {pairs} in {parts} shard{'s' * (parts > 1)}"
+        for split, (pairs, parts) in packed_counts(out).items()
     )
 
 
@@ -91,7 +101,7 @@ def claim(dataset: Dataset, out: Path, shards: int, size) -> None:
             leftover.unlink()
         out.mkdir(parents=True, exist_ok=True)
     write_json(out / INDEX, wanted)
-    write_names(out, dataset.classes, dataset.colours, dataset.void)
+    write_names(out, dataset.classes, dataset.colours, dataset.void, dataset.mirror)
 
 
 def write_shard(path: Path, dataset: Dataset, pairs: list, size) -> None:

@@ -8,6 +8,7 @@ from data.dataset import Dataset
 from data.drawing import overlay
 from data.images import read_pair
 from data.layout import VOID
+from data.mirror import ids_when_flipped
 
 IMAGES = 4
 TOGETHER = 4  # rows
@@ -26,6 +27,7 @@ def preview(dataset: Dataset, strength: float, seed: int = 0) -> np.ndarray:
     pairs = dataset.pairs("train")
     places = np.linspace(0, len(pairs) - 1, min(IMAGES, len(pairs))).round().astype(int)
     chosen = [read_pair(pairs[place], dataset) for place in places]
+    flipped = ids_when_flipped(dataset)
 
     def another(rng):
         return chosen[rng.integers(len(chosen))]
@@ -34,8 +36,8 @@ def preview(dataset: Dataset, strength: float, seed: int = 0) -> np.ndarray:
         seeds = ([seed, number, column] for column in range(len(chosen)))
         size = (SIDE, SIDE)
         return [
-            draw(*augment(*pair, np.random.default_rng(own), size, strength, another, only),
-                  dataset.colours)
+            draw(*augment(*pair, np.random.default_rng(own), size, strength, another, only,
+                          flipped), dataset.colours)
             for pair, own in zip(chosen, seeds, strict=True)
         ]  # fmt: skip
 

@@ -6,6 +6,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from xml.etree import ElementTree
 
 STRANGE = (
     None, True, -1, 0, 1, 255, 256, 2**31, 2**63, 1e308, float("nan"), float("inf"), "", "x",
@@ -21,10 +22,10 @@ IHDR = (
 
 
 def mutate(path: Path, rng) -> str:
-    """Mutates a file in place. Returns the kind: "json", "png", "zip", "text" or "bytes"."""
+    """Mutates a file in place. Returns the kind: "json", "png", "zip", "xml", "text" or "bytes"."""
     raw = path.read_bytes()
     kinds = {".json": json_, ".png": png, ".zip": zip_, ".txt": text, ".yaml": text, ".toml": text,
-             ".csv": text}  # fmt: skip
+             ".csv": text, ".xml": xml}  # fmt: skip
     kind = kinds.get(path.suffix.lower(), bytes_)
     if rng.random() < 0.3:
         kind = bytes_
@@ -68,6 +69,22 @@ def nodes(tree):
         yield tree, key
         if isinstance(value, (dict, list)):
             yield from nodes(value)
+
+
+def xml(raw: bytes, rng) -> bytes:
+    """Replaces an attribute, or removes or duplicates an element; the result is well-formed."""
+    root = ElementTree.fromstring(raw)
+    pairs = [(parent, child) for parent in root.iter() for child in parent]
+    parent, child = rng.choice(pairs)
+    what = rng.random()
+    if what < 0.7 and child.attrib:
+        strange = str(rng.choice(STRANGE)).replace("\0", "").replace("\ud800", "")
+        child.set(rng.choice(sorted(child.attrib)), strange)
+    elif what < 0.85:
+        parent.remove(child)
+    else:
+        parent.append(child)
+    return ElementTree.tostring(root)
 
 
 def png(raw: bytes, rng) -> bytes:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from data.__main__ import import_options
-from data.formats import module_of
+from data.formats import Drawn, module_of
 from data.formats.imports import SplitOptions, write_dataset
 from data.formats.selection import select
 from files import new_folder
@@ -45,10 +45,15 @@ def grey(path: Path, mask: np.ndarray) -> None:
     Image.fromarray(mask).save(path)
 
 
+# VOC's colours of the ids 0 to 8, from its development kit; the others are not used here.
+VOC_COLOURS = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, 0, 0, 128, 128, 0, 128, 0, 128, 128,
+               128, 128, 128, 64, 0, 0] + [0] * 3 * 246 + [224, 224, 192]  # fmt: skip
+
+
 def palette(path: Path, mask: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(mask, "P")
-    image.putpalette([v for i in range(256) for v in (i * 37 % 256, i * 91 % 256, i * 13 % 256)])
+    image.putpalette(VOC_COLOURS)
     image.save(path)
 
 
@@ -215,16 +220,22 @@ def read_source(name: str, source, *options):
     return module_of(name).read(source, args)
 
 
-def written(found, out: Path) -> list[str]:
-    """Writes a Found with all its classes as the dataset folder `out`; a message per broken item"""
+def written(found, out: Path):
+    """Writes a Found with all its classes as the dataset folder `out`; returns the account."""
     with new_folder(out) as part:
         return write_dataset(found, part, select(found.classes), SplitOptions())
+
+
+def mask_of(item) -> np.ndarray:
+    """The mask (H, W) of an item, whether or not it counts objects."""
+    made = item.mask()
+    return made.mask if isinstance(made, Drawn) else made
 
 
 def named(found) -> dict:
     """Stem to (split, mask of class names, with "-" for void)."""
     names = np.array([*found.classes, "-"])
-    return {item.stem: (item.split, names[item.mask()].tolist()) for item in found.items}
+    return {item.stem: (item.split, names[mask_of(item)].tolist()) for item in found.items}
 
 
 def real_data(name: str) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from cli import Refusal
 from data.formats import archives
-from data.formats.masks import read_ids
+from data.formats.values import read_ids
 
 
 @pytest.fixture

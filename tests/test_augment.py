@@ -19,13 +19,13 @@ from data.augment import (
     cutmix,
     geometry,
     probability,
-    warp,
 )
 from data.batches import training_batches
 from data.dataset import read_dataset
 from data.images import read_pair, resize
 from data.layout import VOID
 from data.shapes import write_shapes
+from data.warp import warp
 from segnet.plan import Plan
 
 SIZE = (32, 48)

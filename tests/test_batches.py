@@ -87,7 +87,7 @@ def test_an_epoch_reads_each_image_once_in_steps_of_nearly_one_size(
     """Where the batch does not divide an epoch, no step is more than one image smaller."""
     read = []
 
-    def note(image, mask, rng, size, strength, another):
+    def note(image, mask, rng, size, strength, another, *_):
         read.append(image.shape[0] - 2)  # the number of the image
         return np.full((*size, 3), 255, np.uint8), np.zeros(size, np.uint8)
 
@@ -132,7 +132,7 @@ def test_opencv_leaves_the_cores_to_the_threads(five):
 def test_what_the_augmentation_is_given(five, monkeypatch):
     given = []
 
-    def note(image, mask, rng, size, strength, another):
+    def note(image, mask, rng, size, strength, another, *_):
         given.append((size, strength, another(np.random.default_rng(0))))
         assert mask.shape == image.shape[:2]
         return np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8)

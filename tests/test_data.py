@@ -89,7 +89,7 @@ def test_exif_rotation(tmp_path):
         ("classes = ['a', '']", r"dataset.toml: class 1, '', has no visible character"),
         (
             "classes = ['a', 'b']\nviod = 3",
-            r"unknown key 'viod'; supported: classes, void, colours",
+            r"unknown key 'viod'; supported: classes, void, colours, mirror",
         ),
         ("classes = ['a', 'b']\ncolours = [[0, 0, 0]]", r"colours needs 2 \[r, g, b\] lists"),
         ("classes = [", r"dataset.toml cannot be read"),

@@ -33,7 +33,7 @@ REFUSALS = {
     "import folder file out": "file is neither a folder nor a zip",
     "check shapes --fix file": "file exists: name a new or an empty folder",
     "check shapes --fix file/out": "file is a file. Free some space or choose a folder",
-    "check file": "no such folder: file",
+    "check file": "file is no dataset. It is a file: type python -m data import auto file DIR",
     "pack shapes out --size 0 5": "argument --size: 0: a number from 1 to 99999 is needed",
     "pack shapes out --size 5 -5": "argument --size: -5: a number from 1 to 99999 is needed",
     "pack shapes out --shards 0": "argument --shards: 0: a number from 1 to 99999 is needed",

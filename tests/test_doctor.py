@@ -11,7 +11,8 @@ from broken_sets import ALL, FAULTS, ROOT, broken, check, cv2_ids, found, rewrit
 
 from cli import Refusal
 from data.dataset import read_dataset
-from data.doctor.checks.table import ERROR, findings
+from data.doctor.checks.check import ERROR
+from data.doctor.checks.table import findings
 from data.doctor.doctor import examine
 from data.images import read_pair
 

@@ -1,16 +1,23 @@
 """What masks and class names of a whole dataset tell the doctor."""
 
+import re
 import shutil
 
+import cv2
 import numpy as np
 import pytest
-from broken_sets import check, ids, mask, photo, rename, rewrite, valid, whole
+from broken_sets import ROOT, check, cv2_ids, ids, mask, photo, rename, rewrite, valid, whole
+from mutations import chunk
+from PIL import Image
 
-from data.doctor.checks.table import CHECKS, ERROR, findings
+from data.dataset import read_dataset
+from data.doctor.checks.check import ERROR, Named
+from data.doctor.checks.table import CHECKS, findings
 from data.doctor.doctor import examine
 from data.doctor.fix import write_repaired
+from data.doctor.manual import manual
 from data.doctor.readings import voc_colours
-from data.images import write_image
+from data.images import read_mask, write_image
 
 __all__ = ["valid"]  # fixtures
 
@@ -72,7 +79,7 @@ def test_void_of_255_can_be_stated(tmp_path):
     """255 is then void, and what is left contains no foreground."""
     tiny(tmp_path / "s", [0, 255], [0, 255], toml=f"{BINARY}\nvoid = 255")
     reported = [finding.check for finding in findings(examine(tmp_path / "s"))]
-    assert "grey levels" not in reported and "no foreground" in reported
+    assert "grey levels" not in reported and "constant class" in reported
 
 
 def test_fix_writes_1_for_white(tmp_path):
@@ -115,7 +122,11 @@ def test_a_split_of_much_void_and_one_with_nothing(valid, tmp_path):
     reported = {finding.check: finding.files for finding in findings(examine(tmp_path / "s"))}
     lines = [f"{named.name} {named.note}" for named in reported["much void"]]
     assert lines == ["train is 25% void", "val is 25% void"]
-    assert reported["no foreground"][0].name == "train"
+    (case,) = reported["constant class"]
+    assert case.name == "train" and case.note == (
+        "contains nothing but background in all its masks: 100% of the scored pixels, and 25% of "
+        "all pixels are void"
+    )
 
 
 def test_without_dataset_toml(valid, tmp_path):
@@ -129,8 +140,9 @@ def test_without_dataset_toml(valid, tmp_path):
     for line in ("dataset.toml is missing", "train is missing: images/ and masks/ are not",
                   "images/0004.png is empty", "class_3"):  # fmt: skip
         assert line in end.stdout
+    assert f"{tmp_path / 's'} is no dataset. It looks like folder (images/ and masks/" in end.stderr
     end = check(valid / "train/images")  # nothing of a dataset
-    assert end.returncode == 1 and "train/images is missing" in end.stdout
+    assert end.returncode == 2 and "is no dataset. It is of no format that is known" in end.stderr
 
 
 NO_LIST = "dataset.toml has no list of class names"
@@ -168,7 +180,80 @@ def test_names_that_are_no_text(valid, tmp_path):
     assert photo(tmp_path / "out", "a_b").exists() and photo(tmp_path / "out", "x").exists()
 
 
+def test_a_wrong_checksum_is_found(valid, tmp_path):
+    """PNG: 8 bytes, IHDR of 25, then IDAT with its length, name, content and checksum. The pixels
+    are whole here, but where they are not, decoders may not notice either."""
+    shutil.copytree(valid, tmp_path / "s")
+    for path in (mask(tmp_path / "s", "0001"), photo(tmp_path / "s", "0002")):
+        raw = bytearray(path.read_bytes())
+        assert raw[37:41] == b"IDAT"
+        raw[41 + int.from_bytes(raw[33:37], "big")] ^= 1
+        path.write_bytes(raw)
+    reported = {finding.check: finding.files for finding in findings(examine(tmp_path / "s"))}
+    line = "is damaged: its chunk IDAT has a wrong checksum"
+    assert reported.pop("broken mask") == [Named("train/masks/0001.png", line)]
+    assert [named.name for named in reported.pop("broken image")] == ["train/images/0002.png"]
+    assert not reported
+
+
+def test_a_shape_in_the_alpha_channel_alone(valid, tmp_path):
+    """Black everywhere, opaque where the mask is 1: the values are those of alpha."""
+    shutil.copytree(valid, tmp_path / "s")
+    path = mask(tmp_path / "s", "0001")
+    ids = np.array(Image.open(path))
+    pixels = np.zeros((*ids.shape, 4), np.uint8)
+    pixels[..., 3] = ids
+    Image.fromarray(pixels).save(path)
+    end = check(tmp_path / "s", "--fix", tmp_path / "out")
+    line = (
+        "train/masks/0001.png is stored with image mode RGBA, its shape in the alpha channel alone"
+    )
+    assert line in end.stdout
+    assert np.array_equal(np.array(Image.open(mask(tmp_path / "out", "0001"))), ids)
+
+
+def test_a_mask_is_read_as_in_training(valid, tmp_path):
+    """A gamma chunk that is too short, with a right checksum, says nothing of the ids."""
+    shutil.copytree(valid, tmp_path / "s")
+    path = mask(tmp_path / "s", "0001")
+    raw = path.read_bytes()
+    path.write_bytes(raw[:33] + chunk(b"gAMA", b"\0\1") + raw[33:])
+    dataset = read_dataset(tmp_path / "s")
+    assert np.array_equal(read_mask(path, dataset), cv2_ids(mask(valid, "0001")))
+    assert findings(examine(tmp_path / "s")) == []
+
+
+@pytest.mark.parametrize(
+    ("factor", "why"),
+    [(1.0, "is stored with image mode F"), (0.4, "contains fractions or values that are no ids"),
+     (300.0, "contains ids 300, 600, 900")],
+)  # fmt: skip
+def test_float_masks(valid, tmp_path, factor, why):
+    """As TIFF; whole numbers are ids, and no other value is taken for one."""
+    shutil.copytree(valid, tmp_path / "s")
+    path = mask(tmp_path / "s", "0001")
+    values = cv2_ids(path).astype(np.float32) * np.float32(factor)
+    path.unlink()
+    cv2.imwrite(str(path.with_suffix(".tif")), values)
+    end = check(tmp_path / "s", "--fix", tmp_path / "out")
+    assert why in end.stdout and end.returncode == 0
+    out = mask(tmp_path / "out", "0001")
+    if factor == 1:
+        assert np.array_equal(cv2_ids(out), values.astype(np.uint8))
+    elif factor < 1:
+        assert not out.exists()
+    else:
+        assert np.array_equal(cv2_ids(out), np.where(values > 0, 255, 0))
+
+
+def test_the_manual_is_what_the_checks_say():
+    names = [check.name for check in CHECKS]
+    assert len(set(names)) == len(names) > 30
+    text = (ROOT / "docs/doctor.md").read_text(encoding="utf-8")
+    assert text == "\n".join(manual()) + "\n", "python -m data.doctor.manual > docs/doctor.md"
+    assert sorted(re.findall("^### (.*)$", text, re.MULTILINE)) == sorted(names)
+
+
 def test_voc_colours_by_hand():
-    assert len({check.name for check in CHECKS}) == len(CHECKS)
     assert list(voc_colours(21))[:4] == [0x000000, 0x800000, 0x008000, 0x808000]
     assert voc_colours(21)[0xC08080] == 15 and voc_colours(21)[0x004080] == 20  # person, tvmonitor

@@ -18,9 +18,10 @@ from data.doctor.alike import candidates, find_alike
 from data.doctor.checks.table import findings
 from data.doctor.doctor import examine
 from data.doctor.facts import ImageFacts, image_facts
-from data.doctor.page import proposal
+from data.doctor.proposal import BATCH, command, proposal
 from data.images import write_image
 from data.statistics import balanced_weights
+from segnet.plan import Plan
 
 __all__ = ["broken", "valid"]  # fixtures
 
@@ -44,8 +45,10 @@ def test_commands_on_the_page_can_be_pasted(valid, tmp_path):
     rewrite(folder, "0003", lambda m: m + np.uint8(1))
     assert check(folder, "--html", tmp_path / "page.html").returncode == 1
     text = re.sub("<[^>]*>", "", html.unescape((tmp_path / "page.html").read_text()))
-    assert f".venv/bin/python -m data check '{folder}' --fix OUT" in text
-    assert f".venv/bin/python train.py --data '{folder}' --run runs/NAME" in text
+    assert "This command writes a repaired copy into the new folder OUT" in text
+    assert f"dataset:python -m data check '{folder}' --fix OUT" in text
+    assert f"\npython train.py --data '{folder}' --run runs/NAME --size 160 160" in text
+    assert ".venv" not in text
 
 
 def test_class_names_are_escaped(valid, tmp_path):
@@ -81,6 +84,50 @@ def test_proposed_size_by_hand(tmp_path):
     (tmp_path / "dataset.toml").write_text("classes = ['a', 'b']")
     made = proposal(examine(tmp_path))
     assert made["size"] == (192, 352) and made["smallest"] == "b" and made["balanced"]
+
+
+def test_the_command_fits_the_dataset(tmp_path, valid):
+    """Few images need a smaller batch than train.py's default, which training would refuse."""
+    assert Plan.batch == BATCH
+    assert command(proposal(examine(valid)), "my data") == (
+        "python train.py --data 'my data' --run runs/NAME --size 160 160 --class-weights balanced"
+    )
+    shutil.copytree(valid, tmp_path / "few")
+    for path in sorted(tmp_path.glob("few/train/*/*"))[5:]:
+        if int(path.stem) >= 5:
+            path.unlink()
+    assert command(proposal(examine(tmp_path / "few")), "few").endswith(" --batch 5")
+
+
+def test_what_the_terminal_shows_last(valid, tmp_path):
+    page = tmp_path / "page.html"
+    end = check(valid, "--html", page)
+    size, words, page_line = end.stdout.split("\n\n")[-2:][0].split("\n") + [
+        end.stdout.split("\n\n")[-1].strip()
+    ]
+    assert size.startswith("suggested: input 160x160 (HxW; median image 128x128)")
+    assert size.endswith("; class weights balanced")
+    assert words == (
+        f"  python train.py --data {valid} --run runs/NAME --size 160 160 --class-weights balanced"
+    )
+    assert page_line == f"page: {page}"
+
+
+def test_with_errors_the_repair_is_next(valid, tmp_path):
+    """And training once it is repaired."""
+    folder = shutil.copytree(valid, tmp_path / "a set")
+    next(folder.glob("val/masks/*")).write_bytes(b"x")
+    end = check(folder)
+    words = f"python -m data check '{folder}' --fix OUT"
+    assert end.returncode == 1 and f"  after the repair of the errors: {words}\n" in end.stdout
+    assert "train.py" not in end.stdout
+    end = check(folder, "--fix", tmp_path / "out")
+    assert f"  python train.py --data {tmp_path / 'out'} " in end.stdout
+    assert "after the repair" not in end.stdout
+
+
+def test_a_size_that_all_images_have_is_told_once(valid):
+    assert "  height 128; width 128\n" in check(valid).stdout
 
 
 def facts(tmp_path, name, image, quality=90):

@@ -53,6 +53,7 @@ def test_packages_are_those_of_the_requirements():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     names = {re.split("[>=<]", line)[0] for line in lines if not line.startswith("#")}
     others = {"opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml",
+              "pillow-heif": "pillow_heif",
               "ImageHash": "imagehash", "ai-edge-litert": "ai_edge_litert",
               "tensorflow-model-optimization": "tensorflow_model_optimization"}  # fmt: skip
     tests_alone = {"pytest", "pytest-xdist", "hypothesis", "ruff"}

@@ -143,7 +143,8 @@ SLEEPER = """
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_with_a_line(number):
-    with python(SLEEPER) as command:
+    heard = lambda: signal.signal(number, signal.SIG_DFL)  # noqa: E731, under nohup it is not
+    with python(SLEEPER, preexec_fn=heard) as command:
         command.stdout.readline()
         command.send_signal(number)
         _, errors = command.communicate()

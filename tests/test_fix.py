@@ -13,9 +13,11 @@ from test_refusals import contents
 
 from cli import Refusal
 from data.dataset import read_dataset
-from data.doctor.checks.table import ERROR, findings
+from data.doctor.checks.check import ERROR
+from data.doctor.checks.table import findings
 from data.doctor.doctor import examine
-from data.doctor.fix import without_strays, write_repaired
+from data.doctor.fix import write_repaired
+from data.doctor.repair import without_strays
 from data.images import read_mask, read_pair
 from data.shapes import write_shapes
 

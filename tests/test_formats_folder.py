@@ -114,3 +114,14 @@ def test_circular_links_and_pipes(tmp_path):
     os.mkfifo(tmp_path / "images/pipe.png")
     names = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path)]
     assert names == ["images/a.jpg", "images/self.png"]
+
+
+def test_several_masks_of_an_image_are_told(tmp_path):
+    make(tmp_path, "images/a.png", "masks/a_cat.png", "masks/a_dog.png")
+    with pytest.raises(Refusal, match=r"a.png has several masks: .* type .* separate-masks"):
+        read_source("folder", tmp_path)
+    masks = ("01_cat", "01_dog", "02_cat")
+    make(tmp_path / "other", "images/1.png", "images/2.png", *(f"masks/{m}.png" for m in masks))
+    wanted = r"3 masks for 2 images.*several masks belong to an image, type .* separate-masks"
+    with pytest.raises(Refusal, match=wanted):
+        read_source("folder", tmp_path / "other")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mutations import grey_png
 from PIL import Image
-from sources import named, read_source, save
+from sources import named, palette, read_source, save
 
 from cli import Refusal
 from data.formats.ade20k import short
@@ -15,18 +15,18 @@ def test_voc_lists(tmp_path):
     root = tmp_path / "VOCdevkit/VOC2012"
     for stem in "abcd":
         save(root / f"JPEGImages/{stem}.jpg", np.zeros((1, 1, 3)))
-        save(root / f"SegmentationClass/{stem}.png", [[15]])
+        palette(root / f"SegmentationClass/{stem}.png", np.uint8([[8]]))
     lists = root / "ImageSets/Segmentation"
     lists.mkdir(parents=True)
-    for name, text in (("train", "a\n"), ("val", "b"), ("trainval", "a\nb\nc\n../../d\n")):
+    for name, text in (("train", "a\n"), ("val", "b"), ("trainval", "a\nb\nc\n../../e\n")):
         (lists / f"{name}.txt").write_text(text)
     found = read_source("voc", tmp_path)
     assert named(found) == {
-        "a": ("train", [["person"]]), "b": ("val", [["person"]]), "c": (None, [["person"]])
+        "a": ("train", [["cat"]]), "b": ("val", [["cat"]]), "c": (None, [["cat"]])
     }  # fmt: skip
-    assert len(found.broken) == 1 and found.broken[0].startswith("'../../d' is listed, but")
-    (root / "labels.txt").write_text("background\ncat\n")
-    with pytest.raises(Refusal, match=r"a.png contains 15, which has no class; known: 0, 1, 255"):
+    assert len(found.broken) == 1 and found.broken[0].startswith("'../../e' is listed, but")
+    (root / "labels.txt").write_text("background\nkitten\n")
+    with pytest.raises(Refusal, match=r"a.png contains 8, which has no class; known: 0, 1, 255"):
         read_source("voc", root).items[0].mask()
     (tmp_path / "VOCdevkit/VOC2007/JPEGImages").mkdir(parents=True)
     (tmp_path / "VOCdevkit/VOC2007/SegmentationClass").mkdir()
@@ -34,6 +34,23 @@ def test_voc_lists(tmp_path):
         Refusal, match=r"has several datasets: .*VOC2007, .*VOC2012. Name one as SOURCE"
     ):
         read_source("voc", tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_voc_masks_in_colour(tmp_path, mode):
+    """Of cat, person and void, with an alpha channel that is opaque or not there."""
+    ids = np.zeros((6, 8), np.uint8)
+    ids[1:3, 2:5], ids[4, :], ids[0, 0] = 8, 15, 255
+    wanted = np.full((6, 8), "background", object)
+    wanted[1:3, 2:5], wanted[4, :], wanted[0, 0] = "cat", "person", "-"
+    colours = {0: (0, 0, 0), 8: (64, 0, 0), 15: (192, 128, 128), 255: (224, 224, 192)}
+    values = [[colours[value] for value in row] for row in ids.tolist()]
+    save(tmp_path / "JPEGImages/a.jpg", np.zeros((6, 8, 3)))
+    save(tmp_path / "SegmentationClass/a.png", values, mode)
+    with Image.open(tmp_path / "SegmentationClass/a.png") as image:
+        assert image.mode == mode
+    found = read_source("voc", tmp_path)
+    assert named(found) == {"a": (None, wanted.tolist())} and not found.broken
 
 
 def test_camvid_folders(tmp_path):
@@ -49,6 +66,25 @@ def test_camvid_folders(tmp_path):
     save(tmp_path / "val/e.png", np.zeros((1, 2, 3)))
     lines = read_source("camvid", tmp_path).broken
     assert len(lines) == 2 and "d_L.png has no image d" in lines[0] and "e.png has no" in lines[1]
+
+
+def test_camvid_images_of_one_name(tmp_path):
+    """Neither is imported: which one the mask belongs to is not known. Accents may be in pieces."""
+    for name in ("x/a.png", "y/a.png", "cafe\u0301.png", "b.png"):
+        save(tmp_path / name, np.zeros((1, 2, 3)))
+    for name in ("a_L.png", "caf\u00e9_L.png", "b_L.png"):
+        save(tmp_path / name, [[0, 11]])
+    found = read_source("camvid", tmp_path)
+    assert sorted(named(found)) == ["b", "caf\u00e9"]
+    assert found.broken[0].endswith("y/a.png share a name: keep one of them")
+    assert found.broken[1].endswith("a_L.png has no image a")
+
+
+def test_two_masks_of_one_stem(tmp_path):
+    for name in ("images/a.jpg", "annotations/a.png", "annotations/a.bmp"):
+        save(tmp_path / name, np.zeros((1, 2)))
+    with pytest.raises(Refusal, match=r"a.bmp and .*a.png share a stem: keep one of them"):
+        read_source("ade20k", tmp_path)
 
 
 def test_cityscapes_labels_and_a_blank_test(tmp_path):

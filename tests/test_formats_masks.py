@@ -6,17 +6,12 @@ import numpy as np
 import pytest
 from mutations import grey_png
 from PIL import Image
-from sources import save
+from sources import save, text
 
 from cli import Refusal
-from data.formats.masks import (
-    BLOCK,
-    LabelMap,
-    parse_values,
-    read_ids,
-    read_label_map,
-    to_classes,
-)
+from data.formats.classes import BLOCK, LabelMap, to_classes
+from data.formats.masks import parse_values, read_label_map
+from data.formats.values import read_ids
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
@@ -48,7 +43,7 @@ def test_masks_without_valid_values(tmp_path):
     (tmp_path / "half.png").write_bytes(raw[: raw.index(b"IDAT") + 6])
     (tmp_path / "huge.png").write_bytes(grey_png(8, [[0]], claimed=(40000, 50000)))
     for name, message in (
-        ("rgb.png", "colour mask"), ("f.tif", "fractional"), ("cmyk.tif", "mode CMYK"),
+        ("rgb.png", "colour mask"), ("f.tif", "contains fractions"), ("cmyk.tif", "mode CMYK"),
         ("half.png", "half.png is damaged"), ("huge.png", "40000x50000 pixels"),
     ):  # fmt: skip
         with pytest.raises(Refusal, match=message):
@@ -100,3 +95,17 @@ def test_lists_of_names(tmp_path, text, classes, table):
 def test_invalid_values(values, message):
     with pytest.raises(Refusal, match=message):
         parse_values(values)
+
+
+@pytest.mark.parametrize("header", ["Pixel Value, Class", "id,name", "value;label", "id\tname"])
+def test_numbered_names_may_have_a_header(tmp_path, header):
+    comma = next(mark for mark in ",;\t" if mark in header)
+    text(tmp_path / "names.csv", header, *(f"{n}{comma}{name}" for n, name in ((0, "x"), (4, "y"))))
+    label_map = read_label_map(tmp_path / "names.csv")
+    assert label_map.classes == ["x", "y"] and label_map.table == {0: 0, 4: 1, 255: -1}
+
+
+def test_a_first_name_without_number_is_refused(tmp_path):
+    text(tmp_path / "names.txt", "background", "1 cat", "2 dog")
+    with pytest.raises(Refusal, match="2 of 3 lines have the form N NAME, but 'background'"):
+        read_label_map(tmp_path / "names.txt")

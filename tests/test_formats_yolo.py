@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from sources import SOURCES, photo, read_source, text, written
+from sources import SOURCES, mask_of, photo, read_source, text, written
 
 from cli import Refusal
 
@@ -22,8 +22,8 @@ def test_yolo_polygons(tmp_path):
     assert found.classes == ["background", "cat", "dog"]
     wanted = np.ones((20, 24), int)
     wanted[2:10, 6:12] = 2
-    assert np.array_equal(found.items[0].mask(), wanted)
-    assert not found.items[1].mask().any()
+    assert np.array_equal(mask_of(found.items[0]), wanted)
+    assert not mask_of(found.items[1]).any()
     assert [item.split for item in found.items] == ["train", "val"]
 
 
@@ -104,7 +104,7 @@ def test_yolo_labels_that_are_a_pipe(tmp_path):
     (source / "labels/train/a1.txt").unlink()
     os.mkfifo(source / "labels/train/a1.txt")
     with pytest.raises(Refusal, match=r"a1\.txt is not a regular file"):
-        read_source("yolo-seg", source).items[0].mask()
+        mask_of(read_source("yolo-seg", source).items[0])
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,13 @@ def test_yolo_labels_that_are_a_pipe(tmp_path):
         ("2 0 0 1 0 1 1", "the class '2' is not valid; needed: 0 to 1"),
         ("0 0 0 1 0 1", "5 numbers after the class"),
         ("0 0 0 1 0 1 x", "could not convert"),
-        ("0 0 0 1 0 1 nan", "extends far beyond the image"),
-        ("0 0 0 1 0 1 1e9", "extends far beyond the image"),
+        ("0 0 0 1 0 1 nan", "has the number nan"),
+        ("0 0 0 1 0 1 1e9", r"has the number 1e\+09; needed: fractions"),
+        ("0 6 2 12 2 12 10", "has the number 12; needed: fractions"),  # pixels
+        ("0 0.5 0.5 0.2 0.2\n0 0 0 1 0 1 1", "in 1 of 2 lines, a box without an outline"),
+        ("0 0 0 1 0 1 1 0.9", "7 numbers after the class, one too many or too few, such as a conf"),
+        ("0,0.1,0.1,0.5,0.1,0.5,0.5", "has commas; needed: numbers with points, apart by spaces"),
+        ("0.5 0 0 1 0 1 1", "the class '0.5' is not valid; needed"),
     ],
 )
 def test_yolo_invalid_lines(tmp_path, line, why):
@@ -122,4 +127,41 @@ def test_yolo_invalid_lines(tmp_path, line, why):
     text(tmp_path / "labels/a.txt", line)
     text(tmp_path / "data.yaml", "names: [cat, dog]")
     with pytest.raises(Refusal, match=why):
-        read_source("yolo-seg", tmp_path).items[0].mask()
+        mask_of(read_source("yolo-seg", tmp_path).items[0])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0.0 0.25 0.1 0.5 0.1 0.5 0.5 0.25 0.5",
+        "  0 2.5e-1 1E-1 .5 .1 0.5 5.0e-01 +0.25 0.5  \r\n\r\n",
+        "\ufeff0 0.25 0.1 0.5 0.1 0.5 0.5 0.25 0.5",
+    ],
+)
+def test_yolo_numbers_in_other_forms(tmp_path, line):
+    photo(tmp_path / "images/a.jpg", 0)
+    text(tmp_path / "labels/b/a.txt", line)  # not at home: known by its first line
+    text(tmp_path / "data.yaml", "names: [cat]")
+    for name in ("yolo-seg", "auto"):
+        found = read_source(name, tmp_path)
+        wanted = np.zeros((20, 24), int)
+        wanted[2:10, 6:12] = 1
+        assert np.array_equal(mask_of(found.items[0]), wanted)
+
+
+def test_yolo_numbers_a_little_outside_are_cut(tmp_path):
+    photo(tmp_path / "images/a.jpg", 0)
+    text(tmp_path / "labels/a.txt", "0 0.5 -0.01 1.0001 -0.01 1.0001 0.5 0.5 0.5")
+    text(tmp_path / "data.yaml", "names: [cat]")
+    wanted = np.zeros((20, 24), int)
+    wanted[:10, 12:] = 1
+    assert np.array_equal(mask_of(read_source("yolo-seg", tmp_path).items[0]), wanted)
+
+
+def test_yolo_poses_are_refused(tmp_path):
+    """A box and key points may be as many numbers as a polygon has."""
+    photo(tmp_path / "images/a.jpg", 0)
+    text(tmp_path / "labels/a.txt", "0 0.5 0.5 0.2 0.2 0.4 0.4 0.6 0.6")
+    text(tmp_path / "data.yaml", "names: [cat]", "kpt_shape: [2, 2]")
+    with pytest.raises(Refusal, match=r"data.yaml has kpt_shape: its labels are poses"):
+        read_source("yolo-seg", tmp_path)

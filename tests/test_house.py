@@ -15,9 +15,10 @@ ROOT = Path(__file__).parent.parent
 # and from the layers below. A name is that of a file or of a whole folder.
 LAYERS = {
     "data": (
-        ("fingerprint", "layout", "names"),
+        ("fingerprint", "intact", "jpeg", "layout", "mirror", "names", "warp"),
+        ("kinds",),
         ("dataset", "images", "shards"),
-        ("augment", "batches", "drawing", "pack", "preview", "shapes", "statistics"),
+        ("augment", "batches", "drawing", "pack", "preview", "ready", "shapes", "statistics"),
         ("formats",),
         ("doctor",),
     ),
@@ -72,7 +73,7 @@ def python_files(names):
 
 FILES = list(python_files(IMPORTS))
 ALL = list(python_files((*IMPORTS, *TOP)))
-TABLES = {"segnet/rows.py", "segnet/variants.py", "data/doctor/checks/table.py"}
+TABLES = {"segnet/rows.py", "segnet/variants.py"}
 
 
 @cache

@@ -96,19 +96,19 @@ def test_images_that_are_too_large(tmp_path):
 
 def test_truncated_and_damaged_files(tmp_path):
     whole = saved(tmp_path / "a.jpg", np.tile(IMAGE, (20, 20, 1))).read_bytes()
+    png = saved(tmp_path / "a.png", IMAGE).read_bytes()
     assert len(whole) > 4000
     for name, raw, fault in [
-        ("a.jpg", whole[:-2], "is truncated"),
-        ("a.jpg", whole[:3000], "is truncated"),
-        ("a.jpg", whole + bytes(1023), "is truncated"),  # the end mark is not at the end
-        ("a.png", saved(tmp_path / "a.png", IMAGE).read_bytes()[:60], "is damaged"),
+        ("a.jpg", whole[:3000], "is truncated: "),
+        ("a.jpg", whole[:3000] + bytes(9000), "is truncated: "),  # as rescued from a disk
+        ("a.png", png[:60], "is damaged or truncated: it ends within a chunk; "),
+        ("a.png", png[:-1], "is damaged or truncated: it ends within a chunk; "),
+        ("a.png", png[:50] + b"?" + png[51:], "is damaged: its chunk IDAT has a wrong checksum; "),
     ]:
         (tmp_path / name).write_bytes(raw)
         assert refused(read_image, tmp_path / name) == (
-            f"{tmp_path / name} {fault}: replace or remove it"
+            f"{tmp_path / name} {fault}replace or remove it"
         )
-    (tmp_path / "a.jpg").write_bytes(whole + bytes(1022))
-    assert read_image(tmp_path / "a.jpg").shape == (100, 140, 3)
 
 
 def test_pixels_in_the_mode_of_the_file_or_another(tmp_path):
@@ -117,7 +117,9 @@ def test_pixels_in_the_mode_of_the_file_or_another(tmp_path):
     rgb = images.decoded(path, Image.open(path), "RGB")
     assert np.array_equal(rgb, IMAGE[..., :1].repeat(3, -1))
     cut = Image.open(BytesIO(path.read_bytes()[:45]))
-    assert refused(images.decoded, path, cut) == f"{path} is damaged: replace or remove it"
+    assert refused(images.decoded, path, cut) == (
+        f"{path} is damaged or truncated: it ends within a chunk; replace or remove it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,21 +133,6 @@ def test_only_grey_pngs_of_two_and_four_bits_are_scaled_back(form, mode, bits, w
     values, header = np.uint8([0, 85, 170, 255]), bytes(24) + bytes([bits])
     found = images.as_stored(values, header, SimpleNamespace(format=form, mode=mode))
     assert found.tolist() == (wanted or values.tolist()) and found.dtype == np.uint8
-
-
-@pytest.mark.parametrize(
-    ("stored", "found"), [(None, 1), (0, 1), (1, 1), (6, 6), (8, 8), (9, 1), ("x", 1)]
-)
-def test_orientation(stored, found):
-    exif = {} if stored is None else {ORIENTATION: stored}
-    assert images.orientation_of(SimpleNamespace(getexif=lambda: exif)) == found
-
-
-def test_orientation_of_a_damaged_block():
-    def damaged():
-        raise SyntaxError("not a TIFF file")
-
-    assert images.orientation_of(SimpleNamespace(getexif=damaged)) == 1
 
 
 def test_void_of_masks(tmp_path):

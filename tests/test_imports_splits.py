@@ -1,12 +1,16 @@
 """python -m data import: splits by hash, groups and splits of the source."""
 
+from collections import Counter
+
+import pytest
 from sources import run_import, splits_of, write_pair
 
+from cli import Refusal
 from data.__main__ import import_
 from data.formats.splits import assign, fraction
 
 
-def test_splits_do_not_move_when_images_are_added(tmp_path):
+def test_splits_hardly_move_when_images_are_added(tmp_path):
     source = tmp_path / "source"
     for i in range(30):
         write_pair(source, f"p{i}", [0, 1] * 4)
@@ -16,36 +20,86 @@ def test_splits_do_not_move_when_images_are_added(tmp_path):
         write_pair(source, f"p{i}", [0, 1] * 4)
     assert run_import("folder", source, tmp_path / "b", *options).returncode == 0
     before, after = splits_of(tmp_path / "a"), splits_of(tmp_path / "b")
-    assert len(before) == 30 and len(after) == 60 and before.items() <= after.items()
-    assert set(before.values()) == {"train", "val", "test"}
-    # Computed independently: the hash of a name gives its place between 0 and 1.
+    # Computed independently: the hash of a name ranks it; 20 % are test, the next 30 % val.
     import hashlib
 
-    for name, split in after.items():
-        at = int(hashlib.sha256(f"0 {name}".encode()).hexdigest(), 16) / 2**256
-        assert split == ("test" if at < 0.2 else "val" if at < 0.5 else "train")
+    for made in (before, after):
+        ranked = sorted(made, key=lambda name: hashlib.sha256(f"0 {name}".encode()).hexdigest())
+        tests, count = len(made) // 5, len(made) // 2
+        assert {made[name] for name in ranked[:tests]} == {"test"}
+        assert {made[name] for name in ranked[tests:count]} == {"val"}
+        assert {made[name] for name in ranked[count:]} == {"train"}
+    assert len(before) == 30 and len(after) == 60
+    # At each of two edges fewer than sqrt(30) / 2 are expected to move.
+    assert sum(after[name] != split for name, split in before.items()) <= 6
+
+
+@pytest.mark.parametrize("count", [2, 3, 7, 20, 40, 101])
+@pytest.mark.parametrize("val", [0.05, 0.15, 0.5])
+def test_fractions_for_every_seed(count, val):
+    """Within one image, with class 1 in every fifth image; never an empty val or train."""
+    names = [f"image {i}" for i in range(count)]
+    present = [frozenset([0, 1] if i % 5 == 0 else [0]) for i in range(count)]
+    for seed in range(30):
+        made = assign(names, present, val, 0.0, seed)
+        assert abs(made.count("val") - val * count) <= 1, (seed, made)
+        assert {"train", "val"} == set(made)
 
 
 def test_split_fractions_and_seed():
     names = [f"image {i}" for i in range(4000)]
     present = [frozenset([0])] * 4000
     made = assign(names, present, val=0.15, test=0.1, seed=0)
-    for split, p in (("train", 0.75), ("val", 0.15), ("test", 0.1)):
-        # Three standard deviations of a proportion in 4000 draws.
-        assert abs(made.count(split) / 4000 - p) < 3 * (p * (1 - p) / 4000) ** 0.5
-    assert made != assign(names, present, val=0.15, test=0.1, seed=1)
+    assert Counter(made) == {"train": 3000, "val": 600, "test": 400}
+    other = assign(names, present, val=0.15, test=0.1, seed=1)
+    assert made != other and Counter(made) == Counter(other)
     assert assign(names, present, val=0.0, test=0.0, seed=0) == ["train"] * 4000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_fractions_of_groups(seed):
+    """10 clips of 3 to 12 frames, 75 in all: val has 15 % of them, within half of the shortest."""
+    groups = [f"clip {clip}" for clip in range(10) for _ in range(3 + clip)]
+    made = assign(groups, [frozenset([0])] * 75, 0.15, 0.0, seed)
+    assert abs(made.count("val") - 11.25) <= 3
+    assert len({(g, split) for g, split in zip(groups, made, strict=True)}) == 10
 
 
 def test_a_rare_class_is_in_both_train_and_val():
     names = [f"p{i}" for i in range(100)]
     order = sorted(names, key=lambda name: fraction(name, 0))  # val has the lowest places
-    for rare in (order[-2:], order[:2]):  # all in train, all in val
+    for rare in (order[-2:], order[:2]):  # the last and the first in rank
         present = [frozenset([0, 1] if name in rare else [0]) for name in names]
         made = dict(zip(names, assign(names, present, 0.15, 0.0, 0), strict=True))
         assert {made[name] for name in rare} == {"train", "val"}
-    lone = [frozenset([0, 1] if name == order[-1] else [0]) for name in names]
-    assert dict(zip(names, assign(names, lone, 0.15, 0.0, 0), strict=True))[order[-1]] == "train"
+        assert list(made.values()).count("val") == 15
+    for name in (order[-1], order[0]):  # what one image alone shows is to be learnt
+        lone = [frozenset([0, 1] if other == name else [0]) for other in names]
+        assert dict(zip(names, assign(names, lone, 0.15, 0.1, 0), strict=True))[name] == "train"
+
+
+def test_three_splits_share_few_images():
+    assert sorted(assign(["a", "b", "c"], [frozenset([0])] * 3, 0.15, 0.1, 0)) == [
+        "test", "train", "val"
+    ]  # fmt: skip
+    assert sorted(assign(["a", "b"], [frozenset([0])] * 2, 0.15, 0.1, 0)) == ["train", "val"]
+    assert assign(["a"], [frozenset([0])], 0.15, 0.1, 0) == ["train"]
+    assert assign([], [], 0.15, 0.1, 0) == []
+    every = [frozenset([i]) for i in range(4)]  # each image has a class that no other has
+    assert Counter(assign(list("abcd"), every, 0.25, 0.0, 0)) == {"train": 3, "val": 1}
+
+
+@pytest.mark.parametrize(("pattern", "message"), [
+    ("^video", r"--group '\^video' makes 1 group of 6 images; needed: 2, as each split has its"),
+    ("clip", r"--group clip matches none of the 6 names, such as video_0\. Type an expression"),
+])  # fmt: skip
+def test_groups_that_leave_a_split_empty_are_refused(tmp_path, pattern, message):
+    for i in range(6):
+        write_pair(tmp_path / "source", f"video_{i}", 0)
+    with pytest.raises(Refusal, match=message):
+        import_(["folder", str(tmp_path / "source"), str(tmp_path / "out"), "--values", "0=sky",
+                 "--group", pattern])  # fmt: skip
+    assert not (tmp_path / "out").exists()
 
 
 def test_groups_stay_together(tmp_path, capsys):

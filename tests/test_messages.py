@@ -91,7 +91,7 @@ def test_png_that_ends_too_early(tmp_path):
     done, raw = cv2.imencode(".png", np.random.default_rng(0).integers(0, 2, (64, 64), np.uint8))
     assert done
     (tmp_path / "a.png").write_bytes(raw.tobytes()[: len(raw) // 2])
-    with pytest.raises(Refusal, match=r"a\.png is (damaged|truncated): replace or remove it"):
+    with pytest.raises(Refusal, match=r"a\.png is damaged or truncated: .*; replace or remove it"):
         read_mask(tmp_path / "a.png", Dataset(tmp_path, ["a", "b"], [], VOID))
 
 
@@ -99,7 +99,7 @@ def test_decompression_bomb(tmp_path):
     """A header of 60,000 x 60,000 pixels is refused before anything is decoded."""
     content = b"\x89PNG\r\n\x1a\n"
     size = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    for name, data in ((b"IHDR", size), (b"IDAT", zlib.compress(bytes(9)))):
+    for name, data in ((b"IHDR", size), (b"IDAT", zlib.compress(bytes(9))), (b"IEND", b"")):
         content += struct.pack(">I", len(data)) + name + data
         content += struct.pack(">I", zlib.crc32(name + data))
     (tmp_path / "a.png").write_bytes(content)

@@ -161,13 +161,13 @@ def test_no_command_steers_the_terminal(tmp_path):
     (source / "masks" / f"broken{ODD}.png").write_bytes(b"x")
     out = tmp_path / f"out{ODD}"
     end = run_import("folder", source, out, "--values", "0=sky", "1=cat")
-    assert end.returncode == 2 and f"broken: {cli.plain(str(source))}" in end.stdout
+    assert end.returncode == 1 and f"broken: {cli.plain(str(source))}" in end.stdout
     ends = [end, run_import("folder", source, tmp_path / "no", "--values", "0=sky", f"1={ODD}")]
     assert "class 1 of the source" in ends[1].stderr
     ends += [run("data", "check", out), run("data", "check", out, "--fix", tmp_path / f"f{ODD}")]
     ends += [run("data", "pack", out, tmp_path / f"packed{ODD}"), run("data", "check", source)]
     ends += [run("data", "preview", out, "--out", tmp_path / f"{ODD}.png"),
              run("data", "preview", tmp_path / ODD)]  # fmt: skip
-    assert [end.returncode for end in ends] == [2, 2, 0, 0, 0, 1, 0, 2]
+    assert [end.returncode for end in ends] == [1, 2, 0, 0, 0, 1, 0, 2]
     for end in ends:
         assert "Traceback" not in end.stderr and steering(end.stdout, end.stderr) == []

@@ -123,9 +123,20 @@ def test_broken_pairs_are_left_out_and_listed(source):
     command = [sys.executable, "-m", "data", "pack", str(source), str(source.parent / "p")]
     for _ in range(2):  # the second run has nothing to do and prints the same list
         end = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert end.returncode == 2
+        assert end.returncode == 1
         assert "train 11 in 8 shards, val 3 in 3 shards" in end.stdout
         assert f"broken: {path} is not an image" in end.stdout
         assert "broken and left out: 1, listed above; the rest was packed" in end.stderr
     names = [pair[0].name for pair in read_dataset(source.parent / "p").pairs("train")]
     assert len(names) == 11 and "0004.png" not in names
+
+
+def test_a_split_of_broken_pairs_alone_is_refused(source):
+    for path in (source / "val/masks").iterdir():
+        path.write_bytes(b"no image")
+    command = [sys.executable, "-m", "data", "pack", str(source), str(source.parent / "p")]
+    for _ in range(2):
+        end = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert end.returncode == 2
+        assert end.stdout.count("broken: ") == 3
+        assert "error: every pair of val is broken, listed above: " in end.stderr

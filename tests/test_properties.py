@@ -6,10 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from data.augment import warp
 from data.dataset import Dataset
 from data.images import read_mask
 from data.layout import VOID
+from data.warp import warp
 from export.graph.deploy import subpixel
 from export.tflite.metadata import add_metadata, read_metadata
 from segnet.metrics import confusion, scores, to_mask

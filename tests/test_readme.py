@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from sources import yolo_seg
 
 import cli
 from export.make import Choices, export_run
@@ -150,6 +151,24 @@ def test_python_makes_the_same_mask_from_a_run_and_from_a_file(finished, tmp_pat
     by_run, by_file = masks
     assert by_run.shape == by_file.shape == (150, 200)
     assert np.array_equal(by_run, by_file) and len(np.unique(by_run)) > 1
+
+
+@pytest.mark.slow
+def test_own_images(tmp_path):
+    """The first three commands, with options for a network that trains in seconds."""
+    block = re.search(r"## Your own images\n\n((?: {4}.*\n)+)", README)[1]
+    lines = [line.strip() for line in block.splitlines()[:3]]
+    assert [re.search(r"import|check|train", line)[0] for line in lines] == [
+        "import", "check", "train"]  # fmt: skip
+    places = {"SOURCE": yolo_seg(tmp_path / "raw"), "DIR": tmp_path / "set",
+              "runs/NAME": tmp_path / "run", ".venv/bin/python": sys.executable}  # fmt: skip
+    small = shlex.split("--size 32 32 --preset tiny --weights none --epochs 1 --batch 2")
+    for line in lines:
+        words = [str(places.get(word, word)) for word in shlex.split(line)]
+        words += small * ("train.py" in words)
+        end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+        assert end.returncode == 0, end.stdout + end.stderr
+    assert (tmp_path / "run/best.weights.h5").exists()
 
 
 @pytest.mark.slow

@@ -66,11 +66,12 @@ def test_broken_symlink(shapes):
 
 
 def test_pixels_are_counted_once(shapes, monkeypatch):
-    """Two masks of 2x3 pixels with the classes 0, 1 and void, counted by hand."""
+    """Two pairs of 2x3 pixels with the classes 0, 1 and void, counted by hand."""
     for number in range(2, 6):
         for part in ("images", "masks"):
             (shapes / f"train/{part}/{number:04}.png").unlink()
     for number, ids in enumerate(([[0, 0, 1], [0, 0, 0]], [[1, 1, 1], [0, 255, 255]])):
+        write_image(shapes / f"train/images/{number:04}.png", np.zeros((2, 3, 3), np.uint8))
         write_image(shapes / f"train/masks/{number:04}.png", np.uint8(ids))
     read, calls = statistics.read_mask, []
     monkeypatch.setattr(statistics, "read_mask", lambda *of: (calls.append(of), read(*of))[1])

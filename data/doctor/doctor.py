@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,12 +12,15 @@ import numpy as np
 
 from cli import Refusal, Verdict, plain
 from data.dataset import Dataset, read_dataset, read_names
-from data.doctor.checks.table import ERROR, Finding, advice, findings
+from data.doctor.checks.check import ERROR, Finding, advice
+from data.doctor.checks.table import findings
 from data.doctor.exam import Exam, split_name
 from data.doctor.facts import Facts, look
 from data.doctor.files import Pair, list_files
+from data.doctor.proposal import command, proposal, reason
 from data.doctor.readings import conventions_of, guessed_classes, read
 from data.layout import VOID, default_colours
+from data.shards import is_packed
 from files import held, make_room, quiet
 
 THREADS = 4
@@ -72,18 +76,19 @@ def reason_of(refusal: Refusal, folder: Path) -> str:
 
 
 def check_dataset(
-    folder: Path, fix: Path | None = None, html: Path | None = None, as_json: bool = False
-) -> None:
+    folder: Path, fix: Path | None = None, html: Path | None = None, as_json: bool = False,
+    group: str | None = None,
+) -> None:  # fmt: skip
     """Prints what a dataset contains and what is wrong. Raises Verdict (exit code 1) for errors.
 
-    fix: a new folder for a repaired copy, to which the verdict then applies. html: a file for the
-    page.
+    fix: a new folder for a repaired copy, to which the verdict then applies; group: as in
+    `write_repaired`. html: a file for the page.
     """
-    from data.doctor.fix import refuse_inside, write_repaired
+    from data.doctor.fix import refuse_place, write_repaired
 
     with ExitStack() as stack:
         if fix:
-            refuse_inside(folder, fix)
+            refuse_place(folder, fix)
             stack.enter_context(held(fix))
             make_room(fix)
         exam = examine(folder)
@@ -92,12 +97,13 @@ def check_dataset(
             from data.doctor.page import write_page
 
             write_page(exam, found, html)
-        changes = write_repaired(exam, fix) if fix else []
-    after = findings(examine(fix)) if fix else found
+        changes = write_repaired(exam, fix, group) if fix else []
+    outcome = examine(fix) if fix else exam
+    after = findings(outcome) if fix else found
     if as_json:
         print(json.dumps(summary(exam, found, changes), indent=1))
     else:
-        for line in lines(exam, found, changes):
+        for line in (*lines(exam, found, changes), *closing(outcome, after, html)):
             print(plain(line))
     errors = [finding for finding in after if finding.rank == ERROR]
     if errors:
@@ -156,17 +162,34 @@ def lines(exam: Exam, found: list[Finding], changes: list[str]) -> Iterator[str]
         yield from ("", "no errors or warnings")
 
 
+def closing(exam: Exam, found: list[Finding], html: Path | None) -> Iterator[str]:
+    """What to do next: how to train on a dataset, or to repair it, and where the page is."""
+    if len(exam.of("train")):
+        made = proposal(exam)
+        yield from ("", f"suggested: {reason(made)}")
+        if any(finding.rank == ERROR for finding in found) and not is_packed(exam.folder):
+            words = ("python", "-m", "data", "check", str(exam.folder), "--fix", "OUT")
+            yield f"  after the repair of the errors: {shlex.join(words)}"
+        else:
+            yield f"  {command(made, str(exam.folder))}"
+    if html:
+        yield from ("", f"page: {html}")
+
+
 def split_lines(split: str, figures: dict) -> Iterator[str]:
     yield f"{split_name(split)}: {figures['pairs']} pairs, {figures['readable']} readable"
     if figures["size"]:
         least, median, most = figures["size"].values()
-        yield (
-            f"  height {least[0]} to {most[0]}, median {median[0]}; "
-            f"width {least[1]} to {most[1]}, median {median[1]}"
-        )
+        sides = zip(("height", "width"), least, median, most, strict=True)
+        yield "  " + "; ".join(spread(*side) for side in sides)
     yield "  share of pixels:"
+    wide = max(len(row["class"]) for row in figures["shares"])
     for row in figures["shares"]:
-        yield f"    {row['class']:20} {row['share']:7.2%}"
+        yield f"    {row['class']:{wide}}  {row['share']:7.2%}"
+
+
+def spread(side: str, least: int, median: int, most: int) -> str:
+    return f"{side} {least}" + f" to {most}, median {median}" * (least != most)
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What is recorded about a pair of files: about a kilobyte per pair, the pixels are not kept."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,20 @@ from PIL import Image
 
 from cli import Refusal
 from data.doctor.files import Pair
-from data.images import as_stored, decode_image, fault_of, open_image, orientation_of
+from data.formats.values import is_in_alpha, whole_numbers
+from data.images import (
+    check_whole,
+    decode_image,
+    decode_mask,
+    decoded,
+    fault_of,
+    grey_png,
+    header_of,
+    open_image,
+    orientation_of,
+    read_checked,
+    stored_size,
+)
 
 MOST_VALUES = 1024  # of a mask's distinct values, only this many most frequent ones are kept
 THUMB = 16  # pixels, the side of the grey thumbnail that confirms near duplicates
@@ -44,6 +58,7 @@ class MaskFacts(NamedTuple):
 
     palette: packed colours of the values in a palette mask. lone: number of isolated pixels per
     pair of unequal neighbours. lone_values: number of distinct values of the isolated pixels.
+    in_alpha: whether the values are those of the alpha channel, as colour is the same everywhere.
     """
 
     fault: str = ""
@@ -57,6 +72,7 @@ class MaskFacts(NamedTuple):
     lone: float = 0.0
     lone_values: int = 0
     digest: bytes = b""
+    in_alpha: bool = False
 
 
 class Facts(NamedTuple):
@@ -70,11 +86,12 @@ def look(pair: Pair) -> Facts:
 
 def predicate(refusal: Refusal, path: Path) -> str:
     """What a refusal says about the file, without the path and the remedy."""
-    return str(refusal).removeprefix(f"{path} ").partition(":")[0]
+    said = str(refusal).removeprefix(f"{path} ")
+    return re.split("; replace|: (?=replace|convert)", said)[0]
 
 
 def image_facts(path: Path) -> ImageFacts:
-    if fault := fault_of(path):
+    if isinstance(path, Path) and (fault := fault_of(path)):
         return ImageFacts(fault)
     try:
         raw, header = open_image(path)
@@ -85,7 +102,7 @@ def image_facts(path: Path) -> ImageFacts:
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     return ImageFacts(
         size=image.shape[:2],
-        raw_size=(header.height, header.width),
+        raw_size=stored_size(header),
         mode=header.mode,
         # Pillow reads 16-bit colour as 8-bit; byte 24 of a PNG file is its bit depth.
         depth=raw[24] if header.format == "PNG" else 8,
@@ -133,28 +150,41 @@ def mask_facts(path: Path) -> MaskFacts:
     if len(values) > MOST_VALUES:
         kept = np.sort(np.argsort(counts)[-MOST_VALUES:])
         values, counts = values[kept], counts[kept]
-    return MaskFacts(
-        "", pixels.shape, image.mode, image.format, coloured, values.astype(np.int32), counts,
-        palette_of(image, values), lone, lone_values, digest(pixels),
+    facts = MaskFacts(
+        "", pixels.shape, "L", "PNG", coloured, values.astype(np.int32), counts,
+        lone=lone, lone_values=lone_values, digest=digest(pixels),
+    )  # fmt: skip
+    if image is None:
+        return facts
+    return facts._replace(
+        mode=image.mode, format=image.format, palette=palette_of(image, values),
+        in_alpha=image.mode in ("LA", "RGBA") and is_in_alpha(decoded(path, image), image.mode),
     )  # fmt: skip
 
 
-def stored_values(path: Path) -> tuple[Image.Image, np.ndarray, bool]:
+def stored_values(path: Path) -> tuple[Image.Image | None, np.ndarray, bool]:
     """(image, its stored values (H, W), whether these are packed colours). Raises Refusal.
 
-    Colour images with three equal channels count as grey.
+    Ids are decoded as in `data.images.read_mask`; image is None for its fast path, an 8-bit grey
+    PNG. Colour images with three equal channels count as grey. Where alpha alone varies, it is
+    taken.
     """
-    raw, image = open_image(path)
-    try:
-        if image.mode in ("1", "L", "P"):
-            return image, as_stored(np.array(image, np.uint8), raw, image), False
-        if image.mode.startswith("I"):
-            return image, np.array(image).astype(np.int32), False
-        if image.mode in ("LA", "La"):
-            return image, np.array(image.getchannel(0)), False
-        colours = np.array(image.convert("RGB"))
-    except Exception as error:  # Pillow raises arbitrary exceptions for damaged files
-        raise Refusal(f"{path} is damaged: replace or remove it") from error
+    raw = read_checked(path)
+    check_whole(path, raw)
+    if (mask := grey_png(raw)) is not None:
+        return None, mask, False
+    image = header_of(path, raw)
+    if image.mode in ("1", "L", "P"):
+        return image, decode_mask(path, raw, image), False
+    if image.mode.startswith("I"):
+        return image, decoded(path, image).astype(np.int32), False
+    if image.mode == "F":
+        return image, whole_numbers(decoded(path, image), path).astype(np.int32), False
+    if image.mode in ("LA", "RGBA") and is_in_alpha(pixels := decoded(path, image), image.mode):
+        return image, pixels[..., -1], False
+    if image.mode in ("LA", "La"):
+        return image, decoded(path, image)[..., 0], False
+    colours = decoded(path, image, "RGB")
     if (colours == colours[..., :1]).all():
         return image, colours[..., 0], False
     return image, colours.astype(np.int32) @ np.int32([1 << 16, 1 << 8, 1]), True

@@ -10,11 +10,11 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader
 
 from cli import Refusal
-from data.doctor.checks.named import Named, hw
-from data.doctor.checks.table import ERROR, Finding, advice
+from data.doctor.checks.check import ERROR, Finding, Named, advice
 from data.doctor.exam import Exam, split_name
-from data.doctor.fix import as_ids
+from data.doctor.proposal import LEAST, SEEN, UNEVEN, command, proposal, side_of
 from data.doctor.readings import STRAY
+from data.doctor.repair import as_ids
 from data.drawing import uri
 from data.images import open_image, read_image
 from data.layout import VOID
@@ -27,17 +27,13 @@ SHOWN = 4  # cases of a finding that are shown with images
 LISTED = 100  # cases of a finding that are listed by name
 DOTS = 800  # images in the plot of sizes
 PLOT = 300  # side of the plot
-STRIDE = 32  # the sides of a model's input are multiples of this
-LEAST, MOST = 160, 512  # pixels, range of the longer side of a suggested input
-SEEN = 24  # pixels; in the suggested input each class covers at least a square with this side
-UNEVEN = 3.0  # balanced weights are suggested if the largest is more than this times the smallest
 OPACITY = 0.7  # of the class colours on an image
 GREY = 128  # drawn behind a mask that does not fit its image
 STRIPES = (235, 90)  # grey levels of the stripes that mark void pixels
 
 
 def write_page(exam: Exam, found: list[Finding], out: Path) -> None:
-    places = {}
+    places, made = {}, proposal(exam)
     for index, pair in enumerate(exam.listing.pairs):
         places.setdefault(exam.name(pair.mask), index)
         places[exam.name(pair.image)] = index
@@ -49,9 +45,10 @@ def write_page(exam: Exam, found: list[Finding], out: Path) -> None:
         "findings": [shown(exam, finding, places) for finding in found],
         "classes": list(zip(exam.dataset.classes, swatches(exam.dataset.colours), strict=True)),
         "samples": {split_name(split): samples(exam, split) for split in exam.splits},
-        "table": class_table(exam), "sizes": sizes(exam),
+        "table": class_table(exam, made["size"]), "sizes": sizes(exam),
         "splits": [(split_name(split), len(exam.of(split))) for split in exam.splits],
-        "plot": plot(exam), "side": PLOT, "proposal": proposal(exam),
+        "plot": plot(exam), "side": PLOT, "proposal": made,
+        "command": command(made, printable(exam.folder)),
         "least": LEAST, "seen": SEEN, "uneven": f"{UNEVEN:g}",
     }  # fmt: skip
     here = FileSystemLoader(Path(__file__).parent)
@@ -169,12 +166,15 @@ def samples(exam: Exam, split: str) -> list[tuple[str, str, str]]:
 # Figures
 
 
-def class_table(exam: Exam) -> list[dict]:
-    """A row for each class and for void; cells: (share of pixels, number of images) per split."""
+def class_table(exam: Exam, size: tuple[int, int]) -> list[dict]:
+    """A row for each class and for void; cells: (share of pixels, number of images) per split.
+
+    size: (H, W) of the input for which the sides of the classes are given.
+    """
     rows = {split: exam.pixels[exam.of(split)] for split in exam.splits}
     train = rows.get("train", exam.pixels)
     weights = [*balanced_weights(train[:, :-1].sum(0)), None]
-    size, colours = proposal(exam)["size"], swatches(exam.dataset.colours)
+    colours = swatches(exam.dataset.colours)
     table = []
     for index, name in enumerate([*exam.dataset.classes, "void"]):
         last = index == len(exam.dataset.classes)
@@ -188,45 +188,6 @@ def class_table(exam: Exam) -> list[dict]:
             ],
         })  # fmt: skip
     return table
-
-
-def side_of(pixels: np.ndarray, index: int, size: tuple[int, int]) -> float | None:
-    """The area of a class in the median image that shows it, as the side of a square in pixels of
-    an input of `size` (H, W); None if no image shows it."""
-    rows = pixels[pixels[:, index] > 0]
-    if not len(rows):
-        return None
-    return float(np.sqrt(np.median(rows[:, index] / rows.sum(1)) * size[0] * size[1]))
-
-
-def proposal(exam: Exam) -> dict:
-    """A suggested input size (H, W) and class weights; the page explains how they are chosen."""
-    split = "train" if "train" in exam.splits else (exam.splits or ["train"])[0]
-    at = exam.of(split)
-    if not len(at):
-        return {"size": (LEAST, LEAST), "balanced": False, "median": None, "smallest": None}
-    height, width = np.median([exam.facts[index].image.size for index in at], axis=0)
-    pixels = exam.pixels[at]
-    longest = np.clip(max(height, width) // STRIDE * STRIDE, LEAST, MOST)
-    for long in range(LEAST, int(longest) + 1, STRIDE):
-        size = tuple(
-            max(STRIDE, round(long * side / max(height, width) / STRIDE) * STRIDE)
-            for side in (height, width)
-        )
-        sides = {
-            name: side_of(pixels, index, size) or np.inf
-            for index, name in enumerate(exam.dataset.classes)
-        }
-        smallest = min(sides, key=sides.get, default="")
-        if not sides or sides[smallest] >= SEEN:
-            break
-    present = balanced_weights(pixels[:, :-1].sum(0))[pixels[:, :-1].any(0)]
-    uneven = len(present) > 1 and present.max() / present.min() > UNEVEN
-    return {
-        "size": size, "balanced": bool(uneven), "median": hw((int(height), int(width))),
-        "smallest": smallest if sides and np.isfinite(sides[smallest]) else None,
-        "side": sides.get(smallest), "longest": int(longest),
-    }  # fmt: skip
 
 
 def sizes(exam: Exam) -> list[dict]:

@@ -11,19 +11,11 @@ import numpy as np
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
-from data.formats.masks import (
-    LabelMap,
-    decoded,
-    files_below,
-    folder_with,
-    holds,
-    images_in,
-    read_ids,
-    read_text,
-    split_of,
-    to_classes,
-)
-from data.images import open_image
+from data.formats.classes import LabelMap, to_classes
+from data.formats.find import missing
+from data.formats.masks import files_below, folder_with, holds, images_in, read_text, split_of
+from data.formats.values import read_ids
+from data.images import decoded, open_image
 
 ABOUT = """SOURCE: a folder or zip with ADEChallengeData2016 (images/, annotations/) or with a full
 release (NAME.jpg, NAME_seg.png, and NAME_atr.txt in 2017 or NAME.json in 2020). The former has 150
@@ -118,10 +110,11 @@ def full(source: Path) -> Found:
 
 
 def image_of(seg: Path) -> Path:
-    image = seg.with_name(seg.name.removesuffix(SEG) + ".jpg")
-    if not image.exists():
-        raise Refusal(f"{seg} has no image {image.name}")
-    return image
+    stem = seg.name.removesuffix(SEG)
+    for ending in (".jpg", ".JPG", ".jpeg", ".png"):
+        if (image := seg.with_name(stem + ending)).exists():
+            return image
+    raise Refusal(f"{seg} has no image: {missing(seg.with_name(f'{stem}.jpg'))}")
 
 
 def names_of(seg: Path) -> tuple[bool, dict[int, str]]:

@@ -1,30 +1,27 @@
 """CamVid: street scenes, with colour masks (32 classes) or SegNet's masks of 11 class ids."""
 
 import re
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
-from data.formats.masks import (
-    ENDINGS,
-    LabelMap,
-    files_below,
-    pack,
-    read_as,
-    read_label_map,
-    split_of,
-    to_label_map,
-)
+from data.formats.classes import LabelMap, pack, read_as, to_label_map
+from data.formats.find import named_list, some
+from data.formats.masks import images_below, read_label_map, split_of
 from data.images import open_image
 
 ABOUT = """SOURCE: a folder or zip with images and masks, at any depth. Masks are NAME_L.png, or
-NAME.png in a folder called masks, labels, trainannot, valannot, train_labels or similar. Colours
-other than CamVid's 32 are read from label_colors.txt or class_dict.csv. The class Void becomes the
-ignore index: its pixels are neither trained on nor scored."""
+NAME.png or NAME_P.png in a folder called masks, labels, trainannot, valannot, train_labels or
+similar. Colours other than CamVid's 32 are read from label_colors.txt or class_dict.csv, the names
+of ids from codes.txt. The class Void becomes the ignore index: its pixels are neither trained on
+nor scored."""
 
 TABLES = ("label_colors.txt", "class_dict.csv")
+CODES = "codes.txt"  # fastai's copy: a name a line for the ids of NAME_P.png
 MASKS = r"(?P<split>.*?)_?(annot|labels?|masks?)"  # names of mask folders
 
 # fmt: off
@@ -53,8 +50,9 @@ def read(source: Path, args) -> Found:
     images, masks = images_and_masks(source)
     if not masks:
         raise Refusal(f"{source} contains no masks: they are called NAME_L.png or are in masks/")
-    label_map = label_map_of(source, next(iter(masks.values())))
-    items, broken = [], []
+    label_map = label_map_of(source, next(iter(masks.values()))[0])
+    items = []
+    broken = [*single(images), *single(masks)]
     named = {name: (split, name) for split, name in images}
     for (split, name), mask in masks.items():
         key = (split, name) if (split, name) in images else named.get(name)
@@ -68,28 +66,36 @@ def read(source: Path, args) -> Found:
 
 
 def images_and_masks(source: Path) -> tuple[dict, dict]:
-    """Images and masks, each as a dict from (split, name) to file."""
-    images, masks = {}, {}
-    for path in files_below(source):
-        if path.suffix.lower() not in ENDINGS:
-            continue
+    """Images and masks, each as a dict from (split, name) to files."""
+    images, masks = defaultdict(list), defaultdict(list)
+    for path in images_below(source):
         below = path.relative_to(source)
         folder = re.fullmatch(MASKS, below.parent.name, re.IGNORECASE)
         if not folder and not path.stem.endswith("_L"):
-            images[split_of(below), path.stem] = path
+            images[split_of(below), normalize("NFC", path.stem)].append(path)
             continue
         split = split_of(below) or (folder and split_of(Path(folder["split"], path.name)))
-        masks[split, path.stem.removesuffix("_L")] = path
+        masks[split, re.sub("_[LP]$", "", normalize("NFC", path.stem))].append(path)
     return images, masks
 
 
+def single(files: dict) -> list[str]:
+    """Leaves one file for each name, and returns a message for each name that had several."""
+    twice = {key: paths for key, paths in files.items() if len(paths) > 1}
+    for key in twice:
+        del files[key]
+    files |= {key: path for key, (path,) in files.items()}
+    return [f"{some(paths)} share a name: keep one of them" for paths in twice.values()]
+
+
 def label_map_of(source: Path, mask: Path) -> LabelMap:
-    for table in (folder / name for folder in (source, mask.parent) for name in TABLES):
-        if table.exists():
-            label_map = read_label_map(table)
-            if label_map.colours is None:
-                raise Refusal(f"{table} has no colours: write lines of the form R G B NAME")
-            return label_map
+    if table := named_list(source, TABLES) or named_list(mask.parent, TABLES):
+        label_map = read_label_map(table)
+        if label_map.colours is None:
+            raise Refusal(f"{table} has no colours: write lines of the form R G B NAME")
+        return label_map
+    if codes := named_list(source, (CODES,)):
+        return read_label_map(codes)
     _, image = open_image(mask)
     if image.mode in ("RGB", "RGBA"):
         return to_label_map([(pack(*rgb), name) for *rgb, name in COLOURS], rgb=True)

@@ -9,7 +9,9 @@ import numpy as np
 from cli import Refusal, say
 from data.formats import Found, Item
 from data.formats.archives import opened
-from data.formats.masks import LabelMap, folder_with, images_in, read_ids, split_of, to_classes
+from data.formats.classes import LabelMap, to_classes
+from data.formats.masks import folder_with, images_in, split_of
+from data.formats.values import read_ids
 
 ABOUT = """SOURCE: a folder or zip with leftImg8bit and gtFine (or gtCoarse), each with
 {train,val,test}/CITY/. The 19 classes of the benchmark are imported; all others become void (the
@@ -51,20 +53,33 @@ IMAGE_END = "_leftImg8bit"
 
 
 def read(source: Path, args) -> Found:
-    source = folder_with(opened(source, args), ["leftImg8bit"])
-    kind = next((name for name in ("gtFine", "gtCoarse") if (source / name).is_dir()), None)
-    if kind is None:
-        raise Refusal(f"{source} has no folder gtFine: unpack gtFine_trainvaltest.zip there")
-    masks = images_in(source / kind)
-    items, broken = [], []
+    place = opened(source, args)
+    source = folder_with(place, ["leftImg8bit"])
+    truth = truth_of(source, place)
+    masks, kind = images_in(truth), truth.name
+    items, broken, known = [], [], set()
     for name, image in images_in(source / "leftImg8bit").items():
         stem = name.removesuffix(IMAGE_END)
         mask = mask_of(masks, f"{stem}_{kind}")
+        known.add(f"{stem}_{kind}")
         if mask is None:
-            broken.append(f"{image} has no {stem}_{kind}_labelIds.png in {source / kind}")
+            broken.append(f"{image} has no {stem}_{kind}_labelIds.png in {truth}")
             continue
         items.append(Item(Path(stem).name, image, mask, split_of(Path(stem))))
+    lost = {name.rpartition("_")[0]: path for name, path in masks.items()}
+    broken += [f"{path} has no image" for name, path in lost.items() if name not in known]
     return Found(NAMES, without_blank_test(items), broken, [list(c[2]) for c in CLASSES])
+
+
+def truth_of(source: Path, place: Path) -> Path:
+    """gtFine or gtCoarse beside leftImg8bit, or of a zip that was unpacked to a folder of its
+    own below `place`. Raises Refusal."""
+    for pattern in (source.glob, lambda name: place.glob(f"*/{name}")):
+        for name in ("gtFine", "gtCoarse"):
+            found = [path for path in pattern(name) if path.is_dir()]
+            if len(found) == 1:
+                return found[0]
+    raise Refusal(f"{source} has no folder gtFine: unpack gtFine_trainvaltest.zip there")
 
 
 def mask_of(masks: dict[str, Path], start: str) -> Callable | None:

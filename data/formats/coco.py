@@ -1,5 +1,6 @@
 """COCO instances: polygons and run-length encodings (RLE) in JSON."""
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,57 +9,41 @@ from typing import NamedTuple
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened, refuse_links
-from data.formats.masks import files_below, split_of
-from data.formats.polygons import (
-    inside,
-    items_of,
-    paint,
-    polygons_to_rle,
-    shape_in,
-    split_in,
-    to_rle,
-    trees,
-    vertices,
+from data.formats.coco_objects import (
+    crowd_note,
+    is_crowd_file,
+    number_of,
+    objects_of,
+    short_note,
 )
+from data.formats.find import (
+    Images,
+    add_images_option,
+    folder_of_images,
+    listed_once,
+    some,
+    unlisted,
+)
+from data.formats.masks import files_below, split_of
+from data.formats.polygons import items_of, split_in, trees
 from data.formats.selection import BACKGROUND
 
 ABOUT = """SOURCE: a folder or zip with images and instances_*.json, or such a JSON file. train, val
 or test in the name of the JSON file gives the split. Pixels without an annotation are background;
-where annotations overlap, the smaller is on top; annotations with iscrowd become void (the ignore
-index: neither trained on nor scored). Instances of a class are merged."""
+where annotations overlap, the smaller is on top. Crowds, and the boxes of annotations without an
+outline, become void (the ignore index: neither trained on nor scored). Instances of a class are
+merged."""
+
+WAY = ", or name one JSON file as SOURCE"  # out of images that several files list
 
 
 def add_arguments(parser) -> None:
+    add_images_option(parser)
     parser.add_argument(
-        "--images", metavar="FOLDER", help="folder that is searched for images (default SOURCE)"
-    )
-
-
-class Images:
-    """Finds image files in some folders by their names in a JSON file."""
-
-    def __init__(self, folders: list[Path]):
-        self.by_name = {}
-        for folder in folders:
-            for path in files_below(folder):
-                self.by_name.setdefault(path.name, []).append(path)
-
-    def find(self, name, near: Path, json_file: Path, split: str | None = None) -> Path:
-        """The file of this name. Of several, prefers those whose path ends with all of `name`, then
-        one in `near`, then one in a folder of the split. Raises Refusal unless one remains."""
-        tail = inside(near, name, json_file).relative_to(near).parts
-        paths = self.by_name.get(tail[-1], [])
-        for fits in (
-            lambda path: path.parts[-len(tail) :] == tail,
-            lambda path: path == near.joinpath(*tail),
-            lambda path: split and split_of(path) == split,
-        ):
-            paths = list(filter(fits, paths)) or paths
-        if not paths:
-            raise Refusal(f"{json_file}: the image {name} is missing")
-        if len(paths) > 1:
-            raise Refusal(f"{json_file}: {name} is ambiguous: {paths[0]} or {paths[1]}")
-        return paths[0]
+        "--crowds", choices=("void", "objects"),
+        help="what masks with iscrowd: 1 are (default: objects, unless the other annotations of "
+        "their file show that they are crowds)",
+    )  # fmt: skip
 
 
 class AnnotationFile(NamedTuple):
@@ -72,40 +57,29 @@ class AnnotationFile(NamedTuple):
 
 def read(source: Path, args) -> Found:
     source, folder = source_of(source, args)
-    images = Images([Path(args.images)] if args.images else [folder])
-    classes, annotated, broken = annotation_files(
-        json_files(source, "instances"), folder, [BACKGROUND]
-    )
-    listed = []
+    images = Images(folder_of_images(folder, args))
+    files, notes = json_files(source, "instances")
+    classes, annotated, broken, groups = annotation_files(files, folder, [BACKGROUND])
+    notes += groups
+    listed, objects = [], 0
     for file in annotated:
-        for found in each(file, images):
+        objects += len(items_of(file.tree, "annotations", file.path))
+        notes += short_note(file.tree, file.path)
+        crowd = args.crowds == "void" if args.crowds else is_crowd_file(file.tree, file.path)
+        notes += [] if crowd or args.crowds else crowd_note(file.tree, file.path)
+        for found in each(file, images, crowd):
             if isinstance(found, str):
                 broken.append(found)
             else:
                 listed.append((file.path, found))
-    items, twice = listed_once(listed)
-    return Found(classes, items, broken + twice)
-
-
-def listed_once(listed: list[tuple[Path, Item]]) -> tuple[list[Item], list[str]]:
-    """The items whose image is listed only once, and a message for each of the other images.
-
-    Images listed twice are left out: each list may be incomplete, and splits must not overlap.
-    """
-    files = {}
-    for path, item in listed:
-        files.setdefault(item.image, []).append(path)
-    twice = [
-        f"{image} is listed {len(paths)} times, in {' and '.join(map(str, dict.fromkeys(paths)))}"
-        ": list it only once, or name one JSON file as SOURCE"
-        for image, paths in files.items()
-        if len(paths) > 1
-    ]
-    return [item for _, item in listed if len(files[item.image]) == 1], twice
+    items, twice = listed_once(listed, WAY)
+    others, odd = unlisted(images, {item.image for _, item in listed})
+    broken += twice + odd
+    return Found(classes, items, broken, None, (*notes, *others), len(annotated), objects)
 
 
 def annotation_files(files: list[Path], folder: Path, classes: list[str]):
-    """(class names, annotation files, messages). Files may number their categories differently.
+    """(class names, annotation files, messages, notes). Files may number categories differently.
 
     classes: names that come before those of the categories. Raises Refusal if no file is valid.
     """
@@ -118,7 +92,9 @@ def annotation_files(files: list[Path], folder: Path, classes: list[str]):
             broken.append(str(refusal))
     if not named:
         raise Refusal(broken[0])
-    everything = sorted(pair for *_, names in named for pair in names.items())
+    idle = grouping(named)
+    everything = sorted(pair for *_, names in named for pair in names.items()
+                        if pair[1] not in idle)  # fmt: skip
     classes = list(dict.fromkeys([*classes, *(name for _, name in everything)]))
     at = {name: index for index, name in enumerate(classes)}
     annotated = [
@@ -126,18 +102,17 @@ def annotation_files(files: list[Path], folder: Path, classes: list[str]):
             path,
             tree,
             split_in(path.stem) or split_of(path.relative_to(folder)),
-            {id_: at[name] for id_, name in names.items()},
+            {id_: at[name] for id_, name in names.items() if name in at},
         )
         for path, tree, names in named
     ]
-    return classes, annotated, broken
+    notes = [f"categories that only group others, left out: {some(sorted(idle))}"] if idle else []
+    return classes, annotated, broken, notes
 
 
 def source_of(source: Path, args) -> tuple[Path, Path]:
     """(source, folder that file names are relative to); the source may be a single JSON file."""
     source = Path(source)
-    if args.images and not args.links:
-        refuse_links(Path(args.images))
     if source.suffix.lower() == ".json" and source.is_file():
         if not (args.images or args.links):
             refuse_links(source.parent)
@@ -146,71 +121,87 @@ def source_of(source: Path, args) -> tuple[Path, Path]:
     return folder, folder
 
 
-def json_files(source: Path, kind: str) -> list[Path]:
-    """The JSON files with `kind` in their names, or all of them if there are none."""
+def json_files(source: Path, kind: str) -> tuple[list[Path], list[str]]:
+    """The JSON files with `kind` in their names, or all of them if there are none, and notes."""
     if source.is_file():
-        return [source]
+        return [source], []
     found = [path for path in files_below(source) if path.suffix.lower() == ".json"]
-    return [path for path in found if kind in path.name] or found
+    chosen = [path for path in found if kind in path.name] or found
+    others = [path.name for path in found if path not in chosen]
+    return chosen, [f"other JSON files, not read: {some(others)}"] if others else []
+
+
+def grouping(named: list[tuple[Path, dict, dict[int, str]]]) -> set[str]:
+    """The categories that only group others: no object has them and others name them as their
+    supercategory, as Roboflow's category 0. named: path, tree and categories of each file."""
+    used, groups = set(), set()
+    for path, tree, names in named:
+        objects = items_of(tree, "annotations", path)
+        panoptic = [entry.get("segments_info") for entry in objects]
+        segments = [each for listed in panoptic if isinstance(listed, list) for each in listed]
+        every = [entry for entry in [*objects, *segments] if isinstance(entry, dict)]
+        used |= {names.get(number_of(entry.get("category_id"))) for entry in every}
+        groups |= {str(entry.get("supercategory")) for entry in items_of(tree, "categories", path)
+                   if entry.get("name") != entry.get("supercategory")}  # fmt: skip
+    return {name for *_, names in named for name in names.values() if name in groups} - used
 
 
 def categories(tree, path: Path) -> dict[int, str]:
-    found = {
-        entry["id"]: entry["name"]
-        for entry in items_of(tree, "categories", path)
-        if type(entry.get("id")) is int and isinstance(entry.get("name"), str)
-    }
+    found = {}
+    for entry in items_of(tree, "categories", path):
+        id_, name = number_of(entry.get("id")), entry.get("name")
+        if id_ is not None and isinstance(name, str) and found.setdefault(id_, name) != name:
+            raise Refusal(f"{path}: the category {id_} is both {found[id_]!r} and {name!r}")
     if not found:
         raise Refusal(f"{path} has no categories")
     return found
 
 
-def each(file: AnnotationFile, images: Images) -> Iterator[Item | str]:
-    """An item for each image, or a message if it is broken."""
-    shapes, path = {}, file.path
-    listed = items_of(file.tree, "images", path)
-    for entry in items_of(file.tree, "annotations", path):
-        shapes.setdefault(key_of(entry.get("image_id")), []).append(entry)
-    if lost := shapes.pop(None, None):
-        yield f"{path}: annotations that name no image: {len(lost)}"
-    if shapes and shapes.keys().isdisjoint(key_of(entry.get("id")) for entry in listed):
-        yield f"{path}: no annotation belongs to a listed image"
-        return
+def each(file: AnnotationFile, images: Images, crowd: bool) -> Iterator[Item | str]:
+    """An item for each image, or a message if it is broken. crowd: whether iscrowd is void."""
+    path, listed = file.path, items_of(file.tree, "images", file.path)
+    shapes, lost = by_image(items_of(file.tree, "annotations", path), listed)
+    if lost:
+        named = f"image_id {some(dict.fromkeys(map(repr, lost)))}"
+        if not shapes:
+            yield f"{path}: no annotation belongs to a listed image: {named}"
+            return
+        yield f"{path}: annotations of unknown images: {len(lost)}, {named}"
+    ids = Counter(key_of(entry.get("id")) for entry in listed)
     for entry in listed:
+        id_ = key_of(entry.get("id"))
         try:
             image = images.find(entry.get("file_name"), path.parent, path, file.split)
+            if ids[id_] > 1 and id_ in shapes:
+                raise Refusal(f"{path}: {image.name} shares its id {id_!r} with another image")
         except Refusal as refusal:
             yield str(refusal)
             continue
         stated = (entry.get("height"), entry.get("width"))
-        annotations = shapes.get(key_of(entry.get("id")), [])
-        mask = partial(instances, annotations, image, stated, file.place, path)
+        entries = shapes.get(id_, [])
+        mask = partial(objects_of, entries, image, stated, file.place, path, crowd)
         yield Item(image.stem, image, mask, file.split, turned=False)
+
+
+def by_image(annotations: list[dict], listed: list[dict]) -> tuple[dict, list]:
+    """The annotations of each image by its id, and the ids of those that belong to none.
+
+    The number 1 and the text "1" are one id, unless images have both.
+    """
+    ids = {key_of(entry.get("id")) for entry in listed} - {None}
+    texts = Counter(map(str, ids))
+    known = {str(id_): id_ for id_ in ids if texts[str(id_)] == 1} | {id_: id_ for id_ in ids}
+    shapes, lost = {}, []
+    for entry in annotations:
+        id_ = key_of(entry.get("image_id"))
+        found = known.get(id_, known.get(str(id_)))
+        if id_ is None or found is None:
+            lost.append(entry.get("image_id"))
+        else:
+            shapes.setdefault(found, []).append(entry)
+    return shapes, lost
 
 
 def key_of(id_):
     """The id of an image, or None if it is not valid."""
-    return id_ if isinstance(id_, (int, float, str)) else None
-
-
-def instances(entries: list[dict], image: Path, stated, place: dict[int, int], path: Path):
-    """The mask (H, W): crowds at the bottom, then instances from the largest to the smallest."""
-    shape, layers = shape_in(image, stated, path), []
-    for entry in entries:
-        category = entry.get("category_id")
-        if not isinstance(category, int) or category not in place:
-            raise Refusal(
-                f"{path}: {image.name} has an annotation with the unknown category {category!r}"
-            )
-        id_ = -1 if entry.get("iscrowd") else place[category]
-        layers.append((id_, region(entry.get("segmentation"), shape, path)))
-    return paint(layers, shape)
-
-
-def region(segmentation, shape, path: Path) -> dict | None:
-    """The area of polygons or RLE, as the RLE of pycocotools."""
-    if isinstance(segmentation, dict):
-        return to_rle(segmentation, shape, path)
-    if not isinstance(segmentation, list):
-        raise Refusal(f"{path}: a segmentation is neither polygons nor RLE")
-    return polygons_to_rle([vertices(numbers, shape, path) for numbers in segmentation], shape)
+    return id_ if isinstance(id_, (int, float, str)) and not isinstance(id_, bool) else None

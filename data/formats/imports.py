@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +15,13 @@ from PIL import Image
 
 from cli import Refusal
 from data.dataset import write_names
-from data.formats import Found, Item, module_of
+from data.formats import Drawn, Found, Item, module_of
+from data.formats.account import Account, Written, account_of, refuse_nothing
+from data.formats.pictures import read_picture
 from data.formats.selection import Selection, select
-from data.formats.splits import assign
-from data.images import encoded, open_image, orientation_of, read_image, turned
-from data.layout import IMAGE_ENDINGS, SPLITS, VOID, default_colours
+from data.formats.splits import assign, groups_of
+from data.images import encoded, orientation_of, stored_size, turned
+from data.layout import VOID, default_colours
 from files import new_folder
 
 THREADS = 4
@@ -35,22 +38,31 @@ class SplitOptions(NamedTuple):
     group: str | None = None
 
 
-def import_source(
-    name: str, args, renamed: dict[str, str], options: SplitOptions
-) -> tuple[list[str], list[str]]:
+def import_source(name: str, args, renamed: dict[str, str], options: SplitOptions) -> Account:
     """Imports `args.source` of the format `name` as the new folder `args.folder`, or nothing.
 
-    args: the parsed options of the format. Returns the names of the classes and a message for each
-    broken item. Raises Refusal if the folder is not empty or if no item is valid.
+    args: the parsed options of the format. Raises Refusal if the folder is not empty, if no item is
+    valid or if nothing was drawn.
     """
     with new_folder(args.folder) as part:
         args.scratch = part / "scratch"  # what importers unpack; it goes with the folder
-        with reading(args.source):
-            found = module_of(name).read(args.source, args)
-        selection = select(found.classes, renamed, args.only)
-        broken = write_dataset(found, part, selection, options)
+        try:
+            with reading(args.source):
+                found = module_of(name).read(args.source, args)
+            selection = select(found.classes, renamed, args.only)
+            account = write_dataset(found, part, selection, options)
+        except Refusal as refusal:
+            raise Refusal(in_source(str(refusal), args)) from refusal
         shutil.rmtree(args.scratch, ignore_errors=True)
-    return selection.classes, broken
+    notes, broken = ([in_source(line, args) for line in lines]
+                     for lines in (account.notes, account.broken))  # fmt: skip
+    return replace(account, folder=str(args.folder), notes=notes, broken=broken)
+
+
+def in_source(message: str, args) -> str:
+    """The message with what was unpacked called as if it lay in the zip, since it will be gone."""
+    unpacked = re.escape(str(args.scratch)) + r"(?:/tmp[^/]+)?"
+    return re.sub(unpacked, lambda _: str(Path(args.source).parent), message)
 
 
 @contextmanager
@@ -63,19 +75,18 @@ def reading(source: Path) -> Iterator[None]:
         raise Refusal(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def write_dataset(
-    found: Found, part: Path, selection: Selection, options: SplitOptions
-) -> list[str]:
-    """Writes a dataset into the folder `part` and returns a message for each broken item.
+def write_dataset(found: Found, part: Path, selection: Selection, options: SplitOptions) -> Account:
+    """Writes a dataset into the folder `part`.
 
-    Raises Refusal if no item is valid.
+    Raises Refusal if no item is valid or if nothing was drawn.
     """
     from tqdm import tqdm
 
     stems = file_names([item.stem for item in found.items])
     with ThreadPoolExecutor(THREADS) as pool:
         jobs = pool.map(
-            lambda pair: try_item(*pair, part, selection), zip(found.items, stems, strict=True)
+            lambda pair: try_item(*pair, part, selection),
+            zip(found.items, stems, strict=True),
         )
         results = list(tqdm(jobs, total=len(stems), unit="image", leave=False, disable=None))
     broken = [*found.broken, *(r for r in results if isinstance(r, str))]
@@ -86,33 +97,42 @@ def write_dataset(
     ]
     if not valid:
         first = f" Broken items: {len(broken)}; the first: {broken[0]}" if broken else ""
-        raise Refusal(f"no item in the source is valid.{first}")
-    for (_, stem, (image, _)), split in zip(valid, assign_splits(valid, options), strict=True):
-        place(part, stem, image, split)
+        more = "".join(f" {note[:1].upper()}{note[1:]}." for note in found.notes)
+        raise Refusal(f"no item in the source is valid.{more}{first}")
+    splits = assign_splits(valid, options)
+    written = [result for *_, result in valid]
+    account = account_of(part, selection.classes, found, written, splits, broken)
+    refuse_nothing(account, written)
+    for (_, stem, result), split in zip(valid, splits, strict=True):
+        place(part, stem, result.name, split)
     shutil.rmtree(part / "all")
+    void = VOID if account.pixels[VOID] else None
+    write_names(part, selection.classes, colours_of(found, selection), void)
+    return account
+
+
+def colours_of(found: Found, selection: Selection) -> list[list[int]]:
     colours = default_colours(len(selection.classes))
-    if found.colours:
-        colours = [
-            colour if old is None else list(found.colours[old])
-            for old, colour in zip(selection.kept, colours, strict=True)
-        ]
-    write_names(part, selection.classes, colours)
-    return broken
+    if not found.colours:
+        return colours
+    return [
+        colour if old is None else list(found.colours[old])
+        for old, colour in zip(selection.kept, colours, strict=True)
+    ]
 
 
-def try_item(item: Item, stem: str, part: Path, selection: Selection):
-    """(file name of the image, its class ids), or a message if the item is broken."""
+def try_item(item: Item, stem: str, part: Path, selection: Selection) -> Written | str:
+    """What was written, or a message if the item is broken."""
     try:
         return write_item(item, stem, part / "all", selection)
     except Refusal as broken:
         return str(broken)
 
 
-def write_item(item: Item, stem: str, folder: Path, selection: Selection):
-    image = read_image(item.image)
-    _, header = open_image(item.image)
-    mask = item.mask()
-    mask = fitting(mask, image.shape[:2], header, item)
+def write_item(item: Item, stem: str, folder: Path, selection: Selection) -> Written:
+    picture, made = read_picture(item.image), item.mask()
+    drawn = made if isinstance(made, Drawn) else Drawn(made)
+    mask = fitting(drawn.mask, picture.pixels.shape[:2], picture.header, item)
     low, high = int(mask.min()), int(mask.max())
     if low < -1 or high >= len(selection.table) - 1:
         raise Refusal(f"{item.image}: its mask has id {low if low < -1 else high}, "
@@ -120,21 +140,22 @@ def write_item(item: Item, stem: str, folder: Path, selection: Selection):
     ids = selection.table[mask]
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    suffix = item.image.suffix.lower()
-    name = stem + (suffix if suffix in IMAGE_ENDINGS else ".png")
-    if suffix in IMAGE_ENDINGS:
+    name = stem + (item.image.suffix.lower() if picture.as_is else ".png")
+    if picture.as_is:
         link(item.image, folder / "images" / name)
     else:
-        (folder / "images" / name).write_bytes(encoded(image, ".png"))
+        (folder / "images" / name).write_bytes(encoded(picture.pixels, ".png"))
     (folder / "masks" / f"{stem}.png").write_bytes(encoded(ids, ".png"))
-    return name, frozenset(np.unique(ids[ids != VOID]).tolist())
+    counts = np.bincount(ids.ravel(), minlength=256)
+    pixels = {int(id_): int(counts[id_]) for id_ in np.flatnonzero(counts)}
+    return Written(name, pixels, drawn.objects, (*picture.notes, *drawn.notes))
 
 
 def fitting(mask: np.ndarray, size: tuple[int, int], header: Image.Image, item: Item) -> np.ndarray:
     """The mask with its image's EXIF orientation applied. size: (H, W) of the oriented image."""
     orientation = orientation_of(header)
-    raw = (header.height, header.width)
-    if orientation != 1 and mask.shape == raw and (not item.turned or mask.shape != size):
+    stored = stored_size(header)
+    if orientation != 1 and mask.shape == stored and (not item.turned or mask.shape != size):
         mask = turned(mask, orientation)
     if mask.shape != size:
         came, needed = ("x".join(map(str, shape)) for shape in (mask.shape, size))
@@ -151,7 +172,7 @@ def link(source: Path, target: Path) -> None:
 
 
 def assign_splits(valid: list, options: SplitOptions) -> list[str]:
-    """A split for each (item, stem, (name, ids)): that of the source, else one by hash.
+    """A split for each (item, stem, Written): that of the source, else one by hash.
 
     If the source has training images but no validation images, it is treated as unsplit.
     """
@@ -161,16 +182,12 @@ def assign_splits(valid: list, options: SplitOptions) -> list[str]:
     else:
         fixed = [item.split if item.split == "test" else None for item, _, _ in valid]
     free = [entry for entry, split in zip(valid, fixed, strict=True) if split is None]
-    groups = [group_of(stem, options.group) for _, stem, _ in free]
     test = 0.0 if "test" in own else options.test
     val = 0.0 if "val" in own else options.val
-    made = iter(assign(groups, [ids for *_, (_, ids) in free], val, test, options.seed))
+    splits = 1 + (val > 0) + (test > 0)
+    groups = groups_of([stem for _, stem, _ in free], options.group, splits)
+    made = iter(assign(groups, [written.ids() for *_, written in free], val, test, options.seed))
     return [split or next(made) for split in fixed]
-
-
-def group_of(stem: str, pattern: str | None) -> str:
-    found = pattern and re.search(pattern, stem)
-    return (found[1] if found.groups() else found[0]) if found else stem
 
 
 def place(part: Path, stem: str, image: str, split: str) -> None:
@@ -193,10 +210,3 @@ def file_names(stems: list[str]) -> list[str]:
         taken.add(name.casefold())
         names.append(name)
     return names
-
-
-def splits_line(out: Path) -> str:
-    """The number of images per split, as text."""
-    out = Path(out)
-    counts = {s: len(list((out / s / "images").iterdir())) for s in SPLITS if (out / s).exists()}
-    return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -1,169 +1,45 @@
-"""Reading of mask files: label maps from values or colours to classes, lists of names, folders."""
+"""Lists of the classes in masks, and the files of a folder."""
 
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from cli import Refusal
-from data.images import as_stored, decoded, open_image
-from data.layout import IMAGE_ENDINGS, VOID
-from files import read_regular
+from data.formats.classes import LabelMap, pack, to_label_map, with_void
+from data.formats.tables import classes_in
+from data.kinds import is_unread
+from data.layout import IMAGE_ENDINGS, IMPORTED_ENDINGS, UNREAD_ENDINGS, is_junk
+from files import read_text as text_of
 
-ENDINGS = (*IMAGE_ENDINGS, ".tif", ".tiff", ".gif")
+ENDINGS = (*IMAGE_ENDINGS, *IMPORTED_ENDINGS, *UNREAD_ENDINGS)
 MOST_TEXT = 20_000_000  # bytes of a text file
-BLOCK = 1 << 20  # pixels that are converted at a time
 SPLIT_OF = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
 
 
-class LabelMap(NamedTuple):
-    """The classes of the values in a mask. table: from value, or colour as 0xRRGGBB, to the index
-    of its class, or -1 for void. colours: RGB per class, if the table is of colours."""
-
-    classes: list[str]
-    table: dict[int, int]
-    colours: list[list[int]] | None = None
-
-
-def to_label_map(pairs: Iterable[tuple[int, str]], rgb: bool = False) -> LabelMap:
-    """From (value, class name) pairs; several values may have the same class. The class "void" is
-    mapped to -1. Raises Refusal if no other class is named.
-    """
-    pairs = list(pairs)
-    names = list(dict.fromkeys(name for _, name in pairs if name.casefold() != "void"))
-    if not names:
-        raise Refusal("no class besides void is named")
-    place = {name: index for index, name in enumerate(names)}
-    table = {value: place.get(name, -1) for value, name in pairs}
-    first = {name: value for value, name in reversed(pairs)}
-    return LabelMap(names, table, [unpacked(first[name]) for name in names] if rgb else None)
-
-
-def pack(red: int, green: int, blue: int) -> int:
-    return red << 16 | green << 8 | blue
-
-
-def unpacked(colour: int) -> list[int]:
-    return [colour >> 16, colour >> 8 & 255, colour & 255]
-
-
-def read_as(path: Path, label_map: LabelMap) -> np.ndarray:
-    """The mask (H, W) of a file, indices of label_map.classes. Raises Refusal naming the file."""
-    rgb = label_map.colours is not None
-    return to_classes(read_colours(path) if rgb else read_ids(path), label_map, path)
-
-
-def to_classes(values: np.ndarray, label_map: LabelMap, path: Path) -> np.ndarray:
-    """(H, W) values to class indices, int32. Raises Refusal for an unknown value."""
-    known = np.array(sorted(label_map.table))
-    places = np.array([label_map.table[value] for value in known.tolist()], np.int32)
-    flat = values.reshape(-1)
-    mask = np.empty(flat.size, np.int32)
-    for start in range(0, flat.size, BLOCK):
-        part = flat[start : start + BLOCK]
-        near = np.searchsorted(known, part).clip(max=len(known) - 1)
-        odd = part[known[near] != part]
-        if odd.size:
-            raise Refusal(unknown(int(odd[0]), label_map, path))
-        mask[start : start + BLOCK] = places[near]
-    return mask.reshape(values.shape)
-
-
-def unknown(value: int, label_map: LabelMap, path: Path) -> str:
-    """The message for a value that is not in the label map."""
-    show = str if label_map.colours is None else lambda colour: str(tuple(unpacked(colour)))
-    some = ", ".join(map(show, sorted(label_map.table)[:12]))
-    more = ", ..." if len(label_map.table) > 12 else ""
-    return f"{path} contains {show(value)}, which has no class; known: {some}{more}"
-
-
-def read_ids(path: Path) -> np.ndarray:
-    """The values of a mask, (H, W): grey or palette of any depth, or RGB with equal channels."""
-    raw, image = open_image(path)
-    pixels = decoded(path, image)
-    if pixels.dtype.kind not in "bui":
-        raise Refusal(f"{path} contains fractional values; needed: integers")
-    if image.mode in ("RGB", "RGBA"):
-        if (pixels[..., :3] != pixels[..., :1]).any():
-            raise Refusal(
-                f"{path} is a colour mask: its classes must be listed by colour, "
-                "one line R G B NAME each"
-            )
-        return pixels[..., 0]
-    if image.mode in ("LA", "PA"):
-        return pixels[..., 0]
-    if pixels.ndim != 2:
-        raise Refusal(
-            f"{path} is stored with image mode {image.mode}; needed: grey, palette or RGB"
-        )
-    return as_stored(pixels, raw, image)
-
-
-def read_colours(path: Path) -> np.ndarray:
-    """The colours of a mask, (H, W) int32 0xRRGGBB; palettes are resolved."""
-    _, image = open_image(path)
-    red, green, blue = np.moveaxis(decoded(path, image, "RGB").astype(np.int32), -1, 0)
-    return pack(red, green, blue)
-
-
 def read_text(path: Path, most: int = MOST_TEXT) -> str:
     """The content of a text file of at most `most` bytes. Raises Refusal."""
-    try:
-        return read_regular(path, most).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refusal(f"{path} cannot be read: {error}") from error
+    return text_of(path, most)
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines without comments (#), blank lines and surrounding spaces."""
+def read_lines(path: Path, comments: bool = True) -> list[str]:
+    """The lines without blank lines, surrounding spaces and, if there are comments, those with #"""
     lines = (line.strip() for line in read_text(path).splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-COLOUR_LINES = (  # CamVid, CVAT's labelmap.txt, comma-separated tables
-    r"(?P<r>\d{1,3})[\s,]+(?P<g>\d{1,3})[\s,]+(?P<b>\d{1,3})[\s,:]+(?P<name>\S.*)",
-    r"(?P<name>[^:]*\S)\s*:\s*(?P<r>\d{1,3}),(?P<g>\d{1,3}),(?P<b>\d{1,3})(:.*)?",
-    r"(?P<name>[^,]*\S)\s*,\s*(?P<r>\d{1,3})\s*,\s*(?P<g>\d{1,3})\s*,\s*(?P<b>\d{1,3})",
-)
+    return [line for line in lines if line and not (comments and line.startswith("#"))]
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """A list of names: NAME (its value is the line number from 0), N NAME or R G B NAME per line.
-
-    Without colours, 255 is void.
-    """
-    lines = read_lines(path)
-    if not lines:
-        raise Refusal(f"{path} names no class: write one name per line")
-    colours = colour_lines(lines) or colour_lines(lines[1:])  # the first may be a header
-    if colours:
-        return to_label_map(colours, rgb=True)
-    numbered = [re.fullmatch(r"(\d{1,5})[\s:,;=]+(\S.*)", line) for line in lines]
-    if all(numbered):
-        pairs = [(int(found[1]), found[2]) for found in numbered]
-    else:
-        pairs = list(enumerate(lines))
-    label_map = to_label_map(pairs)
-    return label_map._replace(table={VOID: -1} | label_map.table)
-
-
-def colour_lines(lines: list[str]) -> list[tuple[int, str]] | None:
-    """(colour, name) of every line, or None if a line has another form."""
-    for form in COLOUR_LINES:
-        found = [re.fullmatch(form, line) for line in lines]
-        if found and all(found):
-            parts = [[int(line[channel]) for channel in "rgb"] for line in found]
-            if max(map(max, parts)) < 256:
-                names = [line["name"].strip() for line in found]
-                return [(pack(*rgb), name) for rgb, name in zip(parts, names, strict=True)]
-    return None
+    """A list of names: NAME (its value is the line number from 0), N NAME or R G B NAME per line,
+    or a table. Without colours, 255 is void."""
+    pairs = classes_in(read_lines(path), path)
+    rgb = bool(pairs) and isinstance(pairs[0][0], tuple)
+    label_map = to_label_map([(pack(*n) if rgb else n, name) for n, name in pairs], rgb, path)
+    return label_map if rgb else with_void(label_map)
 
 
 def parse_values(words: list[str]) -> LabelMap:
@@ -182,16 +58,20 @@ def parse_values(words: list[str]) -> LabelMap:
     return to_label_map([(pack(*n) if rgb else n[0], name) for n, name in pairs], rgb)
 
 
-def add_label_map_options(parser) -> None:
-    """--values and --classes, for formats that do not define the classes of the mask values."""
+def add_label_map_options(parser, also: str = "") -> None:
+    """--values and --classes, for formats that do not define the classes of the mask values.
+
+    also: what the help adds about --classes.
+    """
     parser.add_argument(
         "--values", nargs="+", default=(), metavar="N=CLASS",
         help="class of a value in the masks, or R,G,B=CLASS for colour masks; the class void (the "
         "ignore index) is neither trained on nor scored",
     )  # fmt: skip
     parser.add_argument(
-        "--classes", metavar="FILE", help="file with one class per line: NAME, N NAME or R G B NAME"
-    )
+        "--classes", metavar="FILE",
+        help=f"file with one class per line: NAME, N NAME or R G B NAME{also}",
+    )  # fmt: skip
 
 
 def files_below(folder: Path, depth: int = 99) -> Iterator[Path]:
@@ -208,8 +88,21 @@ def files_below(folder: Path, depth: int = 99) -> Iterator[Path]:
         yield from filter(readable, (Path(where, name) for name in visible(files)))
 
 
+def images_below(folder: Path, depth: int = 99) -> list[Path]:
+    """The files of `files_below` that are images, without raw files beside their JPEG."""
+    return without_raw(p for p in files_below(folder, depth) if p.suffix.lower() in ENDINGS)
+
+
+def without_raw(paths: Iterable[Path]) -> list[Path]:
+    """Leaves out a file of a kind that is not read beside an image of its name that is, as a
+    camera's raw file beside its JPEG."""
+    paths = list(paths)
+    known = {p.with_suffix("") for p in paths if p.suffix.lower() in ENDINGS and not is_unread(p)}
+    return [path for path in paths if not is_unread(path) or path.with_suffix("") not in known]
+
+
 def visible(names: list[str]) -> list[str]:
-    return sorted(name for name in names if not name.startswith("."))
+    return sorted(name for name in names if not is_junk(name))
 
 
 def readable(path: Path) -> bool:
@@ -221,12 +114,16 @@ def readable(path: Path) -> bool:
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """From path relative to the folder, with / and without ending, to image file."""
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for path in files_below(folder)
-        if path.suffix.lower() in ENDINGS
-    }
+    """From path relative to the folder, with / and without ending, to image file.
+
+    Accents are in one piece, whatever system wrote the files. Raises Refusal for two of one stem.
+    """
+    found = {}
+    for path in images_below(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if (first := found.setdefault(unicodedata.normalize("NFC", name), path)) != path:
+            raise Refusal(f"{first} and {path} share a stem: keep one of them")
+    return found
 
 
 def folder_with(source: Path, names: Iterable[str]) -> Path:
@@ -245,7 +142,7 @@ def folder_with(source: Path, names: Iterable[str]) -> Path:
 
 
 def is_hidden(path: Path, source: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(source).parts)
+    return any(map(is_junk, path.relative_to(source).parts))
 
 
 def holds(folder: Path, names: Iterable[str]) -> bool:

@@ -10,8 +10,8 @@ from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import opened
 from data.formats.folder import add_patterns, matches, pairs, stem_of
-from data.formats.masks import decoded, split_of
-from data.images import open_image
+from data.formats.masks import split_of
+from data.images import decoded, open_image
 
 ABOUT = """SOURCE: a folder or zip with images and grey mattes that share names, or, with --alpha,
 with images whose alpha channel is the matte. The classes are background and foreground. Values

@@ -9,7 +9,7 @@ import numpy as np
 
 from cli import Refusal
 from data.formats.masks import SPLIT_OF
-from data.images import MOST_PIXELS, open_image
+from data.images import MOST_PIXELS, open_image, stored_size
 from files import read_regular
 
 MOST_JSON = 1 << 30  # bytes
@@ -52,7 +52,7 @@ def shape_in(image: Path, stated: tuple, path: Path) -> tuple[int, int]:
     stated: (height, width), both None if the file does not state them.
     """
     _, header = open_image(image)
-    found = (header.height, header.width)
+    found = stored_size(header)
     if stated == (None, None):
         return found
     shape = shape_of(*stated, path)
@@ -80,6 +80,16 @@ def vertices(numbers, shape: tuple[int, int], path: Path) -> np.ndarray:
             f"{path}: a polygon has a perimeter of {int(perimeter)} pixels; "
             f"needed: at most {MOST_OUTLINE}"
         )
+    return points
+
+
+def outline_of(numbers, shape: tuple[int, int], path: Path) -> np.ndarray:
+    """`vertices` of a polygon in pixels. Raises Refusal for one of fractions of the image's size,
+    which would be a dot in its corner."""
+    points = vertices(numbers, shape, path)
+    if len(points) > 2 and points.min() >= 0 and points.max() <= 1 and (points % 1).any():
+        raise Refusal(f"{path}: all corners of a polygon are from 0 to 1; needed: pixels, not "
+                      "fractions of width and height")  # fmt: skip
     return points
 
 
@@ -167,18 +177,8 @@ def trees(files: list[Path]) -> tuple[list[tuple[Path, dict]], list[str]]:
             continue
         if isinstance(tree, dict) and "annotations" in tree:
             found.append((path, tree))
+        elif isinstance(tree, dict) and isinstance(tree.get("items"), list):
+            broken.append(f"{path} is of Datumaro: export COCO or CVAT's XML in its place")
     if not found:
         raise Refusal(broken[0] if broken else "no JSON file in SOURCE contains annotations")
     return found, broken
-
-
-def inside(source: Path, name, path: Path) -> Path:
-    """source / name. Raises Refusal if the name points outside the source."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise Refusal(f"{path}: {name!r} is not a file name")
-    parts = Path(name.replace("\\", "/"))
-    if not parts.name:
-        raise Refusal(f"{path}: {name!r} is not a file name")
-    if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
-        raise Refusal(f"{path}: {name!r} points outside its folder")
-    return source / parts

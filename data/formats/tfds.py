@@ -6,7 +6,8 @@ from pathlib import Path
 from cli import Refusal
 from data.formats import Found, Item
 from data.formats.archives import temporary
-from data.formats.masks import SPLIT_OF, LabelMap, parse_values, read_as, to_label_map
+from data.formats.classes import LabelMap, read_as, to_label_map
+from data.formats.masks import SPLIT_OF, parse_values
 from files import writing
 
 ABOUT = """SOURCE: NAME, NAME/CONFIG or NAME:VERSION of a dataset in TensorFlow Datasets that has an
