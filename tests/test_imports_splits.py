@@ -7,7 +7,7 @@ from sources import run_import, splits_of, write_pair
 
 from cli import Refusal
 from data.__main__ import import_
-from data.formats.splits import assign, fraction
+from data.formats.splits import assign, clips_note, fraction
 
 
 def test_splits_hardly_move_when_images_are_added(tmp_path):
@@ -112,6 +112,44 @@ def test_groups_stay_together(tmp_path, capsys):
         videos.setdefault(stem.split("_")[0], set()).add(split)
     assert len(videos) == 12 and all(len(where) == 1 for where in videos.values())
     assert {min(where) for where in videos.values()} == {"train", "val"}
+
+
+FRAMES = [f"VID_{clip}_{number:03}" for clip in "ab" for number in range(3)]
+NOTE = (
+    "2 series of numbered images, such as VID_a_*: if they are frames of videos, add --group "
+    "'^(.*?)[0-9]+$', so that each video is in one split"
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "is_told"),
+    [
+        (FRAMES, True),
+        ([*FRAMES, "x", "y"], True),
+        ([*FRAMES, *"uvwxyz"], False),  # half of the names alone
+        (FRAMES[:5], False),  # two numbers are no clip
+        ([f"IMG_{number}" for number in range(9)], False),  # a camera counts so
+        (["0001", "0002", "0003", "a1", "a2", "a3"], True),
+    ],
+)
+def test_frames_of_videos_are_told(names, is_told):
+    found = clips_note(names)
+    assert len(found) == is_told
+    if names[0] == FRAMES[0] and is_told:
+        assert found == [NOTE]
+
+
+def test_frames_are_told_by_an_import_that_makes_the_splits(tmp_path):
+    for name in FRAMES:
+        write_pair(tmp_path / "in", name, [0, 1] * 4)
+    options = ["folder", tmp_path / "in"]
+    values = ["--values", "0=sky", "1=cat"]
+    end = run_import(*options, tmp_path / "a", *values)
+    assert end.returncode == 0 and f"note: {NOTE}\n" in end.stdout
+    end = run_import(*options, tmp_path / "b", *values, "--group", "^(.*?)[0-9]+$")
+    assert end.returncode == 0 and "series" not in end.stdout
+    clips = {name[:5] + split for name, split in splits_of(tmp_path / "b").items()}
+    assert len(clips) == 2
 
 
 def test_splits_of_the_source_are_kept(tmp_path, capsys):

@@ -19,7 +19,7 @@ from data.formats import Drawn, Found, Item, module_of
 from data.formats.account import Account, Written, account_of, refuse_nothing
 from data.formats.pictures import read_picture
 from data.formats.selection import Selection, select
-from data.formats.splits import assign, groups_of
+from data.formats.splits import assign, clips_note, groups_of
 from data.images import encoded, orientation_of, stored_size, turned
 from data.layout import VOID, default_colours
 from files import new_folder
@@ -99,7 +99,8 @@ def write_dataset(found: Found, part: Path, selection: Selection, options: Split
         first = f" Broken items: {len(broken)}; the first: {broken[0]}" if broken else ""
         more = "".join(f" {note[:1].upper()}{note[1:]}." for note in found.notes)
         raise Refusal(f"no item in the source is valid.{more}{first}")
-    splits = assign_splits(valid, options)
+    splits, notes = assign_splits(valid, options)
+    found = found._replace(notes=(*found.notes, *notes))
     written = [result for *_, result in valid]
     account = account_of(part, selection.classes, found, written, splits, broken)
     refuse_nothing(account, written)
@@ -171,8 +172,8 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def assign_splits(valid: list, options: SplitOptions) -> list[str]:
-    """A split for each (item, stem, Written): that of the source, else one by hash.
+def assign_splits(valid: list, options: SplitOptions) -> tuple[list[str], list[str]]:
+    """A split for each (item, stem, Written): that of the source, else one by hash; and notes.
 
     If the source has training images but no validation images, it is treated as unsplit.
     """
@@ -185,9 +186,11 @@ def assign_splits(valid: list, options: SplitOptions) -> list[str]:
     test = 0.0 if "test" in own else options.test
     val = 0.0 if "val" in own else options.val
     splits = 1 + (val > 0) + (test > 0)
-    groups = groups_of([stem for _, stem, _ in free], options.group, splits)
+    stems = [stem for _, stem, _ in free]
+    notes = clips_note(stems) if splits > 1 and not options.group else []
+    groups = groups_of(stems, options.group, splits)
     made = iter(assign(groups, [written.ids() for *_, written in free], val, test, options.seed))
-    return [split or next(made) for split in fixed]
+    return [split or next(made) for split in fixed], notes
 
 
 def place(part: Path, stem: str, image: str, split: str) -> None:

@@ -8,6 +8,22 @@ from collections.abc import Sequence
 
 from cli import Refusal
 
+CLIP = "^(.*?)[0-9]+$"  # the name of a frame: that of its clip, and its number
+FRAMES = 3  # numbered images of one name that may be a clip
+
+
+def clips_note(stems: Sequence[str]) -> list[str]:
+    """A sentence if most names look like those of frames of several videos."""
+    matches = [re.match(CLIP, stem) for stem in stems]
+    frames = Counter(found[1] for found in matches if found)
+    clips = {name: count for name, count in frames.items() if count >= FRAMES}
+    if len(clips) < 2 or 2 * sum(clips.values()) <= len(stems):
+        return []
+    return [
+        f"{len(clips)} series of numbered images, such as {next(filter(None, clips))}*: if they "
+        f"are frames of videos, add --group {shlex.quote(CLIP)}, so that each video is in one split"
+    ]
+
 
 def groups_of(stems: Sequence[str], pattern: str | None, splits: int) -> list[str]:
     """The group of each name: its match of a regular expression, the first group of that if it has
