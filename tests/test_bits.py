@@ -1,6 +1,6 @@
 """No damage of one bit makes a mask be read as other ids, whichever program wrote it.
 
-FUZZ=N in the environment sets the number of damaged masks (default 1,500). To run 10,000:
+FUZZ=N in the environment sets the number of damaged masks (default 500). To run 10,000:
 
     FUZZ=10000 python -m pytest tests/test_bits.py -s
 """
@@ -26,7 +26,7 @@ from data.formats.values import read_colour_values, read_values
 from data.images import read_mask, read_pair
 from data.intact import PASSES
 
-COUNT = int(os.environ.get("FUZZ", 1500))
+COUNT = int(os.environ.get("FUZZ", 500))
 HEIGHT, WIDTH = 11, 13  # all passes of an interlaced file have pixels, and rows end within a byte
 RNG = np.random.default_rng(11)
 EXIF = Image.Exif()

@@ -261,3 +261,10 @@ def test_images_of_no_known_format_are_not_written(tmp_path, name, shown):
     )):  # fmt: skip
         write_image(tmp_path / name, IMAGE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_former_name_still_reads(tmp_path):
+    from data.pictures import read_picture
+
+    write_image(tmp_path / "a.png", np.full((2, 3, 3), 7, np.uint8))
+    assert (read_picture(tmp_path / "a.png") == 7).all()
