@@ -1,10 +1,10 @@
-"""What an import says of files in zips, of images listed twice, of classes that group others."""
+"""What an import says of files in zips, of images listed twice, of tasks without data."""
 
 import json
 import shutil
 
 import pytest
-from sources import SOURCES, coco, folder, mask_of, read_source, run_import
+from sources import coco, folder, read_source, run_import
 from tool_sources import TOOL_SOURCES, cvat_xml, huggingface
 
 
@@ -62,45 +62,6 @@ def test_exports_side_by_side_have_their_own_images(tmp_path):
     found = read_source("cvat-xml", tmp_path / "v")
     assert found.broken == [] and len(found.items) == 8
     assert len({item.image for item in found.items}) == 8
-
-
-def with_groups(at, objects_of_the_group=0):
-    """Roboflow's export: category 0 is the supercategory of the others."""
-    path = coco(at) / "annotations/instances_train.json"
-    tree = json.loads(path.read_text())
-    for entry in tree["categories"]:
-        entry["supercategory"] = "pets"
-    tree["categories"].insert(0, {"id": 0, "name": "pets", "supercategory": "none"})
-    for entry in tree["annotations"][:objects_of_the_group]:
-        entry["category_id"] = 0
-    path.write_text(json.dumps(tree))
-    return at
-
-
-def test_a_category_that_only_groups_others_is_no_class(tmp_path):
-    plain = read_source("coco", coco(tmp_path / "plain"))
-    found = read_source("coco", with_groups(tmp_path / "grouped"))
-    assert found.classes == ["background", "cat", "dog"]
-    assert "categories that only group others, left out: pets" in found.notes
-    for mine, other in zip(found.items, plain.items, strict=True):
-        assert (mask_of(mine) == mask_of(other)).all()
-
-
-def test_a_group_that_objects_have_is_a_class(tmp_path):
-    found = read_source("coco", with_groups(tmp_path, objects_of_the_group=1))
-    assert found.classes == ["background", "pets", "cat", "dog"]
-
-
-def test_panoptic_categories_that_segments_have_are_classes(tmp_path):
-    """A class may be the supercategory of another one and have segments of its own."""
-    source = SOURCES["coco-panoptic"](tmp_path)
-    plain = read_source("coco-panoptic", source)
-    for path in source.rglob("*.json"):
-        tree = json.loads(path.read_text())
-        for entry in tree["categories"][1:]:
-            entry["supercategory"] = tree["categories"][0]["name"]
-        path.write_text(json.dumps(tree))
-    assert read_source("coco-panoptic", source).classes == plain.classes
 
 
 def test_nothing_valid_is_refused_with_the_format_that_was_found(tmp_path):

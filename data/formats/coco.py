@@ -59,8 +59,7 @@ def read(source: Path, args) -> Found:
     source, folder = source_of(source, args)
     images = Images(folder_of_images(folder, args))
     files, notes = json_files(source, "instances")
-    classes, annotated, broken, groups = annotation_files(files, folder, [BACKGROUND])
-    notes += groups
+    classes, annotated, broken = annotation_files(files, folder, [BACKGROUND])
     listed, objects = [], 0
     for file in annotated:
         objects += len(items_of(file.tree, "annotations", file.path))
@@ -79,7 +78,7 @@ def read(source: Path, args) -> Found:
 
 
 def annotation_files(files: list[Path], folder: Path, classes: list[str]):
-    """(class names, annotation files, messages, notes). Files may number categories differently.
+    """(class names, annotation files, messages). Files may number their categories differently.
 
     classes: names that come before those of the categories. Raises Refusal if no file is valid.
     """
@@ -92,9 +91,7 @@ def annotation_files(files: list[Path], folder: Path, classes: list[str]):
             broken.append(str(refusal))
     if not named:
         raise Refusal(broken[0])
-    idle = grouping(named)
-    everything = sorted(pair for *_, names in named for pair in names.items()
-                        if pair[1] not in idle)  # fmt: skip
+    everything = sorted(pair for *_, names in named for pair in names.items())
     classes = list(dict.fromkeys([*classes, *(name for _, name in everything)]))
     at = {name: index for index, name in enumerate(classes)}
     annotated = [
@@ -102,12 +99,11 @@ def annotation_files(files: list[Path], folder: Path, classes: list[str]):
             path,
             tree,
             split_in(path.stem) or split_of(path.relative_to(folder)),
-            {id_: at[name] for id_, name in names.items() if name in at},
+            {id_: at[name] for id_, name in names.items()},
         )
         for path, tree, names in named
     ]
-    notes = [f"categories that only group others, left out: {some(sorted(idle))}"] if idle else []
-    return classes, annotated, broken, notes
+    return classes, annotated, broken
 
 
 def source_of(source: Path, args) -> tuple[Path, Path]:
@@ -129,21 +125,6 @@ def json_files(source: Path, kind: str) -> tuple[list[Path], list[str]]:
     chosen = [path for path in found if kind in path.name] or found
     others = [path.name for path in found if path not in chosen]
     return chosen, [f"other JSON files, not read: {some(others)}"] if others else []
-
-
-def grouping(named: list[tuple[Path, dict, dict[int, str]]]) -> set[str]:
-    """The categories that only group others: no object has them and others name them as their
-    supercategory, as Roboflow's category 0. named: path, tree and categories of each file."""
-    used, groups = set(), set()
-    for path, tree, names in named:
-        objects = items_of(tree, "annotations", path)
-        panoptic = [entry.get("segments_info") for entry in objects]
-        segments = [each for listed in panoptic if isinstance(listed, list) for each in listed]
-        every = [entry for entry in [*objects, *segments] if isinstance(entry, dict)]
-        used |= {names.get(number_of(entry.get("category_id"))) for entry in every}
-        groups |= {str(entry.get("supercategory")) for entry in items_of(tree, "categories", path)
-                   if entry.get("name") != entry.get("supercategory")}  # fmt: skip
-    return {name for *_, names in named for name in names.values() if name in groups} - used
 
 
 def categories(tree, path: Path) -> dict[int, str]:

@@ -41,8 +41,7 @@ def read(source: Path, args) -> Found:
     files, notes = json_files(source, "panoptic")
     images = Images(folder_of_images(folder, args), [path.with_suffix("") for path in files])
     pngs = Images(folder)
-    classes, annotated, broken, groups = annotation_files(files, folder, [])
-    notes += groups
+    classes, annotated, broken = annotation_files(files, folder, [])
     listed, objects = [], 0
     for file in annotated:
         names = file_names(file.tree, file.path)
