@@ -6,9 +6,11 @@ import difflib
 import os
 import signal
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 
 # What requirements.txt brings, by the names that are imported.
 PACKAGES = {
@@ -96,7 +98,11 @@ def open_streams() -> None:
 
 
 def stop_on_signals() -> list[int]:
-    """Makes SIGTERM and SIGHUP end a command as Ctrl-C does; returns where they are noted."""
+    """Makes SIGTERM and SIGHUP end a command as Ctrl-C does; returns where they are noted.
+
+    Python drops a KeyboardInterrupt that is raised inside a finalizer (`__del__`), and the command
+    would go on. It is raised once more, when the finalizer has ended.
+    """
     stops = []
 
     def stop(number, _):
@@ -107,7 +113,22 @@ def stop_on_signals() -> list[int]:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number and signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores it
             signal.signal(number, stop)
+    sys.unraisablehook = partial(stop_again, stops)
     return stops
+
+
+def stop_again(stops: list[int], unraisable) -> None:
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
+        return
+    number = stops[-1] if stops else signal.SIGINT
+    if hasattr(signal, "pthread_kill"):  # also ends a call that the main thread waits in
+        again = partial(signal.pthread_kill, threading.main_thread().ident, number)
+    else:  # Windows
+        again = partial(signal.raise_signal, number)
+    timer = threading.Timer(0.01, again)
+    timer.daemon = True
+    timer.start()
 
 
 def one_of(name: str, known: Iterable[str], what: str) -> str:

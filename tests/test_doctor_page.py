@@ -119,11 +119,11 @@ def test_with_errors_the_repair_is_next(valid, tmp_path):
     next(folder.glob("val/masks/*")).write_bytes(b"x")
     end = check(folder)
     words = f"python -m data check '{folder}' --fix OUT"
-    assert end.returncode == 1 and f"  after the repair of the errors: {words}\n" in end.stdout
+    assert end.returncode == 1 and f"  first repair the errors: {words}\n" in end.stdout
     assert "train.py" not in end.stdout
     end = check(folder, "--fix", tmp_path / "out")
     assert f"  python train.py --data {tmp_path / 'out'} " in end.stdout
-    assert "after the repair" not in end.stdout
+    assert "first repair" not in end.stdout
 
 
 def test_a_size_that_all_images_have_is_told_once(valid):

@@ -152,6 +152,29 @@ def test_a_signal_ends_a_command_with_a_line(number):
     assert errors == "stopped; run the same command again to continue\n"
 
 
+FINALIZER = """
+    import time, cli
+    class Slow:
+        def __del__(self):
+            print("begun", flush=True)
+            time.sleep(60)
+    def main():
+        Slow()
+        time.sleep(60)
+    cli.run(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_inside_a_finalizer_is_not_lost(number):
+    with python(FINALIZER) as command:
+        command.stdout.readline()
+        command.send_signal(number)
+        _, errors = command.communicate(timeout=20)
+    assert command.returncode == 128 + number
+    assert errors == "stopped; run the same command again to continue\n"
+
+
 def test_nohup_is_kept():
     ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
     with python(SLEEPER, preexec_fn=ignore) as command:

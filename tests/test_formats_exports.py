@@ -203,16 +203,24 @@ UTF16 = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("coding", ["utf-16", "utf-8-sig", "utf-32"])
-@pytest.mark.parametrize("name", UTF16)
+CODINGS = ("utf-16", "utf-8-sig", "utf-32")
+
+
+@pytest.mark.parametrize(
+    ("name", "coding"),
+    [
+        (name, coding)
+        for name, file in UTF16.items()
+        for coding in CODINGS
+        if not (file.endswith(".xml") and coding == "utf-32")  # which parsers of XML do not know
+    ],
+)
 def test_text_of_windows_is_read(tmp_path, name, coding):
     """With its mark, in every text file that an importer reads, and by auto as well."""
     format_ = name.split()[0]
     source = (SOURCES | TOOL_SOURCES)[format_](tmp_path)
     before = read_source(format_, source)
     path = source / UTF16[name]
-    if path.suffix == ".xml" and coding == "utf-32":
-        pytest.skip("XML knows no UTF-32 here")
     path.write_bytes(path.read_text().replace("\n", "\r\n").encode(coding))
     options = [format_] if format_ == "folder" else [format_, "auto"]
     for reader in options:

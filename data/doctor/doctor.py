@@ -169,7 +169,7 @@ def closing(exam: Exam, found: list[Finding], html: Path | None) -> Iterator[str
         yield from ("", f"suggested: {reason(made)}")
         if any(finding.rank == ERROR for finding in found) and not is_packed(exam.folder):
             words = ("python", "-m", "data", "check", str(exam.folder), "--fix", "OUT")
-            yield f"  after the repair of the errors: {shlex.join(words)}"
+            yield f"  first repair the errors: {shlex.join(words)}"
         else:
             yield f"  {command(made, str(exam.folder))}"
     if html:

@@ -17,7 +17,6 @@ import numpy as np
 
 from cli import Refusal
 from data.dataset import write_names
-from data.doctor.checks.duplicates import CLIP
 from data.doctor.checks.masks import misfit
 from data.doctor.exam import Exam
 from data.doctor.facts import Facts
@@ -25,7 +24,7 @@ from data.doctor.readings import Reading
 from data.doctor.repair import Job, eight_bits, repaired
 from data.formats.imports import file_names
 from data.formats.pictures import read_picture
-from data.formats.splits import assign, groups_of
+from data.formats.splits import CLIP, assign, groups_of
 from data.images import encoded
 from data.layout import IMAGE_ENDINGS
 from data.shards import is_packed
@@ -117,7 +116,7 @@ def refuse_loss(exam: Exam, dropped: dict[int, str]) -> None:
         if len(clips(exam)) > 1:
             todo = (
                 " to one in another split. If these are frames of videos, keep each video in one: "
-                f"python -m data check {folder} --fix OUT --group '^{CLIP}$'"
+                f"python -m data check {folder} --fix OUT --group '{CLIP}'"
             )
     raise Refusal(
         f"--fix would leave out {len(lost)} of the {pairs} pairs of {exam.folder}, more than "

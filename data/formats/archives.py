@@ -1,6 +1,7 @@
 """Safe opening of untrusted folders and zip archives."""
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -17,6 +18,7 @@ MOST_FILES = 2_000_000
 MOST_BYTES = 200 * 2**30
 MOST_RATIO = 200  # unpacked to packed size; images are already compressed
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
+UNPACKED = "unpacked-"  # begins the name of a temporary folder
 MOST_DEEP = 50  # folders in each other
 MOST_NAME = 255  # bytes, the limit of file systems
 SMALL = 100 * 2**20  # bytes; below this the ratio is not checked
@@ -103,7 +105,13 @@ def refuse_links(source: Path) -> None:
 def temporary(scratch: Path) -> Path:
     """A new folder in `scratch`, which is deleted when the import ends."""
     scratch.mkdir(exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=scratch))
+    return Path(tempfile.mkdtemp(prefix=UNPACKED, dir=scratch))
+
+
+def in_source(message: str, args) -> str:
+    """The message with what was unpacked called as if it lay in the zip, since it will be gone."""
+    unpacked = rf"{re.escape(str(args.scratch))}(?:/{UNPACKED}[^/]+)?"
+    return re.sub(unpacked, lambda _: str(Path(args.source).parent), message)
 
 
 def unpack(source: Path, folder: Path) -> None:

@@ -17,6 +17,7 @@ from cli import Refusal
 from data.dataset import write_names
 from data.formats import Drawn, Found, Item, module_of
 from data.formats.account import Account, Written, account_of, refuse_nothing
+from data.formats.archives import in_source
 from data.formats.pictures import read_picture
 from data.formats.selection import Selection, select
 from data.formats.splits import assign, clips_note, groups_of
@@ -57,12 +58,6 @@ def import_source(name: str, args, renamed: dict[str, str], options: SplitOption
     notes, broken = ([in_source(line, args) for line in lines]
                      for lines in (account.notes, account.broken))  # fmt: skip
     return replace(account, folder=str(args.folder), notes=notes, broken=broken)
-
-
-def in_source(message: str, args) -> str:
-    """The message with what was unpacked called as if it lay in the zip, since it will be gone."""
-    unpacked = re.escape(str(args.scratch)) + r"(?:/tmp[^/]+)?"
-    return re.sub(unpacked, lambda _: str(Path(args.source).parent), message)
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from data.doctor.checks.check import ERROR, WARNING, Check, Named
 from data.doctor.exam import Exam, split_name
+from data.formats.splits import CLIP
 from data.layout import SPLITS
 
-CLIP = r"(.*?)[0-9]+"  # the name of a frame: that of its clip, and its number
 FRAMES = 3  # numbered images with one name that are nearly identical are a clip
 
 
@@ -78,7 +78,7 @@ def contradictions(exam: Exam) -> Iterable[Named]:
             yield group_named(exam, group, "has a different mask from its copy")
 
 
-BY_CLIP = f"--fix OUT --group '^{CLIP}$' makes splits anew, with frames named alike in one"
+BY_CLIP = f"--fix OUT --group '{CLIP}' makes splits anew, with frames named alike in one"
 
 # fmt: off
 CHECKS = (
