@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -195,3 +196,71 @@ def test_fewer_frames_than_stated_are_told(here):
     assert video.count == FRAMES and len(list(video.frames())) == FRAMES
     assert video.remarks(30) == []
     assert video.remarks(20) == ["it states 30 frames, of which 20 could be read"]
+
+
+class Webcam:
+    """What OpenCV gives for a camera of `RATE` frames a second; `left` frames until it fails."""
+
+    left = 10_000
+
+    def __init__(self, number):
+        self.opened, self.due = number == 1, time.perf_counter()
+
+    def isOpened(self):
+        return self.opened
+
+    def get(self, what):
+        return {cv2.CAP_PROP_FPS: RATE}[what]
+
+    def read(self):
+        self.due += 1 / RATE
+        time.sleep(max(0, self.due - time.perf_counter()))
+        Webcam.left -= 1
+        return Webcam.left >= 0, np.ascontiguousarray(half_red(*SIZE)[..., ::-1])
+
+
+@pytest.fixture
+def webcam(here, monkeypatch):
+    capture = cv2.VideoCapture
+    monkeypatch.setattr(
+        "cv2.VideoCapture", lambda given, *api: Webcam(given) if api == () else capture(given, *api)
+    )
+    monkeypatch.setattr(Webcam, "left", 10_000)
+
+
+def test_a_camera_is_recorded(webcam, capsys):
+    assert tried("model.tflite", "--camera", "1", "--seconds", "0.6") == 0
+    end = capsys.readouterr()
+    assert end.out.startswith("camera 1: 1") and end.out.endswith("; without sound\ntried\n")
+    assert "note" not in end.err
+    frames, rate = read("tried/camera-1-overlay.mp4")
+    assert 13 <= len(frames) <= 17 and rate == RATE  # 0.6 s at 25 a second
+    assert np.abs(frames[:, :, 40:] - OVER_RED).max() < CLOSE
+
+
+def test_cameras_that_fail(webcam, monkeypatch, capsys):
+    assert tried("model.tflite", "--camera", "2", "clip.mp4") == 1
+    end = capsys.readouterr()
+    assert "clip.mp4: 30 frames" in end.out
+    assert "camera 2 cannot be opened" in end.err and end.err.count("\n") == 2
+    monkeypatch.setattr(Webcam, "left", 5)
+    assert tried("model.tflite", "--camera", "1", "--out", "other") == 2
+    assert "error: camera 1 stopped after 0.2 s" in capsys.readouterr().err
+    assert not list(Path("other").iterdir())
+
+
+def test_no_camera_here(here, capsys):
+    if Path("/dev/video77").exists():
+        pytest.skip("this machine has 78 cameras")
+    assert tried("model.tflite", "--camera", "77") == 2
+    assert capsys.readouterr().err.count("\n") == 2  # of the model and of the camera
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [((), "nothing to try"), (("clip.mp4", "--seconds", "3"), "--seconds is for --camera"),
+     (("--camera", "0", "--seconds", "0"), "--seconds is for --camera, above 0")],
+)  # fmt: skip
+def test_options_of_a_camera(here, capsys, words, said):
+    assert tried("model.tflite", *words) == 2
+    assert said in capsys.readouterr().err

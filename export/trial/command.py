@@ -13,6 +13,8 @@ Other looks: cutout is a .png of the kept classes on a transparent ground; blur 
 them as they are and blur the rest, or put --background in its place. Of a video, mask and cutout
 are a folder with one .png a frame."""
 
+MOST_SECONDS = 3600
+
 
 def options():
     parser = cli.parser("python -m export try", ABOUT)
@@ -20,7 +22,11 @@ def options():
         "model", metavar="runs/NAME|KIT|model.tflite", help="a run, a kit or a .tflite of anybody"
     )
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="images, videos, and folders that hold them"
+        "inputs", nargs="*", metavar="INPUT", help="images, videos, and folders that hold them"
+    )
+    parser.add_argument("--camera", type=int, metavar="N", help="record from it; the first is 0")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="how long --camera records (default 10)"
     )
     parser.add_argument(
         "--out", default="tried", metavar="DIR", help="folder of the results (default tried)"
@@ -51,18 +57,22 @@ def options():
 
 
 def run(argv: list[str]) -> None:
-    args = options().parse_args(argv)
-    from export.trial.inputs import find
+    args = options().parse_intermixed_args(argv)
+    from export.trial.inputs import Input, find
     from export.trial.looks import style
     from export.trial.loop import Choice, try_all
     from export.trial.model import open_tried
 
     shown = looks(args)
     inputs, faults = find(args.inputs)
+    if args.camera is not None:
+        inputs.append(Input(Path(f"camera {args.camera}"), f"camera-{args.camera}", args.camera))
     model = open_tried(args.model, args.classes, args.range)
     cli.say(f"{args.model}: {model.told}")
     drawn = style(model.classes, model.colours, args.kept, args.background)
-    try_all(model, inputs, Choice(Path(args.out), shown, drawn, args.force), faults)
+    try_all(
+        model, inputs, Choice(Path(args.out), shown, drawn, args.force, args.seconds or 10), faults
+    )
 
 
 def looks(args) -> tuple[str, ...] | None:
@@ -72,6 +82,10 @@ def looks(args) -> tuple[str, ...] | None:
     shown = tuple(dict.fromkeys(args.show.split(","))) if args.show else ()
     for look in shown:
         cli.one_of(look, LOOKS, "look")
+    if not args.inputs and args.camera is None:
+        raise Refusal("nothing to try: name images, videos or folders, or add --camera 0")
+    if args.seconds is not None and (args.camera is None or not 0 < args.seconds <= MOST_SECONDS):
+        raise Refusal(f"--seconds is for --camera, above 0 and at most {MOST_SECONDS}")
     if args.kept and not KEEPING.intersection(shown):
         raise Refusal("--class is for cutout, blur and replace: add one of them to --show")
     if args.background and "replace" not in shown:

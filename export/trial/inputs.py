@@ -12,14 +12,18 @@ VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".3gp", ".avi", ".mkv", ".webm", ".mpg"
 
 
 class Input(NamedTuple):
-    """name: the beginning of the names of its results, different for each input."""
+    """name: the beginning of the names of its results, different for each input.
+
+    camera: its number, of an input that is no file.
+    """
 
     path: Path
     name: str
+    camera: int | None = None
 
     @property
     def is_video(self) -> bool:
-        return self.path.suffix.lower() in VIDEO_ENDINGS
+        return self.camera is not None or self.path.suffix.lower() in VIDEO_ENDINGS
 
 
 def find(words: list[str]) -> tuple[list[Input], list[str]]:

@@ -13,7 +13,7 @@ from data.images import read_image
 from export.trial.inputs import Input
 from export.trial.looks import LOOKS, STILL, Style, draw, save
 from export.trial.model import Tried
-from export.trial.video import Video, mp4
+from export.trial.video import Camera, Video, mp4
 from files import folder_beside, held, writing
 
 OF_IMAGES, OF_VIDEOS = ("overlay", "mask"), ("overlay",)  # looks by default
@@ -21,12 +21,13 @@ MOST_NAMED = 5  # classes in a line
 
 
 class Choice(NamedTuple):
-    """looks: None for the default. force: overwrites results."""
+    """looks: None for the default. force: overwrites results. seconds: of a camera."""
 
     out: Path
     looks: tuple[str, ...] | None
     style: Style
     force: bool
+    seconds: float = 10
 
     def results(self, item: Input) -> dict[str, Path]:
         """The file of each look; of a video, the folder of those that a video cannot hold."""
@@ -97,7 +98,7 @@ def try_video(model: Tried, item: Input, choice: Choice) -> str:
     from tqdm import tqdm
 
     began, count, sinks = time.perf_counter(), 0, {}
-    video = Video(item.path)
+    video = Video(item.path) if item.camera is None else Camera(item.camera, choice.seconds)
     with (
         ExitStack() as stack,
         tqdm(desc=item.name, total=video.count or None, unit="frame", leave=False, disable=None)
@@ -116,9 +117,8 @@ def try_video(model: Tried, item: Input, choice: Choice) -> str:
     seconds = time.perf_counter() - began
     for line in video.remarks(count):
         say(f"note: {item.path}: {line}")
-    return (
-        f"{count} frames in {seconds:.1f} s, {count / seconds:.1f} frames a second; "
-        "the sound is left out"
+    return f"{count} frames in {seconds:.1f} s, {count / seconds:.1f} frames a second; " + (
+        "the sound is left out" if item.camera is None else "without sound"
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,41 @@ class Video:
         if read < 0.98 * self.count:
             lines.append(f"it states {self.count} frames, of which {read} could be read")
         return lines
+
+
+class Camera:
+    """Has what `Video` has."""
+
+    def __init__(self, number: int, seconds: float):
+        silence()
+        self.number, self.seconds = number, seconds
+        self.capture = cv2.VideoCapture(number)
+        if not self.capture.isOpened():
+            raise Refusal(
+                f"camera {number} cannot be opened: there is none of that number, another program "
+                "uses it, or this one may not. The first camera is 0"
+            )
+        rate = self.capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 0 < rate <= MOST_RATE else 30.0
+        self.count = round(seconds * self.rate)
+        self.took = 0.0
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """(H, W, 3) uint8 RGB. Raises Refusal if the camera stops before its time."""
+        began = time.perf_counter()
+        while self.took < self.seconds:
+            found, image = self.capture.read()
+            if not found:
+                raise Refusal(f"camera {self.number} stopped after {self.took:.1f} s")
+            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            self.took = time.perf_counter() - began
+
+    def remarks(self, read: int) -> list[str]:
+        """What is odd about the result: it plays faster or slower than what was seen."""
+        rate = read / self.took
+        if 0.9 < rate / self.rate < 1.1:
+            return []
+        return [f"{rate:.1f} frames a second were taken; the result plays {self.rate:g} a second"]
 
 
 def check_file(path: Path) -> None:
