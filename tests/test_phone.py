@@ -158,6 +158,44 @@ def test_python_sees_a_shifted_mask(kit, tmp_path):
     assert end.returncode == 1 and "of the mask of photo.png match" in end.stderr
 
 
+def half_of_the_classes(logits):
+    return np.where(np.arange(logits.shape[-1]) < logits.shape[-1] / 2, logits, logits.min())
+
+
+# From (the outputs so far, of which the last is right) to the output of a broken runtime.
+RUNTIME_FAULTS = {
+    "frozen": lambda outputs: outputs[0],
+    "frozen after ten": lambda outputs: outputs[:10][-1],
+    "the one before": lambda outputs: outputs[-2:][0],
+    "swapped channels after ten": lambda o: o[-1] if len(o) <= 10 else o[-1][..., ::-1],
+    "noise after ten": lambda o: o[-1] if len(o) <= 10 else np.random.default_rng(0).permutation(
+        o[-1].ravel()).reshape(o[-1].shape),
+    "half of the classes": lambda outputs: half_of_the_classes(outputs[-1]),
+    "NaN after thirty": lambda o: o[-1] if len(o) <= 30 else np.full(o[-1].shape, np.nan),
+    "upside down": lambda outputs: outputs[-1][::-1],
+    "mirrored": lambda outputs: outputs[-1][:, ::-1],
+    "turned by half": lambda outputs: outputs[-1][::-1, ::-1],
+    "drift": lambda outputs: outputs[-1] * 1.02 ** len(outputs),
+    "black from the second on": lambda o: o[-1] if len(o) == 1 else np.zeros_like(o[-1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", RUNTIME_FAULTS)
+def test_python_sees_a_broken_runtime(kit, fault):
+    module = module_of(kit)
+    segmenter, outputs = module.Segmenter(), []
+    sound = segmenter.logits
+
+    def broken(tensor):
+        outputs.append(sound(tensor).copy())
+        return RUNTIME_FAULTS[fault](outputs)
+
+    module.self_test(segmenter)
+    segmenter.logits = broken
+    with pytest.raises(SystemExit, match=r"output.*inference \d"):
+        module.self_test(segmenter)
+
+
 @pytest.mark.parametrize("kit", ["float32"], indirect=True)
 @pytest.mark.parametrize(("what", "units", "too_much"), LIMITS)
 def test_python_allows_what_the_contract_allows(kit, tmp_path, what, units, too_much):
