@@ -49,6 +49,11 @@ demo: $(VENV)/done
 	    @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3
 	touch $@
 
+.clients/types/done:
+	rm -rf $(@D)
+	npm install --loglevel=error --no-audit --no-fund --prefix $(@D) typescript@5.9.3
+	touch $@
+
 .clients/kotlin/done:
 	rm -rf $(@D)
 	npm install --loglevel=error --no-audit --no-fund --prefix $(@D) kotlin-compiler@2.4.20
@@ -79,5 +84,5 @@ demo: $(VENV)/done
 # The tests of an environment that cannot be made here are skipped and say so. For kits made before:
 # make test-clients KITS="runs/NAME/export/float32 runs/NAME/export/int8"
 test-clients: $(VENV)/done
-	-$(MAKE) -k .venv-mediapipe/done $(patsubst %,.clients/%/done,node kotlin vulkan arm)
+	-$(MAKE) -k .venv-mediapipe/done $(patsubst %,.clients/%/done,node types kotlin vulkan arm)
 	$(BIN)/python -m pytest -m clients -s -rs

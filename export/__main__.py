@@ -17,6 +17,7 @@ python -m export runs/NAME            writes the kit runs/NAME/export/float32 an
 python -m export runs/NAME --recipe all    writes a kit for every recipe
 python -m export recipes              lists the recipes
 python -m export verify KIT           checks a kit on this machine
+python -m export try MODEL INPUT...   shows what a model finds in your images and videos
 python -m export score MODEL          scores a run or a .tflite on a split of a dataset
 python -m export review runs/NAME     lists the images whose masks are most likely wrong
 python -m export fit --data DIR --latency-ms X    proposes a network for a latency budget
@@ -24,7 +25,7 @@ python -m export costs --out FILE     measures how long operators take, for fit"
 
 
 def main() -> None:
-    verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify,
+    verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify, "try": show_try,
              "review": show_review, "fit": show_fit, "costs": show_costs}  # fmt: skip
     argv = sys.argv[1:]
     if argv and argv[0] in verbs:
@@ -282,12 +283,17 @@ def show_costs(argv: list[str]) -> None:
             "no output given. Type --out FILE for the table, or --probes DIR for files to time on "
             "a phone"
         )
-    here = args.machine if args.log else machine()
     samples = costs.read_log(args.log, args.probes) if args.log else costs.measured()
-    table = costs.table(here, samples)
+    table = costs.table(args.machine if args.log else machine(), samples)
     write_json(args.out, table)
     print(costs.fit_quality(table, samples))
     print(args.out)
+
+
+def show_try(argv: list[str]) -> None:
+    from export.trial.command import run
+
+    run(argv)
 
 
 if __name__ == "__main__":

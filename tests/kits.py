@@ -181,8 +181,11 @@ MISTAKES = {
         "bilinear": ([("cv2.INTER_AREA", "cv2.INTER_LINEAR")], "of photo.png"),
         "nearest": ([("cv2.INTER_AREA", "cv2.INTER_NEAREST")], "of photo.png"),
     },
-    "web/segnet.js": {
-        "channels": ([("first) * 4 + channel", "first) * 4 + 2 - channel")], "of image.png"),
+    "web/resize.js": {
+        "channels": (
+            [("red + weight * data[from])", "red + weight * data[from + 2])")],
+            "of image.png",
+        ),
         "norm": (
             [
                 ("byte / 127.5 - 1.0", "byte / 255"),

@@ -61,7 +61,7 @@ LAYERS = {
         ("proof",),
         ("kit", "budget"),
         ("report",),
-        ("review",),
+        ("review", "trial"),
         ("refuse", "trained", "tune"),
         ("make",),
     ),
@@ -186,6 +186,7 @@ def test_export_has_few_files_at_its_top_level():
         ["-m", "benchmarks.ideas"],
         ["-m", "benchmarks.opposite"],
         ["-m", "benchmarks.portrait"],
+        ["-m", "benchmarks.frame"],
         ["train.py"],
     ],
 )

@@ -1,6 +1,7 @@
 """The code in the kit: every template, and self-tests that must fail when anything is wrong."""
 
 import ast
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -14,12 +15,15 @@ from kits import (
     LABELS,
     LIMITS,
     PHOTO,
+    SIZE,
     contract,
     kit,
     model,
     near_the_limit,
+    resized,
     sabotaged,
     sabotages,
+    scene,
 )
 
 from data.images import write_image
@@ -27,6 +31,7 @@ from export.kit.code import unquoted
 from export.kit.render import TEMPLATES, javascript, kotlin, markdown, render, swift
 from export.kit.render import python as python_literal
 from export.tflite.metadata import read_metadata
+from export.tflite.runtime import Runtime
 
 __all__ = ["kit"]  # a fixture
 
@@ -107,6 +112,38 @@ def test_python(kit, tmp_path):
     assert end.returncode == 1 and end.stderr.endswith("nothing.jpg cannot be read\n")
 
 
+def module_of(folder):
+    spec = importlib.util.spec_from_file_location("segment", folder / "python" / "segment.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("size", [(900, 1300), PHOTO, (30, 500), SIZE])
+def test_python_frames(kit, size):
+    """Bilinearly to at most 4 * SIZE, then by the rule; the argmax at the network's size."""
+    segmenter, frames = module_of(kit).Segmenter(), [scene(size, seed) for seed in (1, 2)]
+    masks = [segmenter.frame(frame) for frame in frames]
+    assert masks[0] is masks[1] and masks[0].dtype == np.uint8
+    near = min(size[1], 4 * SIZE[1]), min(size[0], 4 * SIZE[0])
+    small = resized(cv2.resize(frames[1], near, interpolation=cv2.INTER_LINEAR), SIZE)[None]
+    runtime = Runtime((kit / "model.tflite").read_bytes())
+    if runtime.input["dtype"] == np.float32:
+        small = small.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    wanted = runtime.run(small)[0].argmax(-1)
+    assert len(np.unique(wanted)) > 1
+    assert (masks[1] == wanted).mean() > 0.999
+
+
+def test_python_colours_by_hand(kit):
+    colours = module_of(kit).colours
+    layer = colours(np.array([[0, 1, 2]], np.uint8), opacity=0.2)
+    wanted = [[[0, 0, 0, 0], [200, 10, 0, 51], [1, 2, 255, 51]]]
+    assert layer.dtype == np.uint8 and layer.tolist() == wanted
+    assert np.shares_memory(colours(np.array([[2, 2, 0]], np.uint8), 1.0, layer), layer)
+    assert layer.tolist() == [[[1, 2, 255, 255], [1, 2, 255, 255], [0, 0, 0, 0]]]
+
+
 @pytest.mark.parametrize(("path", "changes", "why"), sabotages("python/segment.py"))
 def test_python_sees(kit, tmp_path, path, changes, why):
     end = python(sabotaged(kit, tmp_path, path, changes), "--self-test")
@@ -119,6 +156,44 @@ def test_python_sees_a_shifted_mask(kit, tmp_path):
     write_image(folder / "golden" / "photo_mask.png", np.roll(mask, 3, 1))
     end = python(folder, "--self-test")
     assert end.returncode == 1 and "of the mask of photo.png match" in end.stderr
+
+
+def half_of_the_classes(logits):
+    return np.where(np.arange(logits.shape[-1]) < logits.shape[-1] / 2, logits, logits.min())
+
+
+# From (the outputs so far, of which the last is right) to the output of a broken runtime.
+RUNTIME_FAULTS = {
+    "frozen": lambda outputs: outputs[0],
+    "frozen after ten": lambda outputs: outputs[:10][-1],
+    "the one before": lambda outputs: outputs[-2:][0],
+    "swapped channels after ten": lambda o: o[-1] if len(o) <= 10 else o[-1][..., ::-1],
+    "noise after ten": lambda o: o[-1] if len(o) <= 10 else np.random.default_rng(0).permutation(
+        o[-1].ravel()).reshape(o[-1].shape),
+    "half of the classes": lambda outputs: half_of_the_classes(outputs[-1]),
+    "NaN after thirty": lambda o: o[-1] if len(o) <= 30 else np.full(o[-1].shape, np.nan),
+    "upside down": lambda outputs: outputs[-1][::-1],
+    "mirrored": lambda outputs: outputs[-1][:, ::-1],
+    "turned by half": lambda outputs: outputs[-1][::-1, ::-1],
+    "drift": lambda outputs: outputs[-1] * 1.02 ** len(outputs),
+    "black from the second on": lambda o: o[-1] if len(o) == 1 else np.zeros_like(o[-1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", RUNTIME_FAULTS)
+def test_python_sees_a_broken_runtime(kit, fault):
+    module = module_of(kit)
+    segmenter, outputs = module.Segmenter(), []
+    sound = segmenter.logits
+
+    def broken(tensor):
+        outputs.append(sound(tensor).copy())
+        return RUNTIME_FAULTS[fault](outputs)
+
+    module.self_test(segmenter)
+    segmenter.logits = broken
+    with pytest.raises(SystemExit, match=r"output.*inference \d"):
+        module.self_test(segmenter)
 
 
 @pytest.mark.parametrize("kit", ["float32"], indirect=True)

@@ -87,7 +87,9 @@ for (const name of readdirSync(cases)) {
     : web.toMask(new Float32Array(bytes(`${cases}/${name}`)), width, height).ids);
 }
 globalThis.ImageData = class {
-  constructor(data, width, height) { Object.assign(this, { data, width, height }); }
+  constructor(width, height) {
+    Object.assign(this, { data: new Uint8ClampedArray(4 * width * height), width, height });
+  }
 };
 const logits = await segmenter.infer(new kinds[source](bytes(`${kit}/golden/input.bin`)));
 const { data, width, height } = web.toColours(web.toMask(logits));
@@ -132,7 +134,7 @@ def test_litert_js(kit, tmp_path):
 
 
 @needs_node
-@pytest.mark.parametrize(("path", "changes", "why"), sabotages("web/segnet.js"))
+@pytest.mark.parametrize(("path", "changes", "why"), sabotages("web/resize.js"))
 def test_web_sees(kit, tmp_path, path, changes, why):
     (tmp_path / "cases").mkdir()
     end = node(sabotaged(kit, tmp_path, path, changes), tmp_path / "cases")

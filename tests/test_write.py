@@ -72,7 +72,7 @@ def test_no_templates(arguments, templates, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["android/Contract.kt", "ios/Contract.swift", "python/segment.py", "web/segnet.js"]
+    "name", ["android/Contract.kt", "ios/Contract.swift", "python/segment.py", "web/contract.js"]
 )
 @pytest.mark.parametrize(
     ("old", "new", "why"),

@@ -1,0 +1,232 @@
+"""python -m benchmarks.frame KIT [KIT...]: milliseconds from a frame to its overlay, by stage.
+
+The code of kits in Python, in Node.js and in headless Chromium, on one thread, with the network's
+own time apart. The rounds of several kits, such as one of older code, are interleaved. `exact` is
+the path of stills: the mask at the frame's size; `live` that of video: the mask at the network's.
+"""
+
+import importlib.util
+import json
+import queue
+import statistics
+import subprocess
+import threading
+import time
+from http.server import ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+
+import cli
+from files import write_json
+
+SIZES = [(640, 480), (1280, 720), (4000, 3000)]  # width, height
+STAGES = ("read", "tensor", "network", "mask", "colours")
+WARM_ROUNDS = 5
+LARGE = 4e6  # pixels, from which one round in five is run
+HERE = Path(__file__).parent
+CORE = HERE.parent / ".clients/node/node_modules/@litertjs/core"
+NODE = """
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { runInThisContext } from 'node:vm';
+const { core, frame, kits, sizes, rounds } = JSON.parse(process.argv[2]);
+// LiteRT.js expects these globals of a web worker and of CommonJS.
+Object.assign(globalThis, {
+  self: globalThis, require: createRequire(`${core}/`),
+  __dirname: `${core}/wasm/`, __filename: `${core}/wasm/litert.js`,
+  importScripts: (path) => runInThisContext(readFileSync(path, 'utf8'), { filename: path }),
+  ImageData: class { // of its pixels, or of its size alone
+    constructor(...given) {
+      const [width, height] = given.slice(-2);
+      const data = given.length === 3 ? given[0] : new Uint8ClampedArray(4 * width * height);
+      Object.assign(this, { data, width, height });
+    }
+  },
+});
+const litert = await import(`${core}/dist/index.js`);
+await litert.loadLiteRt(`${core}/wasm/`);
+const { measure } = await import(frame);
+const read = ({ name, path }) =>
+  ({ name, web: `${path}/web/segnet.js`, model: readFileSync(`${path}/model.tflite`) });
+console.log(JSON.stringify(await measure(litert, kits.map(read), sizes, rounds)));
+process.exit(0);
+"""
+PAGE = """<!doctype html><meta charset="utf-8">
+<script type="importmap">
+{"imports": {"@litertjs/wasm-utils": "/@litertjs/wasm-utils/dist/index.js"}}</script>
+<script type="module">
+const post = (path, body) => fetch(path, { method: 'POST', body });
+try {
+  const { kits, sizes, rounds } = await (await fetch('/options.json')).json();
+  const litert = await import('/@litertjs/core/dist/index.js');
+  await litert.loadLiteRt('/@litertjs/core/wasm/');
+  const { measure } = await import('/frame.mjs');
+  const read = async ({ name }, index) => {
+    const model = new Uint8Array(await (await fetch(`/${index}/model.tflite`)).arrayBuffer());
+    return { name, web: `/${index}/web/segnet.js`, model };
+  };
+  const loaded = await Promise.all(kits.map(read));
+  await post('/rows', JSON.stringify(await measure(litert, loaded, sizes, rounds)));
+} catch (error) {
+  await post('/error', String(error.stack));
+}
+</script>"""
+
+
+def main() -> None:
+    parser = cli.parser(
+        "python -m benchmarks.frame", "Time the code of kits from a frame to its overlay, by stage."
+    )
+    parser.add_argument("kits", nargs="+", type=Path, metavar="KIT", help="folders of kits")
+    parser.add_argument(
+        "--places", nargs="+", choices=PLACES, default=list(PLACES), help="(default all)"
+    )
+    parser.add_argument("--rounds", type=int, default=60, metavar="N", help="(default 60)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all times as JSON")
+    args = parser.parse_args()
+    for kit in args.kits:
+        if not (kit / "web/segnet.js").exists():
+            raise cli.Refusal(f"{kit} is not a kit: web/segnet.js is missing")
+    rows = []
+    for place in args.places:
+        cli.say(f"{place} ...")
+        kits = [{"name": str(kit), "path": str(kit.resolve())} for kit in args.kits]
+        found = PLACES[place](kits, args.rounds)
+        rows += [{"place": place, **row} for row in found]
+    if args.json:
+        write_json(args.json, rows)
+    print(table(rows))
+    print(f"medians of up to {args.rounds} interleaved rounds, one thread, in milliseconds")
+    print("rest: all but the network")
+
+
+def in_python(kits: list[dict], rounds: int) -> list[dict]:
+    import cv2
+    import numpy as np
+
+    cv2.setNumThreads(1)
+    codes = [load(Path(kit["path"], "python/segment.py"), n) for n, kit in enumerate(kits)]
+    segmenters = [code.Segmenter() for code in codes]
+    rng, rows = np.random.default_rng(0), []
+    for width, height in SIZES:
+        rough = rng.integers(0, 225, (9, 12, 3)).astype(np.uint8)
+        image = cv2.resize(rough, (width, height)) + rng.integers(
+            0, 30, (height, width, 3), np.uint8
+        )
+        paths = [
+            (kit["name"], path, code, segmenter)
+            for kit, code, segmenter in zip(kits, codes, segmenters, strict=True)
+            for path in ("exact", "live")
+            if path == "exact" or hasattr(segmenter, "frame")
+        ]
+        shape = {"width": width, "height": height}
+        found = [{"kit": name, "path": path, **shape, "times": {}} for name, path, *_ in paths]
+        count = rounds if width * height < LARGE else -(-rounds // 5)
+        for turn in range(-WARM_ROUNDS, count):
+            for row, (_, path, code, segmenter) in zip(found, paths, strict=True):
+                for stage, ms in stages_in_python(code, segmenter, path, image).items():
+                    if turn >= 0:
+                        row["times"].setdefault(stage, []).append(ms)
+        rows += found
+    return rows
+
+
+def load(path: Path, number: int):
+    """The kit's segment.py as a module."""
+    spec = importlib.util.spec_from_file_location(f"segment_{number}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def stages_in_python(code, segmenter, path: str, image) -> dict[str, float]:
+    """Milliseconds by stage of a frame: before, in and after the network, then the colours."""
+    right, clock = segmenter.logits, [time.perf_counter()]
+
+    def logits(tensor):
+        clock.append(time.perf_counter())
+        found = right(tensor)
+        clock.append(time.perf_counter())
+        return found
+
+    segmenter.logits = logits
+    try:
+        ids = (segmenter.frame if path == "live" else segmenter.mask)(image)
+    finally:
+        segmenter.logits = right
+    clock.append(time.perf_counter())
+    names = ["tensor", "network", "mask"]
+    if hasattr(code, "colours"):  # older kits have none
+        layer = getattr(segmenter, "layer", None)
+        if path == "live":
+            segmenter.layer = code.colours(ids, out=layer)
+        else:
+            code.colours(ids)
+        clock.append(time.perf_counter())
+        names.append("colours")
+    laps = (1e3 * (end - start) for start, end in pairwise(clock))
+    return dict(zip(names, laps, strict=True))
+
+
+def in_node(kits: list[dict], rounds: int) -> list[dict]:
+    need_litert_js()
+    options = {"core": str(CORE), "frame": str(HERE / "frame.mjs"), "kits": kits,
+               "sizes": SIZES, "rounds": rounds}  # fmt: skip
+    flags = ["--experimental-wasm-relaxed-simd", "--input-type=module", "-"]
+    command = ["node", *flags, json.dumps(options)]
+    end = subprocess.run(command, input=NODE, capture_output=True, text=True)
+    if end.returncode:
+        raise RuntimeError(end.stderr)
+    return json.loads(end.stdout.splitlines()[-1])
+
+
+def in_chromium(kits: list[dict], rounds: int) -> list[dict]:
+    from tests.clients.browser_client import FLAGS, browse, handler
+
+    need_litert_js()
+    options = json.dumps({"kits": kits, "sizes": SIZES, "rounds": rounds})
+    files = {"/": PAGE.encode(), "/options.json": options.encode(),
+             "/frame.mjs": HERE / "frame.mjs"}  # fmt: skip
+    for number, kit in enumerate(kits):
+        for path in Path(kit["path"]).rglob("*"):
+            if path.is_file():
+                files[f"/{number}/{path.relative_to(kit['path']).as_posix()}"] = path
+    posts = queue.Queue()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(files, posts))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    path, body = browse(f"http://127.0.0.1:{server.server_port}/", FLAGS, posts, limit_s=1800)
+    server.shutdown()
+    if path != "/rows":
+        raise RuntimeError(body.decode())
+    return json.loads(body)
+
+
+def need_litert_js() -> None:
+    if not CORE.exists():
+        raise cli.Refusal(f"{CORE} is missing: run make .clients/node/done")
+
+
+PLACES = {"python": in_python, "node": in_node, "chromium": in_chromium}
+
+
+def table(rows: list[dict]) -> str:
+    """The median of each stage, of all of them together and of all but the network."""
+    lines = [
+        "".join(f"{stage:>9}" for stage in (*STAGES, "all", "rest"))
+        + "  place     path   frame, kit"
+    ]
+    for row in rows:
+        times = row["times"]
+        whole = [sum(each) for each in zip(*times.values(), strict=True)]
+        rest = [sum(each) for each in zip(*(v for k, v in times.items() if k != "network"),
+                                          strict=True)]  # fmt: skip
+        shown = [times.get(stage) for stage in STAGES] + [whole, rest]
+        lines.append(
+            "".join(f"{statistics.median(ms):9.2f}" if ms else f"{'-':>9}" for ms in shown)
+            + f"  {row['place']:9} {row['path']:6} {row['width']}x{row['height']}, {row['kit']}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.run(main)

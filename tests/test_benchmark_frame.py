@@ -1,0 +1,51 @@
+"""benchmarks.frame: the stages of a kit in Python, and its table."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from kits import ROOT, kit
+
+from benchmarks import frame
+
+__all__ = ["kit"]  # a fixture
+
+
+def test_table_by_hand():
+    """Medians of each column; all: 1 + 5 + 1, 9 + 6 + 2 and 2 + 7 + 9; rest: 2, 11 and 11."""
+    times = {"tensor": [1, 9, 2], "network": [5, 6, 7], "mask": [1, 2, 9]}
+    row = {"place": "node", "path": "exact", "width": 4, "height": 3, "kit": "k", "times": times}
+    heads, line = frame.table([row]).splitlines()
+    assert heads.split()[:7] == ["read", "tensor", "network", "mask", "colours", "all", "rest"]
+    assert line.split() == ["-", "2.00", "6.00", "2.00", "-", "17.00", "11.00", "node", "exact",
+                            "4x3,", "k"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kit", ["float32"], indirect=True)
+def test_python(kit, monkeypatch):
+    monkeypatch.setattr(frame, "SIZES", [(120, 80)])
+    exact, live = frame.in_python([{"name": "a", "path": str(kit)}], 3)
+    assert (exact["path"], live["path"]) == ("exact", "live")
+    for row in (exact, live):
+        assert list(row["times"]) == ["tensor", "network", "mask", "colours"]
+        assert all(len(ms) == 3 and np.min(ms) >= 0 for ms in row["times"].values())
+
+
+@pytest.mark.clients
+@pytest.mark.skipif(not frame.CORE.exists(), reason="make .clients/node/done, which needs npm")
+@pytest.mark.parametrize("kit", ["float32"], indirect=True)
+@pytest.mark.parametrize("place", ["node", "chromium"])
+def test_places(kit, monkeypatch, place):
+    monkeypatch.setattr(frame, "SIZES", [(120, 80)])
+    rows = frame.PLACES[place]([{"name": name, "path": str(kit)} for name in "ab"], 2)
+    paths = ["exact", "live"] if place == "chromium" else ["exact"]
+    assert [(row["kit"], row["path"]) for row in rows] == [(k, p) for k in "ab" for p in paths]
+    assert all(len(ms) == 2 for row in rows for ms in row["times"].values())
+
+
+def test_not_a_kit(tmp_path):
+    words = [sys.executable, "-m", "benchmarks.frame", str(tmp_path)]
+    end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert end.returncode == 2
+    assert "is not a kit: web/segnet.js is missing" in end.stderr
