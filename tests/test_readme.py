@@ -32,7 +32,8 @@ INLINE = {
     "--merge": "data import voc SOURCE DIR", "--val": "data import voc SOURCE DIR",
     "--group": "data import voc SOURCE DIR", "--max-drop": "export RUN", "--lower": "export RUN",
     "--target": "export RUN", "--trust-times": "train.py --data DIR --run RUN",
-    "--links": "data import voc SOURCE DIR",
+    "--links": "data import voc SOURCE DIR", "--show": "export try RUN FILE",
+    "--class": "export try RUN FILE", "--classes": "export try RUN FILE",
 }  # fmt: skip
 VALUES = {"H": "64", "W": "64", "FORMAT": "voc"}  # of placeholders that stand for no name
 
@@ -43,15 +44,18 @@ class Parsed(Exception):
 
 def understood(words, monkeypatch) -> bool:
     """Whether the command's own parser takes these words; the command does nothing more."""
-    right = cli.Parser.parse_args
 
-    def stop(self, args=None, namespace=None):
-        right(self, args, namespace)
-        raise Parsed
+    def stopped(right):
+        def stop(self, args=None, namespace=None):
+            right(self, args, namespace)
+            raise Parsed
+
+        return stop
 
     words = [VALUES.get(word, word) for word in words]
     with monkeypatch.context() as patch:
-        patch.setattr(cli.Parser, "parse_args", stop)
+        for name in ("parse_args", "parse_intermixed_args"):
+            patch.setattr(cli.Parser, name, stopped(getattr(cli.Parser, name)))
         patch.setattr(sys, "argv", words)
         try:
             importlib.import_module(MODULES[words[0]]).main()
