@@ -1,4 +1,4 @@
-// The part of vImage that the kit uses. It takes the nearest pixels, vImage itself a Lanczos filter.
+// The part of vImage that the kit uses. It takes the nearest pixels, vImage a Lanczos filter.
 public typealias vImagePixelCount = UInt
 public typealias vImage_Error = Int
 public typealias vImage_Flags = UInt32

@@ -1,5 +1,5 @@
-// The parts of TensorFlowLiteSwift 2.17.0 that the kit uses. An interpreter does not read the model:
-// it knows the outputs of the inputs in the folder RECORDED and answers any other one with zeros.
+// The parts of TensorFlowLiteSwift 2.17.0 that the kit uses. An interpreter does not read the
+// model: it knows the outputs of the inputs in the folder RECORDED; of any other it makes zeros.
 // PROCESSORS may be "missing" or "wrong": what the GPU and Core ML are on this phone.
 import Foundation
 

@@ -1,5 +1,5 @@
-// The parts of UIKit that the kit uses. An image is one of the kit's golden files: its pixels are in
-// the folder RECORDED.
+// The parts of UIKit that the kit uses. An image is one of the kit's golden files: its pixels are
+// in the folder RECORDED.
 @_exported import QuartzCore
 
 public final class UIImage: NSObject, @unchecked Sendable {
