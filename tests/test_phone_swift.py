@@ -71,7 +71,7 @@ def with_files(kit, out, program=None):
 
 
 def check(app, kit, *args, processors="right"):
-    """PROCESSORS: what the GPU and Core ML are there: right, missing or wrong."""
+    """processors: what the GPU and Core ML are there: right, missing, wrong or stale."""
     recorded = str(kit / "recorded")
     return shell("swift.sh", app / "check", *args, RECORDED=recorded, PROCESSORS=processors)
 
@@ -94,16 +94,15 @@ def test_swift_arithmetic(app, kit, tmp_path):
 
 @only_float32
 @pytest.mark.parametrize("processor", ["GPU", "Core ML"])
-@pytest.mark.parametrize(
-    ("processors", "why"),
-    [("missing", ("failedToCreateInterpreter", "no Neural Engine")), ("wrong", ("only ", "only "))],
-)
-def test_swift_falls_back(app, kit, processor, processors, why):
+@pytest.mark.parametrize("processors", ["missing", "wrong", "stale"])
+def test_swift_falls_back(app, kit, processor, processors):
     end = check(app, kit, "self-test", processor, processors=processors)
     assert end.returncode == 0, end.stdout + end.stderr
+    missing = {"GPU": "failedToCreateInterpreter", "Core ML": "this phone has no Neural Engine"}
+    why = {"missing": missing[processor], "wrong": "only ", "stale": "that of another input"}
     *_, ran, fallback = end.stdout.splitlines()
     assert ran == "processor: CPU"
-    assert fallback.startswith(f"fallback: {processor}: ") and why[processor != "GPU"] in fallback
+    assert fallback.startswith(f"fallback: {processor}: ") and why[processors] in fallback
 
 
 @only_float32
