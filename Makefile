@@ -81,8 +81,17 @@ demo: $(VENV)/done
 	    ai-edge-litert==2.3.0 ml_dtypes==0.6.0 numpy==2.4.6 typing-extensions==4.16.0
 	touch $@
 
+# Swift is in Debian 13's packages, which need its libraries: swift.sh says how they are run here.
+.clients/swift/done:
+	rm -rf $(@D)
+	SUITE=trixie sh tests/clients/unpack_debs.sh $(@D) amd64 libc6 libc6-dev libgcc-14-dev \
+	    libgcc-s1 liblzma5 libncurses6 libsqlite3-0 libstdc++-14-dev libstdc++6 libswiftlang \
+	    libtinfo6 libuuid1 libxml2 libzstd1 linux-libc-dev swiftlang zlib1g
+	sh tests/clients/swift/swift.sh swiftc --version
+	touch $@
+
 # The tests of an environment that cannot be made here are skipped and say so. For kits made before:
 # make test-clients KITS="runs/NAME/export/float32 runs/NAME/export/int8"
 test-clients: $(VENV)/done
-	-$(MAKE) -k .venv-mediapipe/done $(patsubst %,.clients/%/done,node types kotlin vulkan arm)
+	-$(MAKE) -k .venv-mediapipe/done $(patsubst %,.clients/%/done,node types kotlin swift vulkan arm)
 	$(BIN)/python -m pytest -m clients -s -rs

@@ -203,6 +203,14 @@ MISTAKES = {
         "norm": ([("/ 127.5f - 1.0f\n", "/ 255f\n")], "of image.png"),
         "bilinear": ([("if (from > to) area", "if (from < 0) area")], "of photo.png"),
     },
+    "ios/Resize.swift": {
+        "channels": (
+            [("red += weight * Float(rgba[from])", "red += weight * Float(rgba[from + 2])")],
+            "of image.png",
+        ),
+        "norm": ([("Float($0) / 127.5 - 1.0", "Float($0) / 255")], "of image.png"),
+        "bilinear": ([("from > to ? Taps(area", "from < 0 ? Taps(area")], "of photo.png"),
+    },
 }
 
 

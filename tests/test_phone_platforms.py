@@ -1,4 +1,4 @@
-"""The kit's JavaScript, Kotlin and Swift: their self-tests, and OpenCV's resizing and masks."""
+"""The kit's JavaScript and Kotlin: their self-tests, and OpenCV's resizing and masks."""
 
 import json
 import os
@@ -23,7 +23,6 @@ from kits import (
 
 __all__ = ["kit"]  # a fixture
 NODE = shutil.which("node")
-SWIFT = shutil.which("swiftc")
 
 # Runs the kit's Segmenter in LiteRT.js, if the path of its package is given, else in a replacement
 # that knows the outputs for two inputs and returns zeros for any other one.
@@ -221,35 +220,3 @@ def test_kotlin_allows_what_the_contract_allows(
     end = java(stubs, folder, classes, "self-test", folder)
     found = dict(line.split(": ", 1) for line in end.stdout.splitlines())
     assert (found["Segmenter"] != "passed") == too_much, found
-
-
-SWIFT_CASES = """
-import Foundation
-let folder = CommandLine.arguments[1] + "/"
-for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
-    let parts = name.split(separator: ".")
-    let size = parts[1].split(separator: "x").map { Int($0)! }
-    let raw = try Data(contentsOf: URL(fileURLWithPath: folder + name))
-    let logits = raw.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
-    let found = parts[0] == "rgb"
-        ? resize([UInt8](raw), width: size[0], height: size[1])
-        : Mask(logits: logits, width: size[0], height: size[1]).ids
-    try Data(found).write(to: URL(fileURLWithPath: folder + name + ".found"))
-}
-print(Contract.labels.joined(separator: "\\n"))
-"""
-
-
-@pytest.mark.clients
-@pytest.mark.skipif(SWIFT is None, reason="swiftc is not installed: Swift is not checked")
-def test_swift(kit, tmp_path):
-    files = sorted((kit / "ios").glob("*.swift"))
-    subprocess.run([SWIFT, "-parse", *files], check=True)
-    (tmp_path / "main.swift").write_text(SWIFT_CASES)
-    pure = [path for path in files if path.name != "Segmenter.swift"]  # that one needs UIKit
-    program = tmp_path / "cases_of_swift"
-    subprocess.run([SWIFT, "-o", program, *pure, tmp_path / "main.swift"], check=True)
-    write_cases(tmp_path / "cases")
-    end = subprocess.run([program, tmp_path / "cases"], capture_output=True, text=True, check=True)
-    assert end.stdout.splitlines() == LABELS
-    compare_cases(tmp_path / "cases")

@@ -225,7 +225,7 @@ def test_the_golden_pair_reveals_wrong_normalisation_too(kits, tmp_path):
         ("report.json", lambda raw: b"{", "report"),
         ("labels.txt", lambda raw: raw.replace(b"disc", b"disk"), "code"),
         ("android/Contract.kt", lambda raw: raw.replace(b'"disc"', b'"disk"'), "code"),
-        ("ios/Pixels.swift", lambda raw: raw + b"\n", "code"),
+        ("ios/Resize.swift", lambda raw: raw + b"\n", "code"),
     ],
 )
 def test_a_forged_file(kit, name, change, check):

@@ -1,0 +1,170 @@
+"""The kit's Swift: compiled as Swift 6 with stubs of Apple's frameworks, and run."""
+
+import json
+import os
+import subprocess
+
+import cv2
+import numpy as np
+import pytest
+from kits import (
+    KINDS,
+    LABELS,
+    LIMITS,
+    PHOTO,
+    ROOT,
+    SIZE,
+    compare_cases,
+    kit,
+    near_the_limit,
+    sabotaged,
+    sabotages,
+    scene,
+    write_cases,
+)
+from test_web_live import logits
+
+__all__ = ["kit"]  # a fixture
+pytestmark = pytest.mark.clients
+CLIENT = ROOT / "tests" / "clients" / "swift"
+MADE = ROOT / ".clients" / "swift" / "done"
+only_float32 = pytest.mark.parametrize("kit", ["float32"], indirect=True)
+
+
+def shell(script, *args, **variables):
+    command = ["sh", CLIENT / script, *args]
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def stubs(tmp_path_factory):
+    """The compiled stubs of Apple's frameworks and of TensorFlow Lite."""
+    if not MADE.exists():
+        pytest.skip("make .clients/swift/done, which needs apt-get and Debian's archive keys")
+    if shell("swift.sh", "swiftc", "--version").returncode:
+        pytest.skip("unshare --mount cannot make a namespace here")
+    out = tmp_path_factory.mktemp("stubs")
+    end = shell("build.sh", out)
+    assert end.returncode == 0, end.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def app(stubs, kit, tmp_path_factory):
+    """A folder with the compiled Swift code of a kit, Check.swift and the files of the kit."""
+    return compiled(stubs, kit, tmp_path_factory.mktemp("app"))
+
+
+def compiled(stubs, kit, out):
+    end = shell("build.sh", out, stubs, kit)
+    assert end.returncode == 0, end.stderr
+    return with_files(kit, out)
+
+
+def with_files(kit, out, program=None):
+    for name in ("golden", "model.tflite"):
+        (out / name).symlink_to(kit / name)
+    if program:
+        os.link(program / "check", out / "check")
+    return out
+
+
+def check(app, kit, *args, processors="right"):
+    """processors: what the GPU and Core ML are there: right, missing, wrong or stale."""
+    recorded = str(kit / "recorded")
+    return shell("swift.sh", app / "check", *args, RECORDED=recorded, PROCESSORS=processors)
+
+
+@pytest.mark.parametrize("processor", ["CPU", "GPU", "Core ML"])
+def test_swift(app, kit, tmp_path, processor):
+    end = check(app, kit, "self-test", processor)
+    assert end.returncode == 0, end.stdout + end.stderr
+    passed = f"Segmenter {processor} passed its self-test"
+    assert end.stdout.splitlines() == [passed, f"processor: {processor}", "fallback: none"]
+
+
+def test_swift_arithmetic(app, kit, tmp_path):
+    write_cases(tmp_path / "cases")
+    end = check(app, kit, "cases", tmp_path / "cases")
+    assert end.returncode == 0, end.stderr
+    assert end.stdout.splitlines() == LABELS
+    compare_cases(tmp_path / "cases")
+
+
+@only_float32
+@pytest.mark.parametrize("processor", ["GPU", "Core ML"])
+@pytest.mark.parametrize("processors", ["missing", "wrong", "stale"])
+def test_swift_falls_back(app, kit, processor, processors):
+    end = check(app, kit, "self-test", processor, processors=processors)
+    assert end.returncode == 0, end.stdout + end.stderr
+    missing = {"GPU": "failedToCreateInterpreter", "Core ML": "this phone has no Neural Engine"}
+    why = {"missing": missing[processor], "wrong": "only ", "stale": "that of another input"}
+    *_, ran, fallback = end.stdout.splitlines()
+    assert ran == "processor: CPU"
+    assert fallback.startswith(f"fallback: {processor}: ") and why[processors] in fallback
+
+
+@only_float32
+def test_swift_compares_the_golden_mask_of_a_gpu(app, kit, tmp_path):
+    """Without the golden files a GPU is not used and not silently replaced."""
+    (tmp_path / "model.tflite").symlink_to(kit / "model.tflite")
+    os.link(app / "check", tmp_path / "check")
+    end = check(tmp_path, kit, "self-test", "GPU")
+    assert end.returncode == 1 and "error: golden/output.bin is not in the app" in end.stdout
+
+
+@only_float32
+@pytest.mark.parametrize(("path", "changes", "why"), sabotages("ios/Resize.swift"))
+def test_swift_sees(stubs, app, kit, tmp_path, path, changes, why):
+    folder, out = sabotaged(kit, tmp_path, path, changes), tmp_path / "app"
+    out.mkdir()
+    swift = path.endswith(".swift")
+    out = compiled(stubs, folder, out) if swift else with_files(folder, out, app)
+    end = check(out, folder, "self-test", "CPU")
+    assert end.returncode == 1 and why in end.stdout
+
+
+@only_float32
+@pytest.mark.parametrize(("what", "units", "too_much"), LIMITS)
+def test_swift_allows_what_the_contract_allows(app, kit, tmp_path, what, units, too_much):
+    folder, out = near_the_limit(kit, tmp_path, what, units), tmp_path / "app"
+    out.mkdir()
+    end = check(with_files(folder, out, app), folder, "self-test", "CPU")
+    assert (end.returncode != 0) == too_much, end.stdout
+
+
+def test_swift_live(app, kit, tmp_path):
+    """A frame of twice the model's size, of equal 2x2 pixels; then logits with known results."""
+    contract = json.loads((kit / "contract.json").read_text())
+    source, target = KINDS[contract["recipe"]]
+    small, values = scene(SIZE, 20), 3 * logits()
+    frame = np.dstack([small[..., ::-1], np.full(SIZE, 5, np.uint8)]).repeat(2, 0).repeat(2, 1)
+    frame.tofile(tmp_path / "frame.bgra")
+    step = contract["output"]["scale"] if target == "uint8" else 1
+    values = np.round(values / step).astype(np.float32) if target == "uint8" else values
+    values[0, 0] = [-1e4, 1e4, 0]  # their exponentials are too large for float32
+    values.tofile(tmp_path / "logits")
+    end = check(app, kit, "live", tmp_path)
+    assert end.returncode == 0, end.stdout + end.stderr
+    read = np.fromfile(tmp_path / "tensor", source).reshape(*SIZE, 3)
+    wanted = small / np.float32(127.5) - 1 if source == "float32" else small
+    assert np.abs(read - wanted).max() < 1e-6
+    golden = np.fromfile(kit / "golden" / "output.bin", target).reshape(*SIZE, len(LABELS))
+    assert (ids(tmp_path / "frame.ids", SIZE) == golden.argmax(-1)).all()
+    shown = ids(tmp_path / "ids", SIZE)
+    assert (shown == values.argmax(-1)).all()
+    # Premultiplied: a quarter of 255, 200, 10, 1, 2 and 255 is 63.75, 50, 2.5, 0.25, 0.5 and 63.75.
+    colours = np.array([[0, 0, 0, 0], [50, 3, 0, 64], [0, 1, 64, 64]], np.uint8)
+    assert (np.fromfile(tmp_path / "layer", np.uint8).reshape(*SIZE, 4) == colours[shown]).all()
+    matte = np.fromfile(tmp_path / "matte", np.uint8).reshape(*SIZE, 4)
+    shifted = step * (values.astype(np.float64) - values.max(-1, keepdims=True))
+    alpha = 255 * np.exp(shifted[..., 1]) / np.exp(shifted).sum(-1)
+    assert (matte == matte[..., :1]).all() and np.abs(matte[..., 0] - alpha).max() <= 0.501
+    large = cv2.resize(values, PHOTO[::-1], interpolation=cv2.INTER_LINEAR).argmax(-1)
+    assert (ids(tmp_path / "mask", PHOTO) == large).mean() >= 0.999
+    assert end.stdout.splitlines()[-1] == "a frame has the pixel format 875704438 instead of 32BGRA"
+
+
+def ids(path, size):
+    return np.fromfile(path, np.uint8).reshape(size)
