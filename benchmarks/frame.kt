@@ -36,7 +36,7 @@ private fun exact(image: BufferedImage, logits: FloatArray): () -> DoubleArray {
     val mask = Mask(image.width, image.height)
     val pixels = IntArray(mask.ids.size)
     return laps(
-        { toInput(resizer.resize(argb(image), rgb), tensor) },
+        { toTensor(resizer.resize(argb(image), rgb), tensor) },
         { masker.mask(logits, mask) },
         { mask.colours(pixels = pixels) },
     )
@@ -56,12 +56,6 @@ private fun live(image: BufferedImage, logits: FloatArray): () -> DoubleArray {
         { live.read(argb(small)) },
         { live.show(logits) },
     )
-}
-
-private fun toInput(rgb: ByteArray, tensor: Any) {
-    if (tensor is FloatArray) for (i in rgb.indices) {
-        tensor[i] = (rgb[i].toInt() and 0xff) / 127.5f - 1
-    }
 }
 
 private fun laps(vararg stages: () -> Any): () -> DoubleArray = {

@@ -116,10 +116,15 @@ fun memory(frames: Int) {
             live.mask(320, 240)
         }
     }
-    run(300)
-    val (heap, before) = heap() to threads.getThreadAllocatedBytes(thread)
-    run(frames)
-    println("${threads.getThreadAllocatedBytes(thread) - before} ${heap() - heap}")
+    fun measure(count: Int): LongArray {
+        val heap = heap()
+        val before = threads.getThreadAllocatedBytes(thread)
+        run(count)
+        val after = threads.getThreadAllocatedBytes(thread)
+        return longArrayOf(after - before, heap() - heap)
+    }
+    measure(300) // loads the classes that measure needs
+    println(measure(frames).joinToString(" "))
 }
 
 private fun heap(): Long {
