@@ -1,15 +1,21 @@
 """python -m benchmarks.frame KIT [KIT...]: milliseconds from a frame to its overlay, by stage.
 
-The code of kits in Python, in Node.js and in headless Chromium, on one thread, with the network's
-own time apart. The rounds of several kits, such as one of older code, are interleaved. `exact` is
-the path of stills: the mask at the frame's size; `live` that of video: the mask at the network's.
+The code of kits in Python, in Node.js, in headless Chromium and, for Kotlin, on a JVM, on one
+thread, with the network's own time apart. The rounds of several kits, such as one of older code,
+are interleaved. `exact` is the path of stills: the mask at the frame's size; `live` that of video:
+the mask at the network's. A JVM has neither the network nor Android's scaler: the masks are made of
+golden/output.bin, and java.awt's bilinear scaler is timed as `read`.
 """
 
+import contextlib
 import importlib.util
 import json
+import os
 import queue
+import shutil
 import statistics
 import subprocess
+import tempfile
 import threading
 import time
 from http.server import ThreadingHTTPServer
@@ -22,9 +28,15 @@ from files import write_json
 SIZES = [(640, 480), (1280, 720), (4000, 3000)]  # width, height
 STAGES = ("read", "tensor", "network", "mask", "colours")
 WARM_ROUNDS = 5
+JVM_WARM_ROUNDS = 200  # until its compiler has optimised the code
+JVM_STAGES = {
+    "exact": ("tensor", "mask", "colours"),
+    "live": ("read", "tensor", "colours"),
+}
 LARGE = 4e6  # pixels, from which one round in five is run
 HERE = Path(__file__).parent
 CORE = HERE.parent / ".clients/node/node_modules/@litertjs/core"
+KOTLIN = HERE.parent / ".clients/kotlin/node_modules/kotlin-compiler"
 NODE = """
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -201,12 +213,54 @@ def in_chromium(kits: list[dict], rounds: int) -> list[dict]:
     return json.loads(body)
 
 
+def on_jvm(kits: list[dict], rounds: int) -> list[dict]:
+    """One process for each kit; they take turns."""
+    if not (KOTLIN / "bin/kotlinc").exists() or shutil.which("java") is None:
+        raise cli.Refusal(f"{KOTLIN} or java is missing: run make .clients/kotlin/done")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as open_ones:
+        programs = [open_ones.enter_context(jvm(kit, Path(folder, str(number))))
+                    for number, kit in enumerate(kits)]  # fmt: skip
+        for width, height in SIZES:
+            shape = {"width": width, "height": height}
+            found = [{"kit": kit["name"], "path": path, **shape, "times": {}}
+                     for kit in kits for path in JVM_STAGES]  # fmt: skip
+            large = width * height >= LARGE
+            count = -(-rounds // 5) if large else rounds
+            for turn in range(-JVM_WARM_ROUNDS // (5 if large else 1), count):
+                for index, row in enumerate(found):
+                    program = programs[index // len(JVM_STAGES)]
+                    program.stdin.write(f"{row['path']} {width} {height}\n")
+                    program.stdin.flush()
+                    laps = map(float, program.stdout.readline().split())
+                    for stage, ms in zip(JVM_STAGES[row["path"]], laps, strict=True):
+                        if turn >= 0:
+                            row["times"].setdefault(stage, []).append(ms)
+            rows += found
+    return rows
+
+
+@contextlib.contextmanager
+def jvm(kit: dict, classes: Path):
+    """The process of frame.kt, compiled with those files of a kit that need no Android."""
+    code = Path(kit["path"], "android/app/src/main/kotlin/segnet")
+    files = [code / f"{name}.kt" for name in ("Contract", "Live", "Mask", "Resize", "Smooth")]
+    compile_ = ["bash", KOTLIN / "bin/kotlinc", "-nowarn", "-d", classes, HERE / "frame.kt", *files]
+    subprocess.run(compile_, check=True)
+    path = f"{classes}{os.pathsep}{KOTLIN / 'lib/kotlin-stdlib.jar'}"
+    command = ["java", "-XX:+UseSerialGC", "-cp", path, "segnet.FrameKt",
+               Path(kit["path"], "golden/output.bin")]  # fmt: skip
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as it:
+        yield it
+        it.stdin.close()
+
+
 def need_litert_js() -> None:
     if not CORE.exists():
         raise cli.Refusal(f"{CORE} is missing: run make .clients/node/done")
 
 
-PLACES = {"python": in_python, "node": in_node, "chromium": in_chromium}
+PLACES = {"python": in_python, "node": in_node, "chromium": in_chromium, "jvm": on_jvm}
 
 
 def table(rows: list[dict]) -> str:

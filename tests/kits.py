@@ -17,6 +17,7 @@ from data.images import write_image
 from export.kit.render import render
 from export.tflite.runtime import Runtime
 
+KOTLIN = "android/app/src/main/kotlin/segnet"  # in a kit
 ROOT = Path(__file__).parent.parent
 KINDS = {
     "float32": ("float32", "float32"),
@@ -195,12 +196,12 @@ MISTAKES = {
         ),
         "bilinear": ([("? area(width, WIDTH)", "? linear(width, WIDTH)")], "of photo.png"),
     },
-    "android/Resize.kt": {
+    f"{KOTLIN}/Resize.kt": {
         "channels": (
-            [("weights[tap] * (pixel shr 16", "weights[tap] * (pixel shr 0")],
+            [("far * (b shr 16", "far * (b shr 0")],
             "of image.png",
         ),
-        "norm": ([("/ 127.5f - 1.0f\n", "/ 255f\n")], "of image.png"),
+        "norm": ([("/ 127.5f - 1.0f }", "/ 255f }")], "of image.png"),
         "bilinear": ([("if (from > to) area", "if (from < 0) area")], "of photo.png"),
     },
     "ios/Resize.swift": {

@@ -44,6 +44,20 @@ def test_places(kit, monkeypatch, place):
     assert all(len(ms) == 2 for row in rows for ms in row["times"].values())
 
 
+@pytest.mark.clients
+@pytest.mark.skipif(not frame.KOTLIN.exists(), reason="make .clients/kotlin/done, which needs npm")
+@pytest.mark.parametrize("kit", ["float32", "int8-full"], indirect=True)
+def test_jvm(kit, monkeypatch):
+    monkeypatch.setattr(frame, "SIZES", [(120, 80)])
+    monkeypatch.setattr(frame, "JVM_WARM_ROUNDS", 2)
+    rows = frame.on_jvm([{"name": name, "path": str(kit)} for name in "ab"], 3)
+    paths = [(name, path) for name in "ab" for path in ("exact", "live")]
+    assert [(row["kit"], row["path"]) for row in rows] == paths
+    for row in rows:
+        assert list(row["times"]) == list(frame.JVM_STAGES[row["path"]])
+        assert all(len(ms) == 3 and min(ms) >= 0 for ms in row["times"].values())
+
+
 def test_not_a_kit(tmp_path):
     words = [sys.executable, "-m", "benchmarks.frame", str(tmp_path)]
     end = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)

@@ -27,7 +27,7 @@ from kits import (
 )
 
 from data.images import write_image
-from export.kit.code import unquoted
+from export.kit.code import FILES, unquoted
 from export.kit.render import TEMPLATES, javascript, kotlin, markdown, render, swift
 from export.kit.render import python as python_literal
 from export.tflite.metadata import read_metadata
@@ -47,7 +47,7 @@ def test_every_template_is_filled(tmp_path, kind):
         assert "{{" not in text and "{%" not in text and "{#" not in text, path
         assert path.suffix == ".md" or max(map(len, text.splitlines())) <= 100, path
         assert text.endswith("\n") and "\n\n\n\n" not in text, path
-    kotlin = (tmp_path / "android" / "Contract.kt").read_text(encoding="utf-8")
+    kotlin = (tmp_path / FILES[0]).read_text(encoding="utf-8")
     assert "WIDTH = 96" in kotlin and "HEIGHT = 64" in kotlin and "CLASSES = 3" in kotlin
 
 
@@ -65,7 +65,7 @@ def test_labels_in_every_language(tmp_path):
     python = (tmp_path / "python" / "segment.py").read_text(encoding="utf-8")
     assert ast.literal_eval(python.split("LABELS = ")[1].split("\n\n")[0]) == LABELS
     # By hand, from the languages' grammars: $ starts an interpolation in Kotlin, \( in Swift.
-    kotlin = (tmp_path / "android" / "Contract.kt").read_text(encoding="utf-8")
+    kotlin = (tmp_path / FILES[0]).read_text(encoding="utf-8")
     assert '"a \\"b\\" \\$c \\\\n"' in kotlin and '"Höhe | 天 `q`"' in kotlin
     swift = (tmp_path / "ios" / "Contract.swift").read_text(encoding="utf-8")
     assert '"a \\"b\\" $c \\\\n"' in swift

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from kits import (
     KINDS,
+    KOTLIN,
     LABELS,
     LIMITS,
     PHOTO,
@@ -174,10 +175,11 @@ def compiled(stubs, kit, out):
     return out
 
 
-def java(stubs, kit, classes, *args):
+def java(stubs, kit, classes, *args, properties=()):
     library = MADE.parent / "node_modules" / "kotlin-compiler" / "lib" / "kotlin-stdlib.jar"
     path = os.pathsep.join(map(str, (classes, stubs, library)))
-    command = ["java", "-cp", path, f"-Drecorded={kit / 'recorded'}", "CheckKt", *args]
+    properties = [f"-Drecorded={kit / 'recorded'}", *properties]
+    command = ["java", *properties, "-cp", path, "CheckKt", *args]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
 
@@ -188,6 +190,7 @@ def test_kotlin(stubs, kit, classes, tmp_path):
     lines = end.stdout.splitlines()
     assert [line for line in lines if line.endswith(": passed")] == [
         "Segmenter: passed",
+        "Segmenter of bytes: passed",
         "MediaPipeSegmenter: passed",
     ]
     write_cases(tmp_path / "cases")
@@ -199,7 +202,7 @@ def test_kotlin(stubs, kit, classes, tmp_path):
 
 @pytest.mark.clients
 @pytest.mark.parametrize("kit", ["float32"], indirect=True)
-@pytest.mark.parametrize(("path", "changes", "why"), sabotages("android/Resize.kt"))
+@pytest.mark.parametrize(("path", "changes", "why"), sabotages(f"{KOTLIN}/Resize.kt"))
 def test_kotlin_sees(stubs, kit, classes, tmp_path, path, changes, why):
     folder = sabotaged(kit, tmp_path, path, changes)
     if path.endswith(".kt"):

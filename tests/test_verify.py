@@ -16,6 +16,7 @@ from kit_edits import OF_CONTENT, OF_FILE, edits
 from mutations import STRANGE, nodes
 
 from cli import Refusal
+from export.kit.code import FILES
 from export.kit.verify import verify
 from export.make import Choices, export_run
 from export.proof.seal import BINARY, hashes, sealed, text
@@ -224,8 +225,9 @@ def test_the_golden_pair_reveals_wrong_normalisation_too(kits, tmp_path):
         ("report.json", lambda raw: b"[]", "report"),
         ("report.json", lambda raw: b"{", "report"),
         ("labels.txt", lambda raw: raw.replace(b"disc", b"disk"), "code"),
-        ("android/Contract.kt", lambda raw: raw.replace(b'"disc"', b'"disk"'), "code"),
-        ("ios/Resize.swift", lambda raw: raw + b"\n", "code"),
+        (FILES[0], lambda raw: raw.replace(b'"disc"', b'"disk"'), "code"),
+        ("ios/Resize.swift", lambda raw: raw + b"
+", "code"),
     ],
 )
 def test_a_forged_file(kit, name, change, check):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export import make
-from export.kit import render, write
+from export.kit import code, render, write
 from export.make import Choices, export_run
 from export.proof import measure
 
@@ -68,12 +68,10 @@ def test_a_kit_without_code(arguments, tmp_path, monkeypatch):
 
 def test_no_templates(arguments, templates, tmp_path):
     shutil.rmtree(templates)
-    assert "android/Contract.kt cannot be read" in refused(arguments, tmp_path)
+    assert f"{code.FILES[0]} cannot be read" in refused(arguments, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "name", ["android/Contract.kt", "ios/Contract.swift", "python/segment.py", "web/contract.js"]
-)
+@pytest.mark.parametrize("name", code.FILES)
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [

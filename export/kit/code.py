@@ -14,7 +14,8 @@ from export.proof.seal import normalised
 from segnet import __version__
 
 # Where each language keeps the constants; the names are the same but for case and underscores.
-FILES = ("android/Contract.kt", "ios/Contract.swift", "python/segment.py", "web/contract.js")
+FILES = ("android/app/src/main/kotlin/segnet/Contract.kt", "ios/Contract.swift",
+         "python/segment.py", "web/contract.js")  # fmt: skip
 OTHERS = ("labels.txt", "model.tflite", "preview.png", "report.json", *GOLDEN)
 CONSTANT = r"\b{}(?:: Float)? = {}"
 HASH, INTEGER, NUMBER = r"['\"]([0-9a-f]{64})", r"(\d+)", r"([\d.]+(?:e[+-]?\d+)?)"

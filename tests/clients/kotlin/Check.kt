@@ -1,4 +1,5 @@
-// Runs a kit's Kotlin code on this computer: Check self-test KIT | Check cases FOLDER.
+// Runs a kit's Kotlin code on this computer: Check self-test KIT | Check cases FOLDER | what is in
+// CheckLive.kt.
 
 import android.content.Context
 import android.content.SharedPreferences
@@ -12,6 +13,7 @@ import java.io.FileOutputStream
 import java.io.PrintStream
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
+import kotlin.io.path.createTempDirectory
 import kotlin.system.exitProcess
 import segnet.Contract
 import segnet.Mask
@@ -21,6 +23,10 @@ import segnet.Segmenter
 
 fun main(args: Array<String>) = when (args[0]) {
     "self-test" -> selfTest(File(args[1]))
+    "fastest" -> choose(File(args[1]))
+    "live" -> live(File(args[1]))
+    "picture" -> picture()
+    "memory" -> memory(args[1].toInt())
     else -> {
         File(args[1]).listFiles()!!.forEach(::case)
         PrintStream(FileOutputStream(FileDescriptor.out), true, "UTF-8").println(
@@ -33,6 +39,9 @@ fun main(args: Array<String>) = when (args[0]) {
 fun selfTest(kit: File) {
     val results = mapOf<String, (Context) -> AutoCloseable>(
         "Segmenter" to { Segmenter(it) },
+        "Segmenter of bytes" to {
+            Segmenter(it, model = File(kit, "model.tflite").readBytes())
+        },
         "MediaPipeSegmenter" to { MediaPipeSegmenter(it) },
     ).map { (name, create) ->
         val found = runCatching {
@@ -74,6 +83,7 @@ fun case(file: File) {
 class TestApp(kit: File, flags: Int) : Context() {
     override val assets = AssetManager(kit)
     override val applicationInfo = ApplicationInfo(flags)
+    override val cacheDir = createTempDirectory().toFile().also { it.deleteOnExit() }
     override val packageName = "segnet.sample"
     override val packageManager = object : PackageManager() {
         override fun getPackageInfo(name: String, flags: Int) = PackageInfo(1_700_000_000_000)

@@ -1,7 +1,14 @@
 package android.graphics
 
+import java.awt.RenderingHints
+import java.awt.geom.AffineTransform
 import java.awt.image.BufferedImage
+import java.awt.image.ColorModel
+import java.awt.image.DataBufferInt
+import java.awt.image.Raster
 import java.io.ByteArrayInputStream
+import java.nio.Buffer
+import java.nio.ByteBuffer
 import javax.imageio.ImageIO
 
 class Bitmap private constructor(val width: Int, val height: Int, private val pixels: IntArray) {
@@ -17,18 +24,28 @@ class Bitmap private constructor(val width: Int, val height: Int, private val pi
         from.copyInto(pixels)
     }
 
-    fun copy(config: Config, mutable: Boolean): Bitmap = Bitmap(width, height, pixels.copyOf())
+    fun copyPixelsFromBuffer(from: Buffer) {
+        from as ByteBuffer
+        if (from.remaining() < 4 * pixels.size) throw RuntimeException("Buffer not large enough")
+        for (i in pixels.indices) pixels[i] = Integer.rotateRight(from.getInt(), 8)
+    }
+
+    /** The same pixels as one of Java's images. */
+    internal fun shared(): BufferedImage {
+        val raster = Raster.createPackedRaster(
+            DataBufferInt(pixels, pixels.size), width, height, width, MASKS, null,
+        )
+        return BufferedImage(ColorModel.getRGBdefault(), raster, false, null)
+    }
 
     companion object {
+        private val MASKS = intArrayOf(0xff0000, 0xff00, 0xff, 0xff shl 24)
+
         fun createBitmap(width: Int, height: Int, config: Config) =
             Bitmap(width, height, IntArray(width * height))
 
         fun createBitmap(colours: IntArray, width: Int, height: Int, config: Config) =
             Bitmap(width, height, colours.copyOf())
-
-        fun createBitmap(
-            source: Bitmap, x: Int, y: Int, width: Int, height: Int, m: Matrix?, filter: Boolean,
-        ): Bitmap = TODO()
     }
 }
 
@@ -47,12 +64,62 @@ object BitmapFactory {
     }
 }
 
-class Matrix {
-    fun postRotate(degrees: Float): Boolean = TODO()
+class Rect() {
+    @JvmField var left = 0
+    @JvmField var top = 0
+    @JvmField var right = 0
+    @JvmField var bottom = 0
+
+    constructor(left: Int, top: Int, right: Int, bottom: Int) : this() {
+        set(left, top, right, bottom)
+    }
+
+    fun set(left: Int, top: Int, right: Int, bottom: Int) {
+        this.left = left
+        this.top = top
+        this.right = right
+        this.bottom = bottom
+    }
+
+    fun width() = right - left
+    fun height() = bottom - top
 }
 
-class Paint
+class Paint(flags: Int) {
+    companion object {
+        const val FILTER_BITMAP_FLAG = 2
+    }
+}
 
+/** Java's canvas in place of Android's; both interpolate between four pixels. */
 class Canvas(onto: Bitmap) {
-    fun drawBitmap(bitmap: Bitmap, left: Float, top: Float, paint: Paint?): Unit = TODO()
+    val width = onto.width
+    val height = onto.height
+    private val image = onto.shared()
+    private val graphics = image.createGraphics().apply {
+        setRenderingHint(
+            RenderingHints.KEY_INTERPOLATION, RenderingHints.VALUE_INTERPOLATION_BILINEAR,
+        )
+    }
+    private val kept = ArrayDeque<AffineTransform>()
+
+    fun drawBitmap(bitmap: Bitmap, part: Rect?, to: Rect, paint: Paint?) {
+        val from = part ?: Rect(0, 0, bitmap.width, bitmap.height)
+        graphics.drawImage(
+            bitmap.shared(), to.left, to.top, to.right, to.bottom,
+            from.left, from.top, from.right, from.bottom, null,
+        )
+    }
+
+    fun save() = kept.addLast(graphics.transform)
+
+    fun restore() {
+        graphics.transform = kept.removeLast()
+    }
+
+    fun scale(x: Float, y: Float, aroundX: Float, aroundY: Float) {
+        graphics.translate(aroundX.toDouble(), aroundY.toDouble())
+        graphics.scale(x.toDouble(), y.toDouble())
+        graphics.translate(-aroundX.toDouble(), -aroundY.toDouble())
+    }
 }

@@ -1,9 +1,12 @@
 package android.widget
 
 import android.content.Context
-import android.graphics.Bitmap
-import android.view.View
 
-class ImageView(context: Context) : View() {
-    fun setImageBitmap(bitmap: Bitmap?): Unit = TODO()
+class Toast private constructor() {
+    fun show(): Unit = TODO()
+
+    companion object {
+        const val LENGTH_LONG = 1
+        fun makeText(context: Context, text: CharSequence, duration: Int): Toast = TODO()
+    }
 }

@@ -1,19 +1,20 @@
 package androidx.camera.core
 
-import android.graphics.Bitmap
+import java.nio.ByteBuffer
 import java.util.concurrent.Executor
 
 abstract class UseCase
 
-interface ImageInfo {
-    val rotationDegrees: Int
-}
-
 interface ImageProxy : AutoCloseable {
     val width: Int
     val height: Int
-    val imageInfo: ImageInfo
-    fun toBitmap(): Bitmap
+    val planes: Array<PlaneProxy>
+
+    interface PlaneProxy {
+        val rowStride: Int
+        val pixelStride: Int
+        val buffer: ByteBuffer
+    }
 }
 
 class ImageAnalysis private constructor() : UseCase() {
@@ -23,11 +24,13 @@ class ImageAnalysis private constructor() : UseCase() {
 
     class Builder {
         fun setOutputImageFormat(format: Int): Builder = TODO()
+        fun setOutputImageRotationEnabled(enabled: Boolean): Builder = TODO()
         fun setBackpressureStrategy(strategy: Int): Builder = TODO()
         fun build(): ImageAnalysis = TODO()
     }
 
     fun setAnalyzer(executor: Executor, analyzer: Analyzer): Unit = TODO()
+    fun clearAnalyzer(): Unit = TODO()
 
     companion object {
         const val OUTPUT_IMAGE_FORMAT_RGBA_8888 = 2
@@ -37,6 +40,7 @@ class ImageAnalysis private constructor() : UseCase() {
 
 class CameraSelector private constructor() {
     companion object {
+        val DEFAULT_FRONT_CAMERA: CameraSelector get() = TODO()
         val DEFAULT_BACK_CAMERA: CameraSelector get() = TODO()
     }
 }

@@ -8,6 +8,8 @@ import androidx.lifecycle.LifecycleOwner
 import com.google.common.util.concurrent.ListenableFuture
 
 class ProcessCameraProvider private constructor() {
+    fun hasCamera(selector: CameraSelector): Boolean = TODO()
+    fun unbindAll(): Unit = TODO()
     fun bindToLifecycle(
         owner: LifecycleOwner, selector: CameraSelector, vararg cases: UseCase,
     ): Camera = TODO()

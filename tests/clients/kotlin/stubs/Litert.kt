@@ -2,11 +2,17 @@
 package com.google.ai.edge.litert
 
 import android.content.res.AssetManager
+import java.io.File
 import recorded.RecordedOutputs
 
 enum class Accelerator { NONE, CPU, GPU, NPU }
 
+class LiteRtException(message: String) : Exception(message)
+
 class Environment
+
+/** How the GPU of this computer behaves: the system property "gpu" is refuses, wrong or slow. */
+private val gpu = System.getProperty("gpu") ?: ""
 
 class TensorBuffer internal constructor() : AutoCloseable {
     internal var floats: FloatArray? = null
@@ -25,8 +31,14 @@ class TensorBuffer internal constructor() : AutoCloseable {
     override fun close() {}
 }
 
-class CompiledModel private constructor() : AutoCloseable {
-    class Options(vararg accelerators: Accelerator)
+class CompiledModel private constructor(options: Options) : AutoCloseable {
+    class Options(vararg val accelerators: Accelerator)
+
+    private val onGpu = Accelerator.GPU in options.accelerators
+
+    init {
+        if (onGpu && gpu == "refuses") throw LiteRtException("no GPU")
+    }
 
     fun createInputBuffers(signatureIndex: Int = 0): List<TensorBuffer> = listOf(TensorBuffer())
     fun createOutputBuffers(signatureIndex: Int = 0): List<TensorBuffer> = listOf(TensorBuffer())
@@ -35,6 +47,11 @@ class CompiledModel private constructor() : AutoCloseable {
         val output = RecordedOutputs.find(inputs[0].floats, inputs[0].bytes)
         outputs[0].floats = output.floats
         outputs[0].bytes = output.bytes
+        if (onGpu && gpu == "wrong") {
+            outputs[0].floats?.reverse()
+            outputs[0].bytes = output.bytes.reversedArray()
+        }
+        if (onGpu == (gpu == "slow")) Thread.sleep(20)
     }
 
     override fun close() {}
@@ -47,7 +64,16 @@ class CompiledModel private constructor() : AutoCloseable {
             optionalEnv: Environment? = null,
         ): CompiledModel {
             assetManager.open(assetName).close()
-            return CompiledModel()
+            return CompiledModel(options)
+        }
+
+        fun create(
+            filePath: String,
+            options: Options = Options(Accelerator.CPU),
+            optionalEnv: Environment? = null,
+        ): CompiledModel {
+            check(File(filePath).length() > 0)
+            return CompiledModel(options)
         }
     }
 }
