@@ -226,8 +226,7 @@ def test_the_golden_pair_reveals_wrong_normalisation_too(kits, tmp_path):
         ("report.json", lambda raw: b"{", "report"),
         ("labels.txt", lambda raw: raw.replace(b"disc", b"disk"), "code"),
         (FILES[0], lambda raw: raw.replace(b'"disc"', b'"disk"'), "code"),
-        ("ios/Resize.swift", lambda raw: raw + b"
-", "code"),
+        ("ios/Resize.swift", lambda raw: raw + b"\n", "code"),
     ],
 )
 def test_a_forged_file(kit, name, change, check):
