@@ -1,0 +1,37 @@
+"""Steadier masks of videos; the kit's segment.py has these lines too, see export.kit.render."""
+
+import cv2
+import numpy as np
+
+
+class Smooth:
+    """Favours the class of the frame before where the image stands still, against flicker.
+
+    hold: by how much another class's logit must be larger to replace it; 1.5 is odds of 4.5 to 1.
+    byte_step: the step in the input tensor that corresponds to 1 in a byte of the image.
+    logit_step: the difference of logits that corresponds to 1 in the output tensor.
+    """
+
+    MOVED = 20  # of 255: the change of brightness from which on a pixel does not stand still
+    CUT = 40  # of 255: the mean change of brightness from which on nothing is favoured
+
+    def __init__(self, hold=1.5, byte_step=1 / 127.5, logit_step=1.0):
+        self.hold = hold / logit_step
+        self.weights = np.full((1, 3), 1 / (3 * byte_step), np.float32)
+        self.grey = None  # the brightness of the frame before, 0 to 255 or -127.5 to 127.5
+
+    def add(self, logits, tensor, ids):
+        """Adds to the logits (H, W, C), float32, in place.
+
+        tensor: the input (1, H, W, 3) that they are of. ids: the classes (H, W) of the frame
+        before, as they came of its logits after this; of the first frame they do not count.
+        """
+        grey = cv2.transform(tensor[0].astype(np.float32, copy=False), self.weights)
+        change = None if self.grey is None else grey - self.grey
+        self.grey = grey
+        if change is None or cv2.norm(change, cv2.NORM_L1) > self.CUT * change.size:
+            return
+        moved = cv2.blur(change, (3, 3), dst=change, borderType=cv2.BORDER_REPLICATE)
+        still = np.maximum(1 - np.square(moved / self.MOVED), 0)
+        pixels = logits.reshape(-1, logits.shape[-1])
+        pixels[np.arange(len(pixels)), ids.ravel()] += self.hold * still.ravel()
