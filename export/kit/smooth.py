@@ -18,7 +18,7 @@ class Smooth:
     def __init__(self, hold=1.5, byte_step=1 / 127.5, logit_step=1.0):
         self.hold = hold / logit_step
         self.weights = np.full((1, 3), 1 / (3 * byte_step), np.float32)
-        self.grey = None  # the brightness of the frame before, 0 to 255 or -127.5 to 127.5
+        self.before = None  # the brightness of the frame before
 
     def add(self, logits, tensor, ids):
         """Adds to the logits (H, W, C), float32, in place.
@@ -26,12 +26,18 @@ class Smooth:
         tensor: the input (1, H, W, 3) that they are of. ids: the classes (H, W) of the frame
         before, as they came of its logits after this; of the first frame they do not count.
         """
-        grey = cv2.transform(tensor[0].astype(np.float32, copy=False), self.weights)
-        change = None if self.grey is None else grey - self.grey
-        self.grey = grey
-        if change is None or cv2.norm(change, cv2.NORM_L1) > self.CUT * change.size:
+        if self.before is None:
+            self.before, self.now = np.full((2, *logits.shape[:2]), np.inf, np.float32)
+            self.change = np.empty_like(self.now)
+            self.first = np.arange(0, logits.size, logits.shape[-1])
+        self.before, self.now = self.now, self.before
+        cv2.transform(tensor[0].astype(np.float32, copy=False), self.weights, dst=self.now)
+        change = np.subtract(self.now, self.before, out=self.change)  # infinite at first
+        if cv2.norm(change, cv2.NORM_L1) > self.CUT * change.size:
             return
-        moved = cv2.blur(change, (3, 3), dst=change, borderType=cv2.BORDER_REPLICATE)
-        still = np.maximum(1 - np.square(moved / self.MOVED), 0)
-        pixels = logits.reshape(-1, logits.shape[-1])
-        pixels[np.arange(len(pixels)), ids.ravel()] += self.hold * still.ravel()
+        still = cv2.blur(change, (3, 3), dst=change, borderType=cv2.BORDER_REPLICATE)
+        still *= still
+        still *= -self.hold / self.MOVED**2
+        still += self.hold
+        np.maximum(still, 0, out=still)
+        logits.reshape(-1)[self.first + ids.ravel()] += still.ravel()

@@ -74,7 +74,9 @@ def run(argv: list[str]) -> None:
     model = open_tried(args.model, args.classes, args.range)
     cli.say(f"{args.model}: {model.told}")
     if args.smooth and not model.logits:
-        raise Refusal(f"{args.model} does not end in logits, which --smooth needs: leave it out")
+        raise Refusal(
+            f"{args.model} ends in probabilities, but --smooth needs logits: leave --smooth out"
+        )
     drawn = style(model.classes, model.colours, args.kept, args.background)
     out, seconds = Path(args.out), args.seconds or 10
     choice = Choice(out, shown, drawn, args.force, seconds, args.smooth)

@@ -32,7 +32,7 @@ LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "ADD")
 
 class Tried(NamedTuple):
     """function: from (1, H, W, 3) in [-1, 1] to logits (1, h, w, C). size: (H, W). told: how it is
-    fed and read, in words. logits: False if they may be probabilities."""
+    fed and read, in words. logits: False for probabilities."""
 
     function: Callable
     size: tuple[int, int]
