@@ -19,10 +19,10 @@ STEP = 1 / 127.5
 
 def frames():
     """Bytes (N, *SIZE, 3): still with noise, a part that moves, more light, a cut, still."""
-    rng, first, second = np.random.default_rng(4), scene(SIZE, 1), scene(SIZE, 2)
+    rng, first = np.random.default_rng(4), scene(SIZE, 1)
     part = first.copy()
     part[20:40, 30:60] = part[20:40, 34:64]
-    found = [first, first, part, part // 2 + part // 2 + 6, second, second]
+    found = [first, first, part, part + 6.0, 255 - first, 255 - first]
     noise = [rng.integers(-4, 5, first.shape) for _ in found]
     return np.stack([np.clip(image + n, 0, 255) for image, n in zip(found, noise, strict=True)])
 
