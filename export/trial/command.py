@@ -52,10 +52,7 @@ def options():
         "--range", nargs=2, type=float, metavar=("LOW", "HIGH"),
         help="range of the input values of a .tflite that does not tell it: 0 1 or -1 1",
     )  # fmt: skip
-    parser.add_argument(
-        "--smooth", action="store_true",
-        help="masks of videos with less flicker, as the kit's code makes them with hold = 1.5",
-    )  # fmt: skip
+    parser.add_argument("--smooth", action="store_true", help="less flicker in masks of videos")
     parser.add_argument("--force", action="store_true", help="overwrite results in --out")
     return parser
 
