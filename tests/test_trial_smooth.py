@@ -28,8 +28,8 @@ def here(tmp_path, monkeypatch):
 
 
 def test_a_half_that_flickers_stays(here):
-    """Class 1 from 191 on; brightness changes by 35 / 3, which leaves 0.66 of the hold of 1.5, and
-    the logits of 175 differ by 0.13."""
+    """Class 1 from 191 on; green does not change, which leaves the hold of 1.5, and the logits of
+    175 differ by 0.13."""
     (here / "model.tflite").write_bytes(named())
     assert tried("model.tflite", "clip.mp4", "--show", "mask") == 0
     assert [mask[:, 36:].mean() for mask in masks(here / "tried")] == [1, 0, 1, 0, 1, 0]

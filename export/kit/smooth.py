@@ -12,13 +12,13 @@ class Smooth:
     logit_step: the difference of logits that corresponds to 1 in the output tensor.
     """
 
-    MOVED = 20  # of 255: the change of brightness from which on a pixel does not stand still
-    CUT = 40  # of 255: the mean change of brightness from which on nothing is favoured
+    MOVED = 20  # of 255: the change of green from which on a pixel does not stand still
+    CUT = 40  # of 255: the mean change of green from which on nothing is favoured
 
     def __init__(self, hold=1.5, byte_step=1 / 127.5, logit_step=1.0):
         self.hold = hold / logit_step
-        self.weights = np.full((1, 3), 1 / (3 * byte_step), np.float32)
-        self.before = None  # the brightness of the frame before
+        self.scale = np.float32(1 / byte_step)
+        self.before = None  # the green channel of the frame before
 
     def add(self, logits, tensor, ids):
         """Adds to the logits (H, W, C), float32, in place.
@@ -31,7 +31,7 @@ class Smooth:
             self.change = np.empty_like(self.now)
             self.first = np.arange(0, logits.size, logits.shape[-1])
         self.before, self.now = self.now, self.before
-        cv2.transform(tensor[0].astype(np.float32, copy=False), self.weights, dst=self.now)
+        np.multiply(tensor[0, ..., 1], self.scale, out=self.now)
         change = np.subtract(self.now, self.before, out=self.change)  # infinite at first
         if cv2.norm(change, cv2.NORM_L1) > self.CUT * change.size:
             return
