@@ -162,7 +162,7 @@ def main() -> None:
         "--shake", type=int, metavar="N", help="N images of the split, each moved, not a film"
     )
     parser.add_argument(
-        "--hold", nargs="+", type=float, default=[1.5], metavar="X", help="of Smooth (default 1.5)"
+        "--hold", nargs="+", type=float, default=[1.0], metavar="X", help="of Smooth (default 1)"
     )
     args = parser.parse_args()
     from data.dataset import read_dataset

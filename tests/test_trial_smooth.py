@@ -28,7 +28,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_a_half_that_flickers_stays(here):
-    """Class 1 from 191 on; green does not change, which leaves the hold of 1.5, and the logits of
+    """Class 1 from 191 on; green does not change, which leaves the hold of 1, and the logits of
     175 differ by 0.13."""
     (here / "model.tflite").write_bytes(named())
     assert tried("model.tflite", "clip.mp4", "--show", "mask") == 0

@@ -7,7 +7,7 @@ import numpy as np
 class Smooth:
     """Favours the class of the frame before where the image stands still, against flicker.
 
-    hold: by how much another class's logit must be larger to replace it; 1.5 is odds of 4.5 to 1.
+    hold: by how much another class's logit must be larger to replace it; 1 is odds of 2.7 to 1.
     byte_step: the step in the input tensor that corresponds to 1 in a byte of the image.
     logit_step: the difference of logits that corresponds to 1 in the output tensor.
     """
@@ -15,7 +15,7 @@ class Smooth:
     MOVED = 20  # of 255: the change of green from which on a pixel does not stand still
     CUT = 40  # of 255: the mean change of green from which on nothing is favoured
 
-    def __init__(self, hold=1.5, byte_step=1 / 127.5, logit_step=1.0):
+    def __init__(self, hold=1.0, byte_step=1 / 127.5, logit_step=1.0):
         self.hold = hold / logit_step
         self.scale = np.float32(1 / byte_step)
         self.before = None  # the green channel of the frame before

@@ -7,7 +7,7 @@ import segnet.Contract
 import segnet.Smooth
 
 fun main(args: Array<String>) {
-    val smooth = Smooth()
+    val smooth = Smooth(1.5f)
     val ids = ByteArray(Contract.HEIGHT * Contract.WIDTH) { (Contract.CLASSES - 1).toByte() }
     for (number in 0 until args[1].toInt()) {
         val logits = floats(File(args[0], "logits$number"))
