@@ -19,7 +19,7 @@ APP = """
 import * as litert from '@litertjs/core';
 import { CLASSES, Live, Segmenter, toColours, toMask } from 'KIT/web/segnet.js';
 const segmenter = await Segmenter.create(litert, { accelerator: 'wasm' });
-const live = new Live(segmenter, { keep: 0.6 });
+const live = new Live(segmenter, { hold: 1 });
 const ids: Uint8Array = await live.frame(document.querySelector('video')!);
 const image: ImageData = toColours(toMask(live.logits!, 640, 480));
 const three: 3 = CLASSES;

@@ -209,17 +209,6 @@ def test_frames_use_the_same_memory(kit, tmp_path):
 
 @needs_node
 @pytest.mark.parametrize("kit", ["float32"], indirect=True)
-def test_smoothing(kit, tmp_path):
-    """By hand: 8, then 8 + 0.25 * (0 - 8) = 6, then 6 + 0.25 * (2 - 6) = 5."""
-    found = node(kit, tmp_path, """
-const smooth = new web.Smooth(0.75);
-for (const value of [8, 0, 2]) console.log(JSON.stringify([...smooth.add([value, -value])]));
-""")  # fmt: skip
-    assert found == [[8, -8], [6, -6], [5, -5]]
-
-
-@needs_node
-@pytest.mark.parametrize("kit", ["float32"], indirect=True)
 def test_types_declare_what_the_code_exports(kit, tmp_path):
     (names,) = node(kit, tmp_path, "console.log(JSON.stringify(Object.keys(web)));")
     text = (kit / "web" / "segnet.d.ts").read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """Renders the kit's code and README: every file of templates/, filled in for one model."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def rendered(contract: dict) -> dict[str, str]:
 
 def variables(contract: dict) -> dict:
     """The variables of the templates: the contract's keys, and values derived from them."""
+    from export.kit.smooth import Smooth
+
     _, height, width, _ = contract["input"]["shape"]
     bytes_in = contract["input"]["dtype"] == "uint8"
     return {
@@ -50,6 +53,7 @@ def variables(contract: dict) -> dict:
         "classes": contract["output"]["shape"][-1],
         # The step in the input tensor that corresponds to 1 in a byte of the image.
         "byte_step": 1.0 if bytes_in else 1 / contract["std"],
+        "smooth": inspect.getsource(Smooth),
     }
 
 

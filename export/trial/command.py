@@ -52,6 +52,7 @@ def options():
         "--range", nargs=2, type=float, metavar=("LOW", "HIGH"),
         help="range of the input values of a .tflite that does not tell it: 0 1 or -1 1",
     )  # fmt: skip
+    parser.add_argument("--smooth", action="store_true", help="less flicker in masks of videos")
     parser.add_argument("--force", action="store_true", help="overwrite results in --out")
     return parser
 
@@ -69,10 +70,14 @@ def run(argv: list[str]) -> None:
         inputs.append(Input(Path(f"camera {args.camera}"), f"camera-{args.camera}", args.camera))
     model = open_tried(args.model, args.classes, args.range)
     cli.say(f"{args.model}: {model.told}")
+    if args.smooth and not model.logits:
+        raise Refusal(
+            f"{args.model} ends in probabilities, but --smooth needs logits: leave --smooth out"
+        )
     drawn = style(model.classes, model.colours, args.kept, args.background)
-    try_all(
-        model, inputs, Choice(Path(args.out), shown, drawn, args.force, args.seconds or 10), faults
-    )
+    out, seconds = Path(args.out), args.seconds or 10
+    choice = Choice(out, shown, drawn, args.force, seconds, args.smooth)
+    try_all(model, inputs, choice, faults)
 
 
 def looks(args) -> tuple[str, ...] | None:

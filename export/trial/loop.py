@@ -21,13 +21,15 @@ MOST_NAMED = 5  # classes in a line
 
 
 class Choice(NamedTuple):
-    """looks: None for the default. force: overwrites results. seconds: of a camera."""
+    """looks: None for the default. force: overwrites results. seconds: of a camera. smooth: the
+    masks of videos."""
 
     out: Path
     looks: tuple[str, ...] | None
     style: Style
     force: bool
     seconds: float = 10
+    smooth: bool = False
 
     def results(self, item: Input) -> dict[str, Path]:
         """The file of each look; of a video, the folder of those that a video cannot hold."""
@@ -99,6 +101,7 @@ def try_video(model: Tried, item: Input, choice: Choice) -> str:
 
     began, count, sinks = time.perf_counter(), 0, {}
     video = Video(item.path) if item.camera is None else Camera(item.camera, choice.seconds)
+    mask_of = model.steady() if choice.smooth else model.mask
     with (
         ExitStack() as stack,
         tqdm(desc=item.name, total=video.count or None, unit="frame", leave=False, disable=None)
@@ -109,7 +112,7 @@ def try_video(model: Tried, item: Input, choice: Choice) -> str:
                 for look, path in choice.results(item).items():
                     opened = sink(path, look, choice.style, video.rate, image.shape[:2])
                     sinks[look] = stack.enter_context(opened)
-            mask = model.mask(image)
+            mask = mask_of(image)
             for look, write in sinks.items():
                 write(draw(look, image, mask, choice.style))
             count += 1

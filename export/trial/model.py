@@ -9,8 +9,10 @@ import numpy as np
 
 from cli import Refusal
 from data.batches import to_input
+from data.images import resize
 from data.layout import VOID, default_colours
 from data.names import first_fault, shown
+from export.kit.smooth import Smooth
 from export.kit.verify import contract_faults, lines_of
 from export.proof.score import fed, open_model
 from export.targets.xnnpack import load
@@ -24,22 +26,38 @@ from segnet.metrics import to_mask
 MOST_TEXT = 1_000_000  # bytes of a file of class names
 # Operators that leave a probability a probability and a logit a logit.
 PASSING = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "RESIZE_BILINEAR")
+PROBABILITIES = ("LOGISTIC", "SOFTMAX")
 LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "ADD")
 
 
 class Tried(NamedTuple):
     """function: from (1, H, W, 3) in [-1, 1] to logits (1, h, w, C). size: (H, W). told: how it is
-    fed and read, in words."""
+    fed and read, in words. logits: False for probabilities."""
 
     function: Callable
     size: tuple[int, int]
     classes: list[str]
     colours: list[list[int]]
     told: str
+    logits: bool = True
 
     def mask(self, image: np.ndarray) -> np.ndarray:
         """Class ids (H, W) uint8 of an image (H, W, 3) uint8 RGB."""
         return to_mask(self.function(to_input(image, self.size)[None])[0], image.shape[:2])
+
+    def steady(self, hold: float = 1.0) -> Callable:
+        """`mask` for the frames of one video in order, with less flicker. hold: see Smooth."""
+        smooth, ids = Smooth(hold), None
+
+        def mask(image):
+            nonlocal ids
+            tensor = to_input(image, self.size)
+            logits = np.array(self.function(tensor[None])[0], np.float32)
+            smooth.add(logits, resize(tensor, logits.shape[:2])[None], ids)
+            ids = to_mask(logits)
+            return to_mask(logits, image.shape[:2])
+
+        return mask
 
 
 def open_tried(path: str, classes: str | None, limits: list[float] | None) -> Tried:
@@ -102,8 +120,13 @@ def open_file(path: Path, classes: str | None, limits: list[float] | None) -> Tr
         function, how = one_class(path, content, function)
         words = f"{words}; {how}"
     names = class_names(path, found["labels"], classes, channels)
+    logits = last_operator(content).name not in PROBABILITIES
     return Tried(function, runtime.size, names, default_colours(len(names)),
-                 told(runtime.size, words))  # fmt: skip
+                 told(runtime.size, words), logits)  # fmt: skip
+
+
+def last_operator(content: bytes):
+    return next(op for op in reversed(operators(content)) if op.name not in PASSING)
 
 
 def normalisation(low: float, high: float) -> tuple[list[float], list[float]]:
@@ -128,7 +151,7 @@ def check_shapes(path: Path, runtime: Runtime) -> None:
 
 def one_class(path: Path, content: bytes, function: Callable) -> tuple[Callable, str]:
     """A file with one channel as logits of two classes, and what the channel is, in words."""
-    last = next(op for op in reversed(operators(content)) if op.name not in PASSING)
+    last = last_operator(content)
     if last.name == "LOGISTIC":
         limit, what = 0.5, "a probability, as it comes from LOGISTIC"
     elif last.name in LINEAR and last.activation == "NONE":

@@ -107,7 +107,7 @@ fun memory(frames: Int) {
     val thread = Thread.currentThread().id
     val answers = List(2) { shift -> FloatArray(SIZE * Contract.CLASSES) { (it * 7 + shift) % 11f } }
     val turn = IntArray(1)
-    val live = Live({ answers[turn[0]++ and 1] }, keep = 0.5f)
+    val live = Live({ answers[turn[0]++ and 1] }, hold = 1f)
     val frame = IntArray(SIZE) { 0x010203 * it }
     fun run(count: Int) {
         for (i in 0 until count) {

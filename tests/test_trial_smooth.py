@@ -1,0 +1,49 @@
+"""python -m export try --smooth."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from trials import convolution, named, tried
+
+SIZE = (48, 64)
+
+
+def masks(folder):
+    return [np.array(Image.open(path)) for path in sorted((folder / "clip-mask").iterdir())]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The current folder, with clip.mp4, whose right half is red of 210 and 175 by turns."""
+    monkeypatch.chdir(tmp_path)
+    fourcc = cv2.VideoWriter_fourcc(*"mp4v")
+    writer = cv2.VideoWriter("clip.mp4", cv2.CAP_FFMPEG, fourcc, 25, SIZE[::-1])
+    for number in range(6):
+        image = np.zeros((*SIZE, 3), np.uint8)
+        image[:, 32:, 2] = 175 if number % 2 else 210
+        writer.write(image)
+    writer.release()
+    return tmp_path
+
+
+def test_a_half_that_flickers_stays(here):
+    """Class 1 from 191 on; green does not change, which leaves the hold of 1, and the logits of
+    175 differ by 0.13."""
+    (here / "model.tflite").write_bytes(named())
+    assert tried("model.tflite", "clip.mp4", "--show", "mask") == 0
+    assert [mask[:, 36:].mean() for mask in masks(here / "tried")] == [1, 0, 1, 0, 1, 0]
+    assert tried("model.tflite", "clip.mp4", "--show", "mask", "--smooth", "--force") == 0
+    found = masks(here / "tried")
+    assert [mask[:, 36:].mean() for mask in found] == [1] * 6
+    assert [mask[:, :28].mean() for mask in found] == [0] * 6
+
+
+def test_probabilities_are_refused(here, capsys):
+    """A hold is in logits; from 0 to 1 it would keep a class for ever."""
+    content = convolution((0, 1), (0, -0.5), "softmax")
+    (here / "model.tflite").write_bytes(content)
+    words = ["--classes", "rest,red", "--range", "-1", "1", "--smooth"]
+    assert tried("model.tflite", "clip.mp4", *words) == 2
+    told = "model.tflite ends in probabilities, but --smooth needs logits: leave --smooth out"
+    assert told in capsys.readouterr().err
