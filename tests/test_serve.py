@@ -262,7 +262,10 @@ def test_qr_code_is_that_of_the_address():
     """Read back by OpenCV's detector from the half blocks that the terminal shows."""
     import cv2
 
-    rows = [re.sub(r"\x1b\[[0-9;]*m", "", row) for row in lan.qr_code("https://192.0.2.7:8000/").splitlines()]
+    rows = [
+        re.sub(r"\x1b\[[0-9;]*m", "", row)
+        for row in lan.qr_code("https://192.0.2.7:8000/").splitlines()
+    ]
     halves = {" ": (0, 0), "\u2580": (255, 0), "\u2584": (0, 255), "\u2588": (255, 255)}
     lines = [[halves[c][half] for c in row] for row in rows if row for half in (0, 1)]
     image = np.kron(np.array(lines, np.uint8), np.ones((8, 8), np.uint8))

@@ -112,7 +112,7 @@ def test_without_a_network_it_says_what_to_do(monkeypatch):
     with pytest.raises(Refusal, match=r"cannot be read: .*refused.*Connect to the network"):
         litert.read_packages()
     monkeypatch.setenv("npm_config_registry", "file:///etc")
-    with pytest.raises(Refusal, match="needed: an address, such as https://registry.npmjs.org"):
+    with pytest.raises(Refusal, match="needed: an address, such as https"):
         litert.read_packages()
 
 

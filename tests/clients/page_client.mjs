@@ -25,12 +25,14 @@ const context = await browser.newContext({
   ignoreHTTPSErrors: true,
 });
 const page = await context.newPage();
-page.setDefaultTimeout(60000);
+page.setDefaultTimeout(15000);
 page.on('request', (request) => {
   const url = request.url();
   if (!url.startsWith(scenario.address) && !url.startsWith('blob:')) found.elsewhere.push(url);
 });
+const isLog = /^(INFO|WARNING): /; // what LiteRT writes to the console's errors
 page.on('console', (message) => {
+  if (isLog.test(message.text())) return;
   (message.type() === 'error' ? found.errors : found.console).push(message.text());
 });
 page.on('pageerror', (error) => found.errors.push(String(error.stack)));

@@ -14,14 +14,16 @@ export class Figures {
   }
 
   reset() {
-    Object.assign(this, { frames: 0, since: performance.now(), read: 0, network: 0, show: 0 });
+    this.frames = 0;
+    this.since = performance.now();
+    this.sums = { read: 0, network: 0, show: 0 }; // milliseconds
   }
 
   /** times: when the three stages of a frame began, and when the last one ended. */
   count(times) {
     this.frames += 1;
     STAGES.forEach((stage, i) => {
-      this[stage] += times[i + 1] - times[i];
+      this.sums[stage] += times[i + 1] - times[i];
     });
   }
 
@@ -37,7 +39,7 @@ export class Figures {
   show(ids, rate = '–') {
     $('rate').textContent = rate;
     for (const stage of STAGES) {
-      $(stage).textContent = `${(this[stage] / this.frames).toFixed(1)} ms`;
+      $(stage).textContent = `${(this.sums[stage] / this.frames).toFixed(1)} ms`;
     }
     $('figures').hidden = false;
     $('screen').setAttribute('aria-label', words(ids));

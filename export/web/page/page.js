@@ -44,6 +44,7 @@ function fail(error) {
   state.state = 'failed';
   $('status').classList.add('bad');
   $('status').textContent = `This does not work: ${error.message}.`;
+  console.warn(error);
 }
 
 /** Which runtime computes, and why not the other one. */
