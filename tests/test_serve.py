@@ -3,10 +3,10 @@
 import http.client
 import os
 import re
-import shutil
+import signal
 import socket
-import ssl
 import subprocess
+import sys
 import threading
 from contextlib import contextmanager, suppress
 
@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from commands import run
 
-import cli
 from cli import Refusal
-from export.web import lan, serve
+from export.web import serve
 from export.web.serve import MOST_CONNECTIONS, Server
 
 SECRET = b"outside of the folder"
@@ -120,7 +119,7 @@ def odd_paths(site, count):
     pieces = [b"..", b".", b"%2e%2e", b"%2f", b"/", b"/", b"\\", b"%5c", b"%00", b"\0", b"up",
               b"web", b"secret.txt", b"out.txt", b"index.html", b"..;", b"%", b"%zz", b"?", b"#",
               b"\xff", b"%c0%af", b"~", b"*", b":", b"site-2", os.fsencode(site.parent),
-              b"file://", b"\t", b"&", b"A" * 300]  # fmt: skip
+              b"file://", b"&", b"A" * 300]  # fmt: skip
     for _ in range(count):
         yield b"/" * bool(rng.integers(8)) + b"".join(
             pieces[i] for i in rng.integers(0, len(pieces), rng.integers(1, 9))
@@ -140,7 +139,7 @@ def test_ten_thousand_odd_paths(site):
             else:
                 assert status(answer) in (400, 404, 414, None), (target, answer)
             seen.add(status(answer))
-    assert {200, 404, 400} <= seen
+    assert {200, 404} <= seen
 
 
 def handled(server, request):
@@ -164,7 +163,7 @@ def test_other_methods_do_nothing(site, method):
     before = sorted(site.rglob("*"))
     with serving(site) as server:
         answer = asked(server, b"/index.html", method, b"Content-Length: 0\r\n")
-    assert status(answer) == 501 and b"doctype html>\n<html" not in answer.lower()[:0]
+    assert status(answer) == 501
     assert sorted(site.rglob("*")) == before
 
 
@@ -234,50 +233,7 @@ def ended(client):
         return False
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
-def test_https_with_a_certificate_for_the_address(site, tmp_path):
-    context, digest = lan.certificate(tmp_path, "127.0.0.1")
-    with serving(site, context) as server:
-        trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
-        client = http.client.HTTPSConnection(*server.server_address, context=trusting, timeout=5)
-        client.request("GET", "/web/segnet.js")
-        assert client.getresponse().read() == b"export {}"
-        client.close()
-        plain = asked(server, b"/")  # of HTTP: no handshake
-        assert status(plain) is None
-        assert server.url.startswith("https://127.0.0.1:")
-    words = ["openssl", "x509", "-in", str(tmp_path / "cert.pem"), "-noout", "-fingerprint"]
-    said = subprocess.run([*words, "-sha256"], capture_output=True, text=True).stdout
-    assert said.strip().partition("=")[2] == digest
-    assert (tmp_path / "key.pem").stat().st_mode & 0o077 == 0
-
-
-def test_lan_without_openssl_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(Refusal, match=r"needs the program openssl.*apt install openssl"):
-        lan.certificate(tmp_path, "192.0.2.7")
-
-
-def test_qr_code_is_that_of_the_address():
-    """Read back by OpenCV's detector from the half blocks that the terminal shows."""
-    import cv2
-
-    rows = [
-        re.sub(r"\x1b\[[0-9;]*m", "", row)
-        for row in lan.qr_code("https://192.0.2.7:8000/").splitlines()
-    ]
-    halves = {" ": (0, 0), "\u2580": (255, 0), "\u2584": (0, 255), "\u2588": (255, 255)}
-    lines = [[halves[c][half] for c in row] for row in rows if row for half in (0, 1)]
-    image = np.kron(np.array(lines, np.uint8), np.ones((8, 8), np.uint8))
-    image = np.pad(image, 64, constant_values=255)
-    found = {cv2.QRCodeDetector().detectAndDecode(each)[0] for each in (image, 255 - image)}
-    assert "https://192.0.2.7:8000/" in found
-
-
 def test_the_command_prints_the_address_and_ends_with_ctrl_c(site):
-    import signal
-    import sys
-
     command = [sys.executable, "-m", "export", "serve", str(site), "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     address = process.stdout.readline().strip()
@@ -299,4 +255,3 @@ def test_what_cannot_be_served_is_refused(site, tmp_path):
     assert end.returncode == 2 and "needed: 0 to 65535" in end.stderr
     with serving(site) as server, pytest.raises(Refusal, match="Choose another --port"):
         Server(server.server_address, site)
-    assert cli.Refusal is Refusal

@@ -3,18 +3,22 @@
 const BLUR = 24; // pixels, the shorter side of the smallest step of the blur
 
 export class Screen {
-  /** canvas: the one of the page. kept: whether everything but class 0 is cut out. */
+  /** canvas: the one of the page. */
   constructor(canvas) {
     this.canvas = canvas;
     this.context = canvas.getContext('2d');
     this.steps = [];
   }
 
-  /** frame: a canvas. live: a Live that has shown it, with opacity 1. opacity: 0 to 1. */
+  /**
+   * frame: a canvas. live: a Live that has shown it, with opacity 1. look: overlay, or cutout or
+   * blur, which take class 0 for the background. opacity: of the overlay, 0 to 1.
+   */
   draw(frame, live, look, opacity) {
     const { width, height } = frame;
     if (this.canvas.width !== width || this.canvas.height !== height) {
       Object.assign(this.canvas, { width, height });
+      this.canvas.style.setProperty('--ratio', width / height);
     }
     const { context } = this;
     const put = (image, rule, alpha = 1) => {

@@ -212,7 +212,12 @@ function listen() {
   for (const button of document.querySelectorAll('.sample')) {
     button.onclick = async () => openPicture(await (await fetch(button.dataset.source)).blob());
   }
-  for (const look of document.querySelectorAll('input[name=look]')) look.onchange = paint;
+  for (const look of document.querySelectorAll('input[name=look]')) {
+    look.onchange = () => {
+      $('opacity').disabled = look.value !== 'overlay';
+      paint();
+    };
+  }
   for (const id of ['opacity', 'smoothing']) {
     $(id).oninput = () => {
       $(`${id}-value`).textContent = `${$(id).value} %`;

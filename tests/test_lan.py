@@ -1,0 +1,55 @@
+"""python -m export serve --lan: the certificate, HTTPS and the QR code."""
+
+import http.client
+import re
+import shutil
+import ssl
+import subprocess
+
+import cv2
+import numpy as np
+import pytest
+from test_serve import asked, serving, site, status
+
+from cli import Refusal
+from export.web import lan
+
+__all__ = ["site"]  # a fixture
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+def test_https_with_a_certificate_for_the_address(site, tmp_path):
+    context, digest = lan.certificate(tmp_path, "127.0.0.1")
+    with serving(site, context) as server:
+        trusting = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+        client = http.client.HTTPSConnection(*server.server_address, context=trusting, timeout=5)
+        client.request("GET", "/web/segnet.js")
+        assert client.getresponse().read() == b"export {}"
+        client.close()
+        plain = asked(server, b"/")  # of HTTP: no handshake
+        assert status(plain) is None
+        assert server.url.startswith("https://127.0.0.1:")
+    words = ["openssl", "x509", "-in", str(tmp_path / "cert.pem"), "-noout", "-fingerprint"]
+    said = subprocess.run([*words, "-sha256"], capture_output=True, text=True).stdout
+    assert said.strip().partition("=")[2] == digest
+    assert (tmp_path / "key.pem").stat().st_mode & 0o077 == 0
+
+
+def test_lan_without_openssl_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(Refusal, match=r"needs the program openssl.*apt install openssl"):
+        lan.certificate(tmp_path, "192.0.2.7")
+
+
+def test_qr_code_is_that_of_the_address():
+    """Read back by OpenCV's detector from the half blocks that the terminal shows."""
+    rows = [
+        re.sub(r"\x1b\[[0-9;]*m", "", row)
+        for row in lan.qr_code("https://192.0.2.7:8000/").splitlines()
+    ]
+    halves = {" ": (0, 0), "\u2580": (255, 0), "\u2584": (0, 255), "\u2588": (255, 255)}
+    lines = [[halves[c][half] for c in row] for row in rows if row for half in (0, 1)]
+    image = np.kron(np.array(lines, np.uint8), np.ones((8, 8), np.uint8))
+    image = np.pad(image, 64, constant_values=255)
+    found = {cv2.QRCodeDetector().detectAndDecode(each)[0] for each in (image, 255 - image)}
+    assert "https://192.0.2.7:8000/" in found
