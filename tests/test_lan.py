@@ -5,6 +5,7 @@ import re
 import shutil
 import ssl
 import subprocess
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from test_serve import asked, serving, site, status
 
 from cli import Refusal
-from export.web import lan
+from export.web import command, lan
 
 __all__ = ["site"]  # a fixture
 
@@ -41,15 +42,17 @@ def test_lan_without_openssl_is_refused(tmp_path, monkeypatch):
         lan.certificate(tmp_path, "192.0.2.7")
 
 
-def test_qr_code_is_that_of_the_address():
-    """Read back by OpenCV's detector from the half blocks that the terminal shows."""
-    rows = [
-        re.sub(r"\x1b\[[0-9;]*m", "", row)
-        for row in lan.qr_code("https://192.0.2.7:8000/").splitlines()
-    ]
+def test_the_command_shows_the_address_and_its_qr_code(site, tmp_path, monkeypatch, capsys):
+    """The code is read back by OpenCV's detector from the half blocks that the terminal shows."""
+    monkeypatch.setattr(lan, "own_address", lambda: "127.0.0.1")
+    args = SimpleNamespace(run=site, lan=True, port=0)
+    with command.opened(args, tmp_path) as server:
+        assert server.url == f"https://127.0.0.1:{server.server_port}/"
+    shown = capsys.readouterr()
+    assert shown.out == f"{server.url}\n" and re.search(r"\nSHA-256 [0-9A-F:]{95}\n", shown.err)
     halves = {" ": (0, 0), "\u2580": (255, 0), "\u2584": (0, 255), "\u2588": (255, 255)}
-    lines = [[halves[c][half] for c in row] for row in rows if row for half in (0, 1)]
+    rows = [row for row in shown.err.splitlines() if set(row) <= halves.keys()]
+    lines = [[halves[block][half] for block in row] for row in rows if row for half in (0, 1)]
     image = np.kron(np.array(lines, np.uint8), np.ones((8, 8), np.uint8))
     image = np.pad(image, 64, constant_values=255)
-    found = {cv2.QRCodeDetector().detectAndDecode(each)[0] for each in (image, 255 - image)}
-    assert "https://192.0.2.7:8000/" in found
+    assert cv2.QRCodeDetector().detectAndDecode(image)[0] == server.url

@@ -89,7 +89,8 @@ def opened(args, spare: Path):
     with Server((address, args.port), folder, context) as server:
         print(server.url, flush=True)
         if args.lan:
-            cli.say(lan.qr_code(server.url))
+            for line in lan.qr_code(server.url):
+                cli.say(line)
             cli.say("The browser warns of a certificate that it does not know. Go on if it is")
             cli.say(f"SHA-256 {digest}")
         yield server

@@ -1,6 +1,7 @@
 """What a phone on the same network needs to open the page: an address, HTTPS and a QR code."""
 
 import hashlib
+import io
 import shutil
 import socket
 import ssl
@@ -51,12 +52,10 @@ def certificate(folder: Path, address: str) -> tuple[ssl.SSLContext, str]:
     return context, ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
 
 
-def qr_code(url: str) -> str:
-    """The address as a QR code of block characters, for a terminal."""
-    import io
-
+def qr_code(url: str) -> list[str]:
+    """The lines of the address as a QR code of block characters, for a terminal."""
     import segno
 
     drawn = io.StringIO()
     segno.make(url, error="m", micro=False).terminal(drawn, compact=True)
-    return drawn.getvalue()
+    return drawn.getvalue().splitlines()
