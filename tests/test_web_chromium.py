@@ -82,8 +82,24 @@ def test_frames_a_second_of_a_camera(tmp_path, monkeypatch):
     assert found["state"]["look"] == "overlay"
 
 
+def test_a_video_file_and_one_that_is_none(page, tmp_path):
+    file = str(tmp_path / "clip.webm")
+    writer = cv2.VideoWriter(file, cv2.VideoWriter.fourcc(*"VP80"), 25, (160, 120))
+    for frame in range(50):
+        writer.write(np.full((120, 160, 3), 5 * frame, np.uint8))
+    writer.release()
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    steps = [READY, ["upload", str(tmp_path / "broken.mp4")]]
+    steps += [["status", "broken.mp4 is no picture or video that this browser can read"]]
+    steps += [["upload", str(tmp_path / "broken.png")], ["status", "broken.png is no picture"]]
+    steps += [["upload", file], ["status", "The video is playing"], ["wait", 1500]]
+    found = shown(page, *steps, ["read", "rate", "#rate"])
+    assert float(found["rate"]) > 3
+
+
 def test_without_a_camera_it_says_why_and_goes_on_with_files(page, tmp_path):
-    steps = [READY, ["click", "#camera"], ["status", "choose a picture or a video instead"]]
+    steps = [READY, ["click", "#camera"], ["status", "open a picture or a video instead"]]
     steps += [["upload", str(page / "golden" / "photo.png")], SHOWN]
     assert any("There is no camera" in line for line in said(shown(page, *steps)))
     found = shown(page, *steps, flags=["--use-fake-device-for-media-stream"])

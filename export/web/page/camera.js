@@ -7,9 +7,9 @@ const REASONS = {
 };
 
 export class Camera {
-  constructor(video) {
-    this.video = video;
-    this.stream = null;
+  /** onended: called when the camera goes away by itself. */
+  constructor(video, onended) {
+    Object.assign(this, { video, onended, stream: null, stops: 0 });
   }
 
   /** wanted: which one, see `other`. Throws an Error whose message says why it does not start. */
@@ -18,13 +18,21 @@ export class Camera {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error('The browser gives a camera only to pages over HTTPS or on localhost');
     }
+    const { stops } = this;
     const video = { width: { ideal: 1280 }, height: { ideal: 720 }, ...wanted };
+    let stream;
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+      stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
     } catch (error) {
       throw new Error(REASONS[error.name] ?? `The camera does not start: ${error.message}`);
     }
-    this.video.srcObject = this.stream;
+    if (stops !== this.stops) { // it was stopped while the person was asked
+      release(stream);
+      return;
+    }
+    this.stream = stream;
+    stream.getVideoTracks()[0].onended = this.onended;
+    this.video.srcObject = stream;
     await this.video.play();
   }
 
@@ -57,8 +65,13 @@ export class Camera {
   }
 
   stop() {
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    this.stops += 1;
+    release(this.stream);
     this.stream = null;
     this.video.srcObject = null;
   }
+}
+
+function release(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
 }

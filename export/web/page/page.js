@@ -12,7 +12,7 @@ const NO_FRAME_MS = 250; // after which the loop looks again: a source may be go
 const $ = (id) => document.getElementById(id);
 const state = document.documentElement.dataset;
 const video = Object.assign(document.createElement('video'), { muted: true, playsInline: true });
-const camera = new Camera(video);
+const camera = new Camera(video, () => stop('The camera was taken away'));
 const screen = new Screen($('screen'));
 const figures = new Figures();
 const frame = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -55,7 +55,7 @@ function describe() {
   state.accelerator = runtime.accelerator;
 }
 
-/** Ends the source before; returns the number of the new one. */
+/** Ends the source before; returns whether no other one has been chosen meanwhile. */
 async function change() {
   source += 1;
   const mine = source;
@@ -68,15 +68,16 @@ async function change() {
   $('camera').textContent = 'Start camera';
   $('flip').hidden = true;
   $('screen').classList.remove('mirrored');
-  return mine;
+  return mine === source;
 }
 
 async function startCamera(wanted) {
-  const mine = await change();
+  if (!(await change())) return;
+  const mine = source;
   try {
     await camera.start(wanted);
   } catch (error) {
-    say(`${error.message}. You can choose a picture or a video instead.`);
+    if (mine === source) say(`${error.message}. You can open a picture or a video instead.`);
     return;
   }
   if (mine !== source) return;
@@ -84,12 +85,12 @@ async function startCamera(wanted) {
   $('screen').classList.toggle('mirrored', camera.isMirrored);
   say('The camera is on');
   run();
-  $('flip').hidden = !(await camera.other());
+  const other = await camera.other();
+  if (mine === source) $('flip').hidden = !other;
 }
 
-async function stopCamera() {
-  await change();
-  say('The camera is off');
+async function stop(line) {
+  if (await change()) say(line);
 }
 
 async function open(file) {
@@ -102,17 +103,18 @@ async function open(file) {
 }
 
 async function openVideo(file) {
-  await change();
+  if (!(await change())) return;
+  const mine = source;
   Object.assign(video, { src: URL.createObjectURL(file), loop: true });
   await video.play();
+  if (mine !== source) return;
   say('The video is playing');
   run();
 }
 
 async function openPicture(blob) {
   const picture = await createImageBitmap(blob, { imageOrientation: 'from-image' });
-  await change();
-  begin(showPicture(picture), 0);
+  if (await change()) begin(showPicture(picture), 0);
 }
 
 /** work: on the latest source, until it ends. keep: see Smooth. */
@@ -202,7 +204,7 @@ function smooth(keep) {
 }
 
 function listen() {
-  $('camera').onclick = () => (camera.stream ? stopCamera() : startCamera());
+  $('camera').onclick = () => (camera.stream ? stop('The camera is off') : startCamera());
   $('flip').onclick = async () => startCamera(await camera.other());
   $('choose').onclick = () => $('file').click();
   $('file').onchange = async () => {
@@ -227,7 +229,8 @@ function listen() {
   }
   document.onvisibilitychange = () => {
     camera.enabled = !document.hidden;
-    if (video.currentSrc || video.srcObject) document.hidden ? video.pause() : video.play();
+    if (document.hidden) video.pause();
+    else if (video.src || video.srcObject) video.play().catch(() => {}); // hidden again at once
     figures.reset();
   };
 }
