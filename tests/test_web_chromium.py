@@ -74,12 +74,25 @@ def test_frames_a_second_of_a_camera(tmp_path, monkeypatch):
     folder = page_of(tmp_path, "float32", model("float32"))
     flags = [*CAMERA, f"--use-file-for-fake-video-capture={video(tmp_path / 'camera.y4m')}"]
     steps = [READY, ["click", "#camera"], ["status", "The camera is on"], ["wait", 4000]]
-    steps += [["read", "rate", "#rate"], ["read", "network", "#network"], ["read", "flip", "#flip"]]
+    steps += [["read", "rate", "#rate"], ["read", "network", "#network"]]
     found = shown(folder, *steps, flags=flags, permissions=["camera"])
     print(f"256x256 on wasm: {found['rate']} frames/s, network {found['network']}")
     assert float(found["rate"]) > 3
-    assert found["flip"] == ""  # there is one camera only
     assert found["state"]["look"] == "overlay"
+
+
+def test_flip_where_there_are_two_cameras(page):
+    on = ["status", "The camera is on"]
+    steps = [READY, ["click", "#camera"], on, ["wait", 500]]
+    hidden = ["run", "document.getElementById('flip').hidden"]
+    for count in (1, 2):
+        flags = [f"{CAMERA[0]}=device-count={count}", CAMERA[1]]
+        assert shown(page, *steps, hidden, flags=flags, permissions=["camera"])["run"] == (
+            count < 2
+        )
+    more = [["click", "#flip"], ["wait", 1500], ["read", "rate", "#rate"]]
+    found = shown(page, *steps, *more, flags=flags, permissions=["camera"])
+    assert said(found).count("The camera is on") == 2 and float(found["rate"]) > 3
 
 
 def test_a_video_file_and_one_that_is_none(page, tmp_path):
