@@ -83,7 +83,7 @@ class Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             with self.lock:
-                del self.open[client_address]
+                self.open.pop(client_address, None)
 
     def finish_request(self, request, client_address):
         request.settimeout(IDLE_S)
@@ -92,8 +92,9 @@ class Server(ThreadingHTTPServer):
             request = self.context.wrap_socket(request, True, do_handshake_on_connect=False)
             with self.lock:
                 self.open[client_address] = self.open[client_address][0], request
-            request.do_handshake()
         with request:
+            if self.context:
+                request.do_handshake()
             super().finish_request(request, client_address)
 
     def service_actions(self):

@@ -79,11 +79,7 @@ export class Runtime {
     this.replaced += 1;
     if (this.replaced > MOST_REPLACED) throw new Error(`this browser computes wrongly: ${fault}`);
     this.say(`A fault on ${accelerator}: ${fault}. Starting again on wasm`);
-    try {
-      litert.unloadLiteRt();
-    } catch {
-      // What is broken may also fail to go; the new instance has memory of its own.
-    }
+    attempt(() => litert.unloadLiteRt());
     await litert.loadLiteRt(WASM);
     await this.use('wasm');
     this.notes = [`Started again after a fault on ${accelerator}: ${fault}.`];
@@ -112,7 +108,7 @@ export class Runtime {
       this.segmenter.close();
       Object.assign(this, { segmenter: gpu, runMs });
     } catch (error) {
-      gpu?.close();
+      attempt(() => gpu?.close());
       this.notes.push(`WebGPU is not used: ${error.message}.`);
     }
   }
@@ -191,6 +187,15 @@ const isEqual = (one, other) => one.every((value, i) => value === other[i]);
 const isClose = (one, other) => one.every((value, i) => Math.abs(value - other[i]) <= 2 * BYTE_STEP);
 const ms = (value) => `${value.toFixed(1)} ms`;
 
+
+/** Releases what is broken, which may fail at that too; a new instance has memory of its own. */
+function attempt(release) {
+  try {
+    release();
+  } catch (error) {
+    console.warn(error);
+  }
+}
 
 /** The promise, which fails if it takes longer than `limit` milliseconds. */
 function within(limit, promise) {
