@@ -49,6 +49,13 @@ demo: $(VENV)/done
 	    @litertjs/core@2.5.3 @litertjs/wasm-utils@2.5.3
 	touch $@
 
+# Drives Chromium and judges the accessibility of the page of python -m export web.
+.clients/page/done:
+	rm -rf $(@D)
+	npm install --loglevel=error --no-audit --no-fund --prefix $(@D) \
+	    playwright-core@1.65.1 axe-core@4.14.1
+	touch $@
+
 .clients/types/done:
 	rm -rf $(@D)
 	npm install --loglevel=error --no-audit --no-fund --prefix $(@D) typescript@5.9.3
@@ -93,5 +100,5 @@ demo: $(VENV)/done
 # The tests of an environment that cannot be made here are skipped and say so. For kits made before:
 # make test-clients KITS="runs/NAME/export/float32 runs/NAME/export/int8"
 test-clients: $(VENV)/done
-	-$(MAKE) -k .venv-mediapipe/done $(patsubst %,.clients/%/done,node types kotlin swift vulkan arm)
+	-$(MAKE) -k .venv-mediapipe/done $(patsubst %,.clients/%/done,node page types kotlin swift vulkan arm)
 	$(BIN)/python -m pytest -m clients -s -rs

@@ -18,6 +18,8 @@ python -m export runs/NAME --recipe all    writes a kit for every recipe
 python -m export recipes              lists the recipes
 python -m export verify KIT           checks a kit on this machine
 python -m export try MODEL INPUT...   shows what a model finds in your images and videos
+python -m export web runs/NAME        writes a page that runs the model in a browser
+python -m export serve runs/NAME      shows that page; --lan to phones on the network
 python -m export score MODEL          scores a run or a .tflite on a split of a dataset
 python -m export review runs/NAME     lists the images whose masks are most likely wrong
 python -m export fit --data DIR --latency-ms X    proposes a network for a latency budget
@@ -25,8 +27,12 @@ python -m export costs --out FILE     measures how long operators take, for fit"
 
 
 def main() -> None:
-    verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify, "try": show_try,
-             "review": show_review, "fit": show_fit, "costs": show_costs}  # fmt: skip
+    from export.trial import command as trial
+    from export.web import command as web
+
+    verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify, "try": trial.run,
+             "review": show_review, "fit": show_fit, "costs": show_costs, "web": web.write,
+             "serve": web.serve}  # fmt: skip
     argv = sys.argv[1:]
     if argv and argv[0] in verbs:
         verbs[argv[0]](argv[1:])
@@ -288,12 +294,6 @@ def show_costs(argv: list[str]) -> None:
     write_json(args.out, table)
     print(costs.fit_quality(table, samples))
     print(args.out)
-
-
-def show_try(argv: list[str]) -> None:
-    from export.trial.command import run
-
-    run(argv)
 
 
 if __name__ == "__main__":

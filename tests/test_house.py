@@ -61,7 +61,7 @@ LAYERS = {
         ("proof",),
         ("kit", "budget"),
         ("report",),
-        ("review", "trial"),
+        ("review", "trial", "web"),
         ("refuse", "trained", "tune"),
         ("make",),
     ),

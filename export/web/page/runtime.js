@@ -1,0 +1,207 @@
+// The model in this browser: on WebGPU only where that is proven, and watched as long as it runs.
+
+import * as litert from '@litertjs/core';
+import {
+  BYTE_STEP, CLASSES, HEIGHT, Input, Output, PIXEL_AGREEMENT, SHA256, TOLERANCE, WIDTH,
+} from '../web/contract.js';
+import { argmax } from '../web/mask.js';
+import { Segmenter } from '../web/segnet.js';
+
+const WASM = new URL('../litert/core/wasm/', import.meta.url).href;
+const RUNS = 20; // inferences with changing inputs, before the first input comes again
+const TIMED = 5; // the last of them, which give the time of one
+const WATCH_MS = 700; // between two checks in use, or WATCH_RUNS inferences if that is longer
+const WATCH_RUNS = 8;
+const GPU_TRIAL_MS = 30000; // at most, of the trial of WebGPU
+const GPU_RUN_MS = 5000; // at most, of an inference there: a driver may hang
+const MOST_REPLACED = 3; // instances with faults, before the page gives up
+const STUCK = 'the output stays the same';
+
+export class Runtime {
+  /** say: takes each line about the state. Throws an Error that says what is wrong. */
+  static async start(say) {
+    const runtime = new Runtime(say);
+    say('Loading the model');
+    runtime.bytes = await modelBytes();
+    runtime.input = new Input(await bytesOf('golden/input.bin'));
+    runtime.golden = new Output(await bytesOf('golden/output.bin'));
+    await litert.loadLiteRt(WASM);
+    say('Testing the model on wasm');
+    await runtime.use('wasm').catch((error) => runtime.replace(error.message));
+    await runtime.tryGpu();
+    return runtime;
+  }
+
+  constructor(say) {
+    Object.assign(this, { say, notes: [], replaced: 0, checked: 0 });
+  }
+
+  get accelerator() {
+    return this.segmenter?.accelerator ?? 'wasm';
+  }
+
+  /**
+   * Logits (HEIGHT, WIDTH, CLASSES) of an input tensor; after a fault they come from a new instance
+   * on wasm. isChecked: the runtime is checked now, whenever it was checked last.
+   */
+  async infer(tensor, isChecked = false) {
+    try {
+      const logits = await this.run(tensor);
+      const pause = Math.max(WATCH_MS, WATCH_RUNS * this.runMs);
+      if (isChecked || performance.now() - this.checked > pause) await this.check(tensor, logits);
+      return logits;
+    } catch (error) {
+      await this.replace(error.message);
+      return this.run(tensor);
+    }
+  }
+
+  run(tensor) {
+    const running = this.segmenter.infer(tensor);
+    return this.accelerator === 'wasm' ? running : within(GPU_RUN_MS, running);
+  }
+
+  /**
+   * Throws an Error if the golden input no longer gives the golden output, or gives just what this
+   * other tensor has given: a runtime that is stuck may be stuck at the golden output.
+   */
+  async check(tensor, logits) {
+    const output = await this.run(this.input);
+    const isStuck = isEqual(output, logits) && !isClose(tensor, this.input);
+    const fault = isStuck ? STUCK : this.fault(output, this.accelerator);
+    if (fault) throw new Error(fault);
+    this.checked = performance.now();
+  }
+
+  /** A new instance of LiteRT.js on wasm, because of a fault. Throws if that one has it too. */
+  async replace(fault) {
+    const { accelerator } = this;
+    this.replaced += 1;
+    if (this.replaced > MOST_REPLACED) throw new Error(`this browser computes wrongly: ${fault}`);
+    this.say(`A fault on ${accelerator}: ${fault}. Starting again on wasm`);
+    attempt(() => litert.unloadLiteRt());
+    await litert.loadLiteRt(WASM);
+    await this.use('wasm');
+    this.notes = [`Started again after a fault on ${accelerator}: ${fault}.`];
+    this.say(`A fault on ${accelerator} was noticed: ${fault}. A new instance on wasm goes on.`);
+  }
+
+  async use(accelerator) {
+    this.segmenter = await Segmenter.create(litert, { model: this.bytes, accelerator });
+    this.runMs = await this.trial(this.segmenter);
+  }
+
+  /** WebGPU takes over where it is right, really another path, and faster; else a note says why not. */
+  async tryGpu() {
+    if (!litert.isWebGPUSupported() || !litert.getWebGpuDevice()) {
+      this.notes.push('This browser offers no WebGPU.');
+      return;
+    }
+    this.say('Testing the model on WebGPU');
+    let gpu;
+    try {
+      gpu = await Segmenter.create(litert, { model: this.bytes, accelerator: 'webgpu' });
+      const runMs = await within(GPU_TRIAL_MS, this.trial(gpu));
+      const outputs = [await gpu.infer(this.input), await this.segmenter.infer(this.input)];
+      if (isEqual(...outputs)) throw new Error('its output is bit-equal to that of wasm');
+      if (runMs > this.runMs) throw new Error(`it is slower: ${ms(runMs)} against ${ms(this.runMs)}`);
+      this.segmenter.close();
+      Object.assign(this, { segmenter: gpu, runMs });
+    } catch (error) {
+      attempt(() => gpu?.close());
+      this.notes.push(`WebGPU is not used: ${error.message}.`);
+    }
+  }
+
+  /**
+   * The kit's self-test, then RUNS inferences with changing inputs and the first input again.
+   * Returns the milliseconds of one; throws an Error that names the fault.
+   */
+  async trial(segmenter) {
+    await segmenter.selfTest();
+    const times = [];
+    let before = null;
+    for (let run = 0; run <= RUNS; run++) {
+      const tensor = rolled(this.input, run % RUNS);
+      const start = performance.now();
+      const output = await segmenter.infer(tensor);
+      times.push(performance.now() - start);
+      if (before && isEqual(before, output)) throw new Error(STUCK);
+      before = output;
+      await new Promise((resolve) => setTimeout(resolve)); // the page stays usable
+    }
+    const fault = this.fault(before, segmenter.accelerator);
+    if (fault) throw new Error(fault);
+    return times.slice(-TIMED).sort((a, b) => a - b)[TIMED >> 1];
+  }
+
+  /** What is wrong with the output of the golden input, or ''. */
+  fault(output, accelerator) {
+    if (accelerator === 'wasm') {
+      const wrong = output.filter((value, i) => !(Math.abs(value - this.golden[i]) <= TOLERANCE));
+      return wrong.length ? `${wrong.length} of ${output.length} test values are wrong` : '';
+    }
+    // GPUs may compute in half precision, so only the classes are compared.
+    const [found, wanted] = [output, this.golden].map((logits) => {
+      const ids = new Uint8Array(logits.length / CLASSES);
+      argmax(logits, ids);
+      return ids;
+    });
+    const equal = found.filter((id, i) => id === wanted[i]).length / found.length;
+    const finite = output.every(Number.isFinite);
+    const percent = `${(100 * equal).toFixed(1)} %`;
+    return finite && equal >= PIXEL_AGREEMENT ? '' : `only ${percent} of the test mask is right`;
+  }
+}
+
+async function modelBytes() {
+  const bytes = await bytesOf('model.tflite');
+  if (!globalThis.crypto?.subtle) {
+    throw new Error('this page needs HTTPS, or localhost: python -m export serve --lan');
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  const found = Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  if (found !== SHA256) {
+    throw new Error('model.tflite is damaged: its SHA-256 is not that of this page. Copy it again');
+  }
+  return new Uint8Array(bytes);
+}
+
+async function bytesOf(name) {
+  const response = await fetch(new URL(`../${name}`, import.meta.url));
+  if (!response.ok) throw new Error(`${name} cannot be read: HTTP status ${response.status}`);
+  return response.arrayBuffer();
+}
+
+/** The tensor with its rows moved down by `step` of RUNS parts of the height. */
+function rolled(tensor, step) {
+  const cut = WIDTH * 3 * Math.round((step * HEIGHT) / RUNS);
+  const found = new Input(tensor.length);
+  found.set(tensor.subarray(tensor.length - cut));
+  found.set(tensor.subarray(0, tensor.length - cut), cut);
+  return found;
+}
+
+const isEqual = (one, other) => one.every((value, i) => value === other[i]);
+// Whether two input tensors are of one picture, resized by another rule or not.
+const isClose = (one, other) => one.every((value, i) => Math.abs(value - other[i]) <= 2 * BYTE_STEP);
+const ms = (value) => `${value.toFixed(1)} ms`;
+
+
+/** Releases what is broken, which may fail at that too; a new instance has memory of its own. */
+function attempt(release) {
+  try {
+    release();
+  } catch (error) {
+    console.warn(error);
+  }
+}
+
+/** The promise, which fails if it takes longer than `limit` milliseconds. */
+function within(limit, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it takes longer than ${limit} ms`)), limit);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}

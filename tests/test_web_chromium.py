@@ -1,0 +1,180 @@
+"""The page of python -m export web in headless Chromium."""
+
+import shutil
+
+import cv2
+import kits
+import numpy as np
+from kits import model
+from pages import (
+    CAMERA,
+    GOLDEN,
+    READY,
+    SHOWN,
+    WEBGPU,
+    any_page,
+    needs_chromium,
+    page,
+    page_of,
+    said,
+    shown,
+)  # fmt: skip
+
+from data.images import read_image
+
+__all__ = ["any_page", "page"]  # fixtures
+pytestmark = needs_chromium
+
+
+def test_the_golden_mask_is_right(any_page, tmp_path):
+    """The colours on the screen, at full opacity, are those of photo_mask.png.
+
+    They are stretched from the network's size, so that pixels at edges differ; the masks of random
+    weights have many.
+    """
+    set_opacity = ["set", "#opacity", "100"]
+    steps = [READY, set_opacity, GOLDEN, SHOWN, ["pixels", str(tmp_path / "screen.png")]]
+    found = shown(any_page, *steps)
+    assert "Segmenter wasm passed its self-test" in found["console"]
+    assert found["runtime"].startswith("On wasm (CPU), ")
+    assert found["runtime"].endswith("This browser offers no WebGPU.")
+    photo = read_image(any_page / "golden" / "photo.png").astype(int)
+    mask = read_image(any_page / "golden" / "photo_mask.png")[..., 0]
+    screen = read_image(tmp_path / "screen.png").astype(int)
+    colours = kits.contract("float32")["colours"]
+    kinds = [photo, *(np.broadcast_to(colour, photo.shape) for colour in colours[1:])]
+    nearest = np.argmin([np.abs(screen - kind).sum(-1) for kind in kinds], 0)
+    assert (nearest == mask).mean() > 0.7
+    assert all((nearest[mask == id] == id).mean() > 0.5 for id in range(3))
+
+
+def test_a_webgpu_that_is_slower_is_not_used(page):
+    """SwiftShader computes rightly, but on the CPU."""
+    found = shown(page, READY, GOLDEN, SHOWN, flags=WEBGPU)
+    assert "Segmenter webgpu passed its self-test" in found["console"]
+    assert "WebGPU is not used: it is slower: " in found["runtime"]
+    assert found["state"]["accelerator"] == "wasm"
+
+
+def video(path, size=(240, 320), frames=30):
+    """An uncompressed video, which the browser takes for the camera: a square that moves."""
+    height, width = size
+    with open(path, "wb") as file:
+        file.write(b"YUV4MPEG2 W%d H%d F30:1 Ip A1:1 C420jpeg\n" % (width, height))
+        for frame in range(frames):
+            image = np.full((height, width, 3), 90, np.uint8)
+            cv2.rectangle(image, (8 * frame, 60), (8 * frame + 80, 180), (20, 200, 240), -1)
+            file.write(b"FRAME\n" + cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420).tobytes())
+    return path
+
+
+def test_frames_a_second_of_a_camera(tmp_path, monkeypatch):
+    monkeypatch.setattr(kits, "SIZE", (256, 256))
+    monkeypatch.setattr(kits, "PHOTO", (330, 410))
+    folder = page_of(tmp_path, "float32", model("float32"))
+    flags = [*CAMERA, f"--use-file-for-fake-video-capture={video(tmp_path / 'camera.y4m')}"]
+    steps = [READY, ["click", "#camera"], ["status", "The camera is on"], ["wait", 4000]]
+    steps += [["read", "rate", "#rate"], ["read", "network", "#network"]]
+    found = shown(folder, *steps, flags=flags, permissions=["camera"])
+    print(f"256x256 on wasm: {found['rate']} frames/s, network {found['network']}")
+    assert float(found["rate"]) > 3
+    assert found["state"]["look"] == "overlay"
+
+
+def test_flip_where_there_are_two_cameras(page):
+    on = ["status", "The camera is on"]
+    steps = [READY, ["click", "#camera"], on, ["wait", 500]]
+    hidden = ["run", "document.getElementById('flip').hidden"]
+    for count in (1, 2):
+        flags = [f"{CAMERA[0]}=device-count={count}", CAMERA[1]]
+        assert shown(page, *steps, hidden, flags=flags, permissions=["camera"])["run"] == (
+            count < 2
+        )
+    more = [["click", "#flip"], ["wait", 1500], ["read", "rate", "#rate"]]
+    found = shown(page, *steps, *more, flags=flags, permissions=["camera"])
+    assert said(found).count("The camera is on") == 2 and float(found["rate"]) > 3
+
+
+def test_a_video_file_and_one_that_is_none(page, tmp_path):
+    file = str(tmp_path / "clip.webm")
+    writer = cv2.VideoWriter(file, cv2.VideoWriter.fourcc(*"VP80"), 25, (160, 120))
+    for frame in range(50):
+        writer.write(np.full((120, 160, 3), 5 * frame, np.uint8))
+    writer.release()
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    steps = [READY, ["upload", str(tmp_path / "broken.mp4")]]
+    steps += [["status", "broken.mp4 is no picture or video that this browser can read"]]
+    steps += [["upload", str(tmp_path / "broken.png")], ["status", "broken.png is no picture"]]
+    steps += [["upload", file], ["status", "The video is playing"], ["wait", 1500]]
+    found = shown(page, *steps, ["read", "rate", "#rate"])
+    assert float(found["rate"]) > 3
+
+
+def test_without_a_camera_it_says_why_and_goes_on_with_files(page, tmp_path):
+    steps = [READY, ["click", "#camera"], ["status", "open a picture or a video instead"]]
+    steps += [["upload", str(page / "golden" / "photo.png")], SHOWN]
+    assert any("There is no camera" in line for line in said(shown(page, *steps)))
+    found = shown(page, *steps, flags=["--use-fake-device-for-media-stream"])
+    assert any("The camera was refused" in line for line in said(found))
+
+
+def test_a_hidden_page_pauses(page):
+    count = """() => {
+      const context = document.getElementById('screen').getContext('2d');
+      const draw = context.drawImage;
+      globalThis.drawn = 0;
+      context.drawImage = (...words) => { drawn += 1; draw.apply(context, words); };
+    }"""
+    hide = """async () => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => %s });
+      document.dispatchEvent(new Event('visibilitychange'));
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      const before = drawn;
+      await new Promise((resolve) => setTimeout(resolve, 1200));
+      return drawn - before;
+    }"""
+    steps = [READY, ["click", "#camera"], ["status", "The camera is on"], ["run", f"({count})()"]]
+    for hidden, is_right in (("true", lambda n: n == 0), ("false", lambda n: n > 3)):
+        run = ["run", f"({hide % 'true'})()"]
+        runs = [run] if hidden == "true" else [run, ["run", f"({hide % 'false'})()"]]
+        found = shown(page, *steps, *runs, flags=CAMERA, permissions=["camera"])
+        assert is_right(found["run"]), (hidden, found["run"])
+
+
+def test_a_corrupt_model_is_named(page, tmp_path):
+    folder = shutil.copytree(page, tmp_path / "page")
+    raw = bytearray((folder / "model.tflite").read_bytes())
+    raw[len(raw) // 2] ^= 64
+    (folder / "model.tflite").write_bytes(raw)
+    found = shown(folder, ["status", "This does not work"], ["wait", 200])
+    assert said(found)[-1].startswith("This does not work: model.tflite is damaged: its SHA-256")
+    assert found["state"] == {"state": "failed"}
+
+
+def test_it_can_be_used_with_the_keyboard(page):
+    steps = [READY, GOLDEN, SHOWN, ["run", "document.querySelector('[value=overlay]').focus()"]]
+    found = shown(page, *steps, ["press", "ArrowRight"])
+    assert found["state"]["look"] == "blur"
+    steps = [READY, ["run", "document.querySelector('.sample').focus()"], ["press", "Enter"], SHOWN]
+    found = shown(page, *steps, ["run", "document.getElementById('screen').ariaLabel"])
+    assert found["run"].startswith("Found: ") and "%" in found["run"]
+
+
+def test_controls_are_large_and_accessible(page):
+    steps, sizes = [READY, GOLDEN, SHOWN], [(390, 844), (844, 390), (1200, 800), (320, 640)]
+    for scheme in ("light", "dark"):
+        for width, height in sizes:
+            name = f"{scheme} {width}x{height}"
+            steps += [["size", width, height], ["scheme", scheme], ["wait", 300]]
+            steps += [["targets", f"{name} targets"], ["axe", f"{name} axe"]]
+    found = shown(page, *steps)
+    for name, values in found.items():
+        if name.endswith("axe"):
+            assert [each for each in values if each[1] in ("serious", "critical")] == [], name
+        if name.endswith("targets"):
+            assert len(values) == 8  # three looks, two sliders, a sample, two buttons
+            for each in values:
+                assert each["height"] >= 44 and each["width"] >= 44, (name, each)
+                assert each["inside"], (name, each)
+    assert sum(name.endswith("axe") for name in found) == 2 * len(sizes)
