@@ -33,7 +33,8 @@ INLINE = {
     "--group": "data import voc SOURCE DIR", "--max-drop": "export RUN", "--lower": "export RUN",
     "--target": "export RUN", "--trust-times": "train.py --data DIR --run RUN",
     "--links": "data import voc SOURCE DIR", "--show": "export try RUN FILE",
-    "--lan": "export serve RUN", "--class": "export try RUN FILE", "--classes": "export try RUN FILE",
+    "--lan": "export serve RUN", "--class": "export try RUN FILE",
+    "--classes": "export try RUN FILE",
 }  # fmt: skip
 VALUES = {"H": "64", "W": "64", "FORMAT": "voc"}  # of placeholders that stand for no name
 
