@@ -47,3 +47,11 @@ def test_probabilities_are_refused(here, capsys):
     assert tried("model.tflite", "clip.mp4", *words) == 2
     told = "model.tflite ends in probabilities, but --smooth needs logits: leave --smooth out"
     assert told in capsys.readouterr().err
+
+
+def test_images_alone_are_refused(here, capsys):
+    (here / "model.tflite").write_bytes(named())
+    cv2.imwrite("still.png", np.zeros((8, 8, 3), np.uint8))
+    assert tried("model.tflite", "still.png", "--smooth") == 2
+    assert "--smooth is for videos, of which there are none" in capsys.readouterr().err
+    assert tried("model.tflite", "still.png", "clip.mp4", "--smooth") == 0

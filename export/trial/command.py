@@ -68,6 +68,8 @@ def run(argv: list[str]) -> None:
     inputs, faults = find(args.inputs)
     if args.camera is not None:
         inputs.append(Input(Path(f"camera {args.camera}"), f"camera-{args.camera}", args.camera))
+    if args.smooth and not any(item.is_video for item in inputs):
+        raise Refusal("--smooth is for videos, of which there are none: leave it out")
     model = open_tried(args.model, args.classes, args.range)
     cli.say(f"{args.model}: {model.told}")
     if args.smooth and not model.logits:
