@@ -108,6 +108,21 @@ def test_fix_does_not_declare_what_it_found(tmp_path):
     assert NAME in {finding.check for finding in findings(examine(tmp_path / "out"))}
 
 
+def test_fix_moves_a_void_whose_id_becomes_a_class(tmp_path):
+    """void = 0 and ids from 1: after 1 is subtracted, 0 is a class and the void must be another."""
+    before = ([0, 1, 2], [0, 0], [0, 1], [1, 2, 0, 2])
+    folder = tiny(tmp_path / "s", *before, toml='classes = ["a", "b"]\nvoid = 0')
+    changes = write_repaired(examine(folder), tmp_path / "out")
+    assert "dataset.toml: void is 255 instead of 0, which is a class now" in changes
+    dataset = read_dataset(tmp_path / "out")
+    assert (dataset.classes, dataset.void) == (["a", "b"], 255)
+    found = sorted((tmp_path / "out").glob("*/masks/*.png"), key=lambda path: path.name)
+    becomes = {0: 255, 1: 0, 2: 1}
+    wanted = [[becomes[value] for value in values] for values in before]
+    assert [cv2_ids(path)[0, ::16].tolist() for path in found] == wanted
+    assert "off by one" not in {f.check for f in findings(examine(tmp_path / "out"))}
+
+
 @pytest.mark.parametrize("name", ["voc", "camvid", "coco-panoptic"])
 def test_imports_declare_void(tmp_path, name):
     """Of VOC and CamVid, most classes are in no mask; borders and unlabelled pixels are void."""

@@ -77,7 +77,7 @@ def write_repaired(exam: Exam, out: Path, group: str | None = None) -> list[str]
             done = pool.map(lambda job: write_pair(exam, job, part), jobs)
             for lines in tqdm(done, total=len(jobs), unit="pair", leave=False, disable=None):
                 changes += lines
-        changes += write_classes(exam, part, any(map(makes_void, jobs)))
+        changes += write_classes(exam, part, jobs)
         origin = {"made_by": "python -m data check --fix", "source": str(exam.folder)}
         write_json(part / "origin.json", {**origin, "changes": changes})
     return changes
@@ -204,10 +204,18 @@ def jobs_of(exam: Exam, splits: list[str], kept: list[int], group: str | None) -
         inside = [index for index, own in zip(kept, splits, strict=True) if own == split]
         plain = [ascii_of(exam.listing.pairs[index].image.stem) for index in inside]
         stems.update(zip(inside, file_names(plain), strict=True))
+    void = moved_void(exam, kept)
     return [
-        Job(pair, exam.facts[index], exam.readings[index], split, stems[index])
+        Job(pair, exam.facts[index], exam.readings[index], split, stems[index], void)
         for pair, index, split in zip(pairs, kept, splits, strict=True)
     ]
+
+
+def moved_void(exam: Exam, kept: list[int]) -> int | None:
+    """The id that dataset.toml declares as void, if 1 is subtracted from ids and it is a class."""
+    void = exam.dataset.void
+    shifted = any(exam.readings[index].kind == "shifted" for index in kept)
+    return void if shifted and void < len(exam.dataset.classes) else None
 
 
 def ascii_of(name: str) -> str:
@@ -252,18 +260,22 @@ def write_pair(exam: Exam, job: Job, part: Path) -> list[str]:
     return changes
 
 
-def write_classes(exam: Exam, part: Path, made_void: bool) -> list[str]:
+def write_classes(exam: Exam, part: Path, jobs: list[Job]) -> list[str]:
     """Copies dataset.toml or labels.txt, or writes placeholder names if there are none.
 
-    made_void: whether repairs made void. It is declared, if dataset.toml declares none and no mask
-    had 255, of which nobody knows what it means.
+    Void that repairs made is declared, if dataset.toml declares none and no mask had 255, of which
+    nobody knows what it means.
     """
+    dataset, moved = exam.dataset, jobs[0].moved_void
     if exam.unnamed:
         write_names(part, exam.dataset.classes, exam.dataset.colours)
         names = ", ".join(exam.dataset.classes)
         return [f"dataset.toml: written with placeholder names, please rename them: {names}"]
-    if made_void and not exam.dataset.void_declared and not exam.undeclared_void:
-        dataset = exam.dataset
+    if moved is not None:
+        write_names(part, dataset.classes, dataset.colours, VOID, dataset.mirror)
+        return [f"dataset.toml: void is {VOID} instead of {moved}, which is a class now"]
+    made = any(map(makes_void, jobs))
+    if made and not dataset.void_declared and not exam.undeclared_void:
         write_names(part, dataset.classes, dataset.colours, VOID, dataset.mirror)
         return [f"dataset.toml: void = {VOID} added, for what was made void"]
     name = "dataset.toml" if (exam.folder / "dataset.toml").exists() else "labels.txt"

@@ -21,13 +21,17 @@ HOW = {
 
 
 class Job(NamedTuple):
-    """A pair to be written; split, stem: where it is written to."""
+    """A pair to be written; split, stem: where it is written to.
+
+    moved_void: the id that is void in the source if it is that of a class in the repaired set.
+    """
 
     pair: Pair
     facts: Facts
     reading: Reading
     split: str
     stem: str
+    moved_void: int | None = None
 
 
 def eight_bits(path: Path, brightest: int) -> np.ndarray:
@@ -51,6 +55,8 @@ def repaired(job: Job) -> tuple[np.ndarray | None, list[str]]:
         steps.append("unknown ids set to void")
     fit = misfit(facts)
     steps += {"turned": ["EXIF orientation applied"], "scaled": ["resized"]}.get(fit, [])
+    if not steps and job.moved_void is not None and job.moved_void in facts.mask.values:
+        steps.append(f"void is {VOID} instead of {job.moved_void}")
     if job.pair.mask.suffix.lower() != ".png" and not steps:
         steps.append("written as PNG")
     if not steps:
