@@ -42,6 +42,7 @@ def test_input_bytes_fall_on_quantisation_levels():
     assert np.abs(np.asarray(found) - (raw - 128) / 127.5).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_qat_file(tuned):
     """One delegate partition, no float operator, and the Keras model's values up to a level."""
     from export.tflite.runtime import Runtime
@@ -74,6 +75,7 @@ def test_inputs_of_a_concatenation_alone_share_its_range():
     assert joined(graph_of("tiny")) == set().union(*ups)
 
 
+@pytest.mark.slow
 def test_qat_file_is_compared_with_the_layers_that_tfmot_wraps(tuned):
     """Weight by weight and layer by layer, twice, and the model is as it was."""
     from export.proof.layer_errors import layer_errors
@@ -127,6 +129,7 @@ def test_clustered_weights_are_few_and_compress(tuned):
     assert fractions[0] < 0.25 < 0.5 < fractions[1]
 
 
+@pytest.mark.slow
 def test_keras_3_still_works(tuned):
     """After tfmot has set TF_USE_LEGACY_KERAS, Keras 3 still builds, trains and converts."""
     import keras

@@ -20,10 +20,8 @@ from segnet.finetune import fingerprint
 __all__ = ["tuned"]  # fixtures
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(each, marks=() if each == "qat" else pytest.mark.slow) for each in KINDS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_reports_and_history(kind, tuned):
     """How many steps are left, a row per epoch in the history; the given graph is not changed."""
     before = fingerprint(graph_of())
@@ -98,6 +96,7 @@ def kill_at(command, environment, step):
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_folder_of_another_plan_or_other_weights(tuned, tmp_path):
     from segnet.finetune import claim
 
