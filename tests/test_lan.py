@@ -16,9 +16,10 @@ from cli import Refusal
 from export.web import command, lan
 
 __all__ = ["site"]  # a fixture
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
+@needs_openssl
 def test_https_with_a_certificate_for_the_address(site, tmp_path):
     context, digest = lan.certificate(tmp_path, "127.0.0.1")
     with serving(site, context) as server:
@@ -42,6 +43,7 @@ def test_lan_without_openssl_is_refused(tmp_path, monkeypatch):
         lan.certificate(tmp_path, "192.0.2.7")
 
 
+@needs_openssl
 def test_the_command_shows_the_address_and_its_qr_code(site, tmp_path, monkeypatch, capsys):
     """The code is read back by OpenCV's detector from the half blocks that the terminal shows."""
     monkeypatch.setattr(lan, "own_address", lambda: "127.0.0.1")
