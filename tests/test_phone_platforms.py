@@ -223,3 +223,15 @@ def test_kotlin_allows_what_the_contract_allows(
     end = java(stubs, folder, classes, "self-test", folder)
     found = dict(line.split(": ", 1) for line in end.stdout.splitlines())
     assert (found["Segmenter"] != "passed") == too_much, found
+
+
+@pytest.mark.clients
+def test_kotlin_sees_a_broken_runtime(stubs, kit, classes):
+    """On a CPU, where values are compared, and on a GPU, where classes are."""
+    end = java(stubs, kit, classes, "faults", kit)
+    assert end.returncode == 0, end.stderr
+    found = dict(line.split(": ", 1) for line in end.stdout.splitlines())
+    assert found.pop("segnet") == "Segmenter CPU passed its self-test"
+    assert found.pop("none") == "passed; passed" and len(found) == 10
+    for fault, said in found.items():
+        assert said.count("inference") == 2 and "passed" not in said, (fault, said)

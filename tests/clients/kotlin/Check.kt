@@ -24,6 +24,7 @@ import segnet.Segmenter
 fun main(args: Array<String>) = when (args[0]) {
     "self-test" -> selfTest(File(args[1]))
     "fastest" -> choose(File(args[1]))
+    "faults" -> faults(File(args[1]))
     "live" -> live(File(args[1]))
     "picture" -> picture()
     "memory" -> memory(args[1].toInt())
