@@ -9,8 +9,8 @@ from kits import KINDS, PHOTO, kit
 
 __all__ = ["kit"]  # a fixture
 NODE = shutil.which("node")
-# Prints for each fault what the self-test says of a runtime with it, which gives the recorded outputs
-# of the two golden inputs, and others for other inputs.
+# Prints for each fault what the self-test says of a runtime with it. The runtime gives the recorded
+# outputs of the two golden inputs, and others for other inputs.
 PROGRAM = """
 import { readFileSync } from 'node:fs';
 const [kit, options] = process.argv.slice(2);
