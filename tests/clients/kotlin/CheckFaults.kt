@@ -17,7 +17,7 @@ private val FAULTS = mapOf<String, (List<FloatArray>) -> FloatArray>(
     "swapped channels after ten" to { if (it.size <= 10) it.last() else swapped(it.last()) },
     "noise after ten" to { if (it.size <= 10) it.last() else shuffled(it.last()) },
     "half of the classes" to { half(it.last()) },
-    "NaN after thirty" to { if (it.size <= 30) it.last() else FloatArray(it.last().size) { Float.NaN } },
+    "NaN after thirty" to { if (it.size <= 30) it.last() else missing(it.last()) },
     "upside down" to { turned(it.last(), false) },
     "turned by half" to { turned(it.last(), true) },
     "black from the second on" to { if (it.size == 1) it.last() else FloatArray(it.last().size) },
@@ -48,7 +48,10 @@ private fun half(logits: FloatArray) = FloatArray(logits.size) { i ->
     if (i % Contract.CLASSES < Contract.CLASSES / 2f) logits[i] else logits.min()
 }
 
-private fun shuffled(logits: FloatArray) = logits.toMutableList().apply { shuffle(Random(0)) }.toFloatArray()
+private fun shuffled(logits: FloatArray) =
+    logits.toMutableList().apply { shuffle(Random(0)) }.toFloatArray()
+
+private fun missing(logits: FloatArray) = FloatArray(logits.size) { Float.NaN }
 
 /** Rows from below to above, and with `both` also from right to left. */
 private fun turned(logits: FloatArray, both: Boolean): FloatArray {
