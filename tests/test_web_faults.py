@@ -103,7 +103,7 @@ export async function loadAndCompile(model, options) {
   return {
     delete: () => compiled.delete(),
     async run(inputs) {
-      if (isFirst) await new Promise((resolve) => setTimeout(resolve, 300));
+      if (isFirst) await new Promise((resolve) => setTimeout(resolve, 150));
       const outputs = await compiled.run(inputs);
       if (!isGpu || !globalThis.broken) return outputs;
       globalThis.brokenAt ??= performance.now();
