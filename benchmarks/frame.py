@@ -8,7 +8,6 @@ golden/output.bin, and java.awt's bilinear scaler is timed as `read`.
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 import queue
@@ -17,9 +16,7 @@ import statistics
 import subprocess
 import tempfile
 import threading
-import time
 from http.server import ThreadingHTTPServer
-from itertools import pairwise
 from pathlib import Path
 
 import cli
@@ -113,71 +110,14 @@ def main() -> None:
 
 
 def in_python(kits: list[dict], rounds: int) -> list[dict]:
-    import cv2
-    import numpy as np
+    from export.proof.frame import load, times
 
-    cv2.setNumThreads(1)
-    codes = [load(Path(kit["path"], "python/segment.py"), n) for n, kit in enumerate(kits)]
-    segmenters = [code.Segmenter() for code in codes]
-    rng, rows = np.random.default_rng(0), []
+    codes, rows = [load(Path(kit["path"])) for kit in kits], []
     for width, height in SIZES:
-        rough = rng.integers(0, 225, (9, 12, 3)).astype(np.uint8)
-        image = cv2.resize(rough, (width, height)) + rng.integers(
-            0, 30, (height, width, 3), np.uint8
-        )
-        paths = [
-            (kit["name"], path, code, segmenter)
-            for kit, code, segmenter in zip(kits, codes, segmenters, strict=True)
-            for path in ("exact", "live")
-            if path == "exact" or hasattr(segmenter, "frame")
-        ]
-        shape = {"width": width, "height": height}
-        found = [{"kit": name, "path": path, **shape, "times": {}} for name, path, *_ in paths]
         count = rounds if width * height < LARGE else -(-rounds // 5)
-        for turn in range(-WARM_ROUNDS, count):
-            for row, (_, path, code, segmenter) in zip(found, paths, strict=True):
-                for stage, ms in stages_in_python(code, segmenter, path, image).items():
-                    if turn >= 0:
-                        row["times"].setdefault(stage, []).append(ms)
-        rows += found
+        for row in times(codes, [(width, height)], count):
+            rows.append({"kit": kits[row.pop("code")]["name"], **row})
     return rows
-
-
-def load(path: Path, number: int):
-    """The kit's segment.py as a module."""
-    spec = importlib.util.spec_from_file_location(f"segment_{number}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def stages_in_python(code, segmenter, path: str, image) -> dict[str, float]:
-    """Milliseconds by stage of a frame: before, in and after the network, then the colours."""
-    right, clock = segmenter.logits, [time.perf_counter()]
-
-    def logits(tensor):
-        clock.append(time.perf_counter())
-        found = right(tensor)
-        clock.append(time.perf_counter())
-        return found
-
-    segmenter.logits = logits
-    try:
-        ids = (segmenter.frame if path == "live" else segmenter.mask)(image)
-    finally:
-        segmenter.logits = right
-    clock.append(time.perf_counter())
-    names = ["tensor", "network", "mask"]
-    if hasattr(code, "colours"):  # older kits have none
-        layer = getattr(segmenter, "layer", None)
-        if path == "live":
-            segmenter.layer = code.colours(ids, out=layer)
-        else:
-            code.colours(ids)
-        clock.append(time.perf_counter())
-        names.append("colours")
-    laps = (1e3 * (end - start) for start, end in pairwise(clock))
-    return dict(zip(names, laps, strict=True))
 
 
 def in_node(kits: list[dict], rounds: int) -> list[dict]:

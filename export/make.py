@@ -185,7 +185,7 @@ class Exporter:
         if faults := write_kit(out, content, contract, passed, photo, trained.dataset):
             refuse(out, report, [f"its kit fails {line}" for line in faults], content)
         accept(out)
-        return passed
+        return read_json(out / "report.json")
 
     def check(self, recipe: Recipe) -> None:
         """Raises Refusal for options that contradict the recipe."""

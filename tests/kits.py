@@ -171,11 +171,17 @@ def kit(request, tmp_path_factory):
 # text is in the file, and a part of the message with which the self-test must fail.
 MISTAKES = {
     "python/segment.py": {
-        "channels": ([("(image)[None]", "(image)[None, ..., ::-1]")], "of image.png"),
+        "channels": (
+            [
+                ("cv2.LUT(rgb, ", "cv2.LUT(rgb[..., ::-1], "),
+                ("return rgb[None]", "return rgb[None, ..., ::-1]"),
+            ],
+            "of image.png",
+        ),
         "norm": (
             [
-                ("tensor / np.float32(127.5) - np.float32(1.0)", "tensor / np.float32(255)"),
-                ("return resize(image)[None]", "return resize(image)[None] // 2"),
+                ("/ np.float32(127.5) - np.float32(1.0)", "/ np.float32(255)"),
+                ("return rgb[None]", "return rgb[None] // 2"),
             ],
             "of image.png",
         ),
@@ -184,7 +190,7 @@ MISTAKES = {
     },
     "web/resize.js": {
         "channels": (
-            [("red + weight * data[from])", "red + weight * data[from + 2])")],
+            [("middle * red + far[x] * data[end]", "middle * blue + far[x] * data[end + 2]")],
             "of image.png",
         ),
         "norm": (

@@ -121,11 +121,11 @@ def module_of(folder):
 
 @pytest.mark.parametrize("size", [(900, 1300), PHOTO, (30, 500), SIZE])
 def test_python_frames(kit, size):
-    """Bilinearly to at most 4 * SIZE, then by the rule; the argmax at the network's size."""
+    """Bilinearly to SIZE or twice that, then by the rule; the argmax at the network's size."""
     segmenter, frames = module_of(kit).Segmenter(), [scene(size, seed) for seed in (1, 2)]
     masks = [segmenter.frame(frame) for frame in frames]
     assert masks[0] is masks[1] and masks[0].dtype == np.uint8
-    near = min(size[1], 4 * SIZE[1]), min(size[0], 4 * SIZE[0])
+    near = {(900, 1300): (192, 128), PHOTO: (96, 128), (30, 500): (192, 30), SIZE: SIZE[::-1]}[size]
     small = resized(cv2.resize(frames[1], near, interpolation=cv2.INTER_LINEAR), SIZE)[None]
     runtime = Runtime((kit / "model.tflite").read_bytes())
     if runtime.input["dtype"] == np.float32:

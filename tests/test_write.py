@@ -27,6 +27,7 @@ def arguments(run):
     caught = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(make, "write_kit", lambda out, *rest: caught.append(rest) or [])
+        patch.setattr(make, "read_json", lambda _: {})
         patch.setattr(make, "write_report", lambda _: None)
         export_run(run, "float32", FIXED)
     return caught[0]
@@ -90,7 +91,7 @@ def test_a_wrong_constant_of_a_template(arguments, templates, tmp_path, name, ol
 
 
 def test_wrong_code_of_a_template(arguments, templates, tmp_path):
-    change(templates / "python/segment.py.j2", "resize(image)[None].", "resize(image)[None, ::-1].")
+    change(templates / "python/segment.py.j2", "cv2.LUT(rgb, ", "cv2.LUT(rgb[::-1], ")
     assert "self-test of python/segment.py: " in (message := refused(arguments, tmp_path))
     assert "values of image.png differ from golden/input.bin" in message
 

@@ -25,6 +25,18 @@ def rendered(contract: dict) -> dict[str, str]:
     contract: the content of contract.json, the values that a program needs to run the model. Raises
     jinja2's UndefinedError for a key that a template uses and the contract lacks.
     """
+    templates, values = environment(), variables(contract)
+    names = templates.list_templates(filter_func=lambda name: name.endswith(ENDING))
+    return {name.removesuffix(ENDING): templates.get_template(name).render(values)
+            for name in names}  # fmt: skip
+
+
+def filled(contract: dict, name: str) -> str:
+    """The content of one file of a kit; keys that its template does not use may be missing."""
+    return environment().get_template(f"{name}{ENDING}").render(variables(contract))
+
+
+def environment():
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # The templates are source code, not HTML: text is escaped only where a filter asks for it.
@@ -34,10 +46,7 @@ def rendered(contract: dict) -> dict[str, str]:
     )  # fmt: skip
     for write in (kotlin, swift, python, javascript, markdown):
         templates.filters[write.__name__] = write
-    values = variables(contract)
-    names = templates.list_templates(filter_func=lambda name: name.endswith(ENDING))
-    return {name.removesuffix(ENDING): templates.get_template(name).render(values)
-            for name in names}  # fmt: skip
+    return templates
 
 
 def variables(contract: dict) -> dict:

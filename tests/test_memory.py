@@ -1,0 +1,159 @@
+"""What the kit's code allocates a frame once it has run: nothing of the size of a frame or mask."""
+
+import json
+import resource
+import subprocess
+import tracemalloc
+
+import numpy as np
+import pytest
+from kits import contract, kit, scene
+from test_phone_platforms import NODE, needs_node
+from test_web_live import FAKES
+
+from export.kit.render import filled
+from export.proof import frame
+
+__all__ = ["kit"]  # a fixture
+SIZE = (128, 160)  # H, W of the network here
+FRAME = (240, 320)  # H, W
+
+
+@pytest.fixture(params=["float32", "int8", "int8-full"])
+def code(request):
+    """The kit's Python code with a network whose output never changes."""
+    made = contract(request.param)
+    for side in ("input", "output"):
+        made[side]["shape"][1:3] = SIZE
+    found = frame.program(filled(made, "python/segment.py"), "kit/python/segment.py")
+    kind = np.dtype(made["output"]["dtype"])
+    logits = np.random.default_rng(0).integers(0, 99, (1, *SIZE, len(made["labels"])))
+    return frame.without_network(found, logits.astype(kind))
+
+
+def python_frames(code, path):
+    """A function that runs one of two frames and its overlay, by turns."""
+    segmenter, images = code.Segmenter(), [scene(FRAME, seed) for seed in (1, 2)]
+    ids, layer = np.empty(FRAME, np.uint8), None
+
+    def run(number):
+        nonlocal layer
+        image = images[number % 2]
+        found = segmenter.frame(image) if path == "live" else segmenter.mask(image, ids)
+        layer = code.colours(found, out=layer)
+
+    return run
+
+
+def traced(run, frames):
+    """Bytes that are left after the frames, and at most in use during them, more than before."""
+    tracemalloc.start()
+    try:
+        for number in range(4):
+            run(number)
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        for number in range(frames):
+            run(number)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return after - before, peak - before
+
+
+@pytest.mark.parametrize("path", frame.PATHS)
+def test_python_frames_allocate_no_arrays(code, path):
+    """The smallest array, a mask of the network's size, would be 20,480 bytes."""
+    left, most = traced(python_frames(code, path), 300)
+    print(f"{path}: {left} bytes left, at most {most}")
+    assert left < 2000 and most < 10_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", frame.PATHS)
+def test_python_memory_stays_flat(code, path):
+    run = python_frames(code, path)
+    for number in range(100):
+        run(number)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    left, most = traced(run, 10_000)
+    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(f"{path}: {left} bytes left, at most {most}; the process grew by {grown}")
+    assert left < 2000 and most < 10_000 and grown < 3e6
+
+
+# A part of the heap for new objects so large that nothing is collected between the measurements.
+FLAGS = ["--expose-gc", "--min-semi-space-size=64", "--max-semi-space-size=64"]
+MEASURE = """
+const { GCProfiler } = await import('node:v8');
+const frames = Number(folder);
+const noise = (values, most) => values.map(() => most * Math.random());
+const picture = (width, height) => {
+  const image = new ImageData(width, height);
+  image.data.set(noise(new Uint8Array(image.data.length), 256));
+  return image;
+};
+const both = (make) => [make(), make()];
+const images = both(() => picture(160, 120));
+const small = both(() => picture(WIDTH, HEIGHT));
+const logits = both(() => noise(new Float32Array(HEIGHT * WIDTH * CLASSES), 99));
+const [rgb, ids] = [new Uint8Array(HEIGHT * WIDTH * 3), new Uint8Array(160 * 120)];
+const [tensor, layer] = [web.toTensor(rgb), new ImageData(160, 120)];
+const live = new web.Live(await segmenter());
+live.canvas.putImageData = () => {}; // the canvas above keeps what it gets
+live.small.drawImage = (image) => { live.small.drawn = image; };
+const paths = {
+  exact(turn) {
+    web.toTensor(web.resize(images[turn], rgb), tensor);
+    web.toColours(web.toMask(logits[turn], 160, 120, ids), 0.5, layer);
+  },
+  live(turn) {
+    live.read(small[turn]);
+    live.show(logits[turn]);
+    live.mask(160, 120);
+  },
+};
+for (const [path, run] of Object.entries(paths)) {
+  for (let frame = 0; frame < 600; frame++) run(frame % 2); // until the code is compiled
+  gc();
+  const profiler = new GCProfiler();
+  const start = process.memoryUsage();
+  profiler.start();
+  for (let frame = 0; frame < frames; frame++) run(frame % 2);
+  const made = process.memoryUsage().heapUsed - start.heapUsed;
+  const collections = profiler.stop().statistics.length;
+  gc();
+  const end = process.memoryUsage();
+  const [left, arrays] = ['heapUsed', 'arrayBuffers'].map((name) => end[name] - start[name]);
+  console.log(JSON.stringify({ path, collections, made, left, arrays }));
+}
+"""
+
+
+def javascript(kit, frames):
+    """A row a path. made, left: bytes on the heap; arrays: bytes of typed arrays."""
+    command = [NODE, *FLAGS, "--input-type=module", "-", str(kit), str(frames)]
+    end = subprocess.run(command, input=FAKES + MEASURE, capture_output=True, text=True)
+    assert end.returncode == 0, end.stderr
+    print(end.stdout)
+    return [json.loads(line) for line in end.stdout.splitlines()]
+
+
+def check_javascript(kit, frames):
+    """A mask's object and a view of an image are left to a frame, 210 bytes; an array is more."""
+    for row in javascript(kit, frames):
+        assert row["collections"] == 0 and row["made"] < 300 * frames, row
+        assert row["left"] < 20_000 and row["arrays"] <= 0, row
+
+
+@needs_node
+@pytest.mark.parametrize("kit", ["int8"], indirect=True)
+def test_javascript_frames_allocate_no_arrays(kit):
+    check_javascript(kit, 300)
+
+
+@needs_node
+@pytest.mark.slow
+@pytest.mark.clients
+def test_javascript_memory_stays_flat(kit):
+    check_javascript(kit, 10_000)
