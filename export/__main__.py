@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cli
 from cli import Refusal, Verdict
-from files import write_json
 
 ABOUT = """Exports a finished run for phones, as a kit: a .tflite, its contract (how to feed the
 file and read its output), test data, app code and a report. Before a kit is written, the gate
@@ -27,11 +26,12 @@ python -m export costs --out FILE     measures how long operators take, for fit"
 
 
 def main() -> None:
+    from export.budget import command as budget
     from export.trial import command as trial
     from export.web import command as web
 
     verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify, "try": trial.run,
-             "review": show_review, "fit": show_fit, "costs": show_costs, "web": web.write,
+             "review": show_review, "fit": budget.show_fit, "costs": budget.show_costs, "web": web.write,
              "serve": web.serve}  # fmt: skip
     argv = sys.argv[1:]
     if argv and argv[0] in verbs:
@@ -223,77 +223,6 @@ def show_review(argv: list[str]) -> None:
     for issue in found:
         print(f"{issue.score:.3f}  {issue.pair[1]}  {issue.text()}")
     print(page)
-
-
-def show_fit(argv: list[str]) -> None:
-    parser = cli.parser(
-        "python -m export fit",
-        "Proposes a preset, an encoder width and an input size for a latency budget.",
-    )
-    parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
-    parser.add_argument(
-        "--latency-ms", type=float, required=True, metavar="X",
-        help="milliseconds that the network alone may take on one thread",
-    )  # fmt: skip
-    parser.add_argument(
-        "--size", type=int, nargs=2, metavar=("H", "W"),
-        help="input size in pixels (default: what fits, in the images' aspect ratio)",
-    )  # fmt: skip
-    parser.add_argument("--recipe", default="float32", metavar="R", help="(default float32)")
-    parser.add_argument(
-        "--costs", metavar="FILE",
-        help="a cost table by python -m export costs, such as a phone's (default: this machine's, "
-        "measured once)",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    args = parser.parse_args(argv)
-    from data.dataset import read_dataset
-    from export.budget import costs, fit
-    from export.recipes import BY_NAME
-
-    cli.one_of(args.recipe, BY_NAME, "recipe")
-    dataset = read_dataset(args.data)
-    table = costs.read_table(args.costs) if args.costs else costs.of_this_machine()
-    best, left_out = fit.propose(dataset, args.latency_ms, args.recipe, table, args.size)
-    for name, why in left_out.items():
-        cli.say(f"{name} is left out: {why}")
-    if args.json:
-        print(json.dumps([fit.plain(each) for each in best]))
-    else:
-        print(fit.shown(best, args.data, args.recipe, table["machine"]))
-
-
-def show_costs(argv: list[str]) -> None:
-    parser = cli.parser(
-        "python -m export costs",
-        "Measures how long operators take on this machine, for python -m export fit --costs.\n"
-        "For a phone: --probes alone writes small .tflite files to be timed there with\n"
-        "benchmark_model, TensorFlow Lite's own tool; --probes with --log makes the table from\n"
-        "what it printed (docs/fit.md).",
-    )
-    parser.add_argument("--out", metavar="FILE", help="where to write the table, JSON")
-    parser.add_argument("--probes", metavar="DIR", help="folder of the small .tflite files")
-    parser.add_argument("--log", metavar="FILE", help="what benchmark_model printed")
-    parser.add_argument("--machine", default="phone", metavar="NAME", help="name of the phone")
-    args = parser.parse_args(argv)
-    from export.budget import costs
-    from export.tflite.runtime import machine
-
-    if args.log and not args.probes:
-        raise Refusal("--log needs --probes DIR, the folder of the files that were timed")
-    if args.probes and not args.log:
-        print(f"{args.probes}: {costs.write_probes(args.probes)} files")
-        return
-    if not args.out:
-        raise Refusal(
-            "no output given. Type --out FILE for the table, or --probes DIR for files to time on "
-            "a phone"
-        )
-    samples = costs.read_log(args.log, args.probes) if args.log else costs.measured()
-    table = costs.table(args.machine if args.log else machine(), samples)
-    write_json(args.out, table)
-    print(costs.fit_quality(table, samples))
-    print(args.out)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from test_costs import command, file_of
 
 from cli import Refusal, Verdict
 from data.shapes import write_shapes
-from export.budget import costs, fit
+from export.budget import costs, fit, rest
 from export.budget.work import Work, of_rows
 from files import write_json
 from segnet.presets import FAMILIES, preset
@@ -95,6 +95,40 @@ def test_fit_command(shapes, table, monkeypatch, capsys):
     assert "float32 on Phone, one thread" in out
 
 
+def test_a_budget_for_the_frame(shapes, table, monkeypatch, capsys):
+    """The rest is 1 ms for inputs of 64 rows and 4 ms for larger ones; networks may take 4 or 1."""
+    asked = []
+
+    def rest_ms(sizes, classes, recipe, frame):
+        asked.append((classes, recipe, frame))
+        return {size: 1.0 if size[0] == 64 else 4.0 for size in sizes}
+
+    monkeypatch.setattr(rest, "rest_ms", rest_ms)
+    monkeypatch.setattr(costs, "of_this_machine", lambda: costs.read_table(table))
+    words = ("fit", "--data", shapes, "--latency-ms", 5, "--frame", 1280, 720)
+    command(monkeypatch, *words, "--json")
+    found = json.loads(capsys.readouterr().out)
+    for each in found:
+        assert each["rest_ms"] == (1 if each["size"][0] == 64 else 4)
+        assert each["frame_ms"] == pytest.approx(each["ms"] + each["rest_ms"]) <= 5
+    assert asked == [(4, "float32", [1280, 720])]
+    command(monkeypatch, *words)
+    first = found[0]
+    out = capsys.readouterr().out
+    assert "a frame of 1280x720 (width x height) to its overlay\n" in out
+    columns = [f"{first[name]:8.2f} ms" for name in ("frame_ms", "ms", "rest_ms")]
+    assert f"{'  '.join(columns)}  {first['macs'] / 1e6:7.1f} MMAC  {first['flags']}\n" in out
+    with pytest.raises(Verdict, match=r"with 1\.\d\d ms, 1.00 of them besides the network. Type a"):
+        command(monkeypatch, *words[:4], 1, *words[5:])
+
+
+def test_the_rest_of_a_frame_is_measured():
+    sizes = [(64, 96), (256, 320)]
+    for recipe in ("float32", "int8-full"):
+        found = rest.rest_ms(sizes, 5, recipe, (640, 480))
+        assert list(found) == sizes and 0 < found[64, 96] < found[256, 320] < 100
+
+
 def test_fit_refusals(shapes, table, monkeypatch):
     words = ["fit", "--data", shapes, "--costs", table, "--latency-ms"]
     with pytest.raises(Verdict, match="no network takes 1e-06 ms"):
@@ -105,6 +139,10 @@ def test_fit_refusals(shapes, table, monkeypatch):
         command(monkeypatch, *words, 5, "--recipe", "qat8")
     with pytest.raises(Refusal, match="type --size 64 96"):
         command(monkeypatch, *words, 5, "--size", 65, 97)
+    with pytest.raises(Refusal, match="--frame measures this machine, but --costs may be another"):
+        command(monkeypatch, *words, 5, "--frame", 1280, 720)
+    with pytest.raises(Refusal, match="--frame is 1280 0; needed: width and height, 1 to 10000"):
+        command(monkeypatch, *words, 5, "--frame", 1280, 0)
     table.write_text("[]")
     with pytest.raises(Refusal, match=r"not a cost table. python -m export costs --out"):
         command(monkeypatch, *words, 5)

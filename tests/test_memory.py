@@ -140,9 +140,9 @@ def javascript(kit, frames):
 
 
 def check_javascript(kit, frames):
-    """A mask's object and a view of an image are left to a frame, 210 bytes; an array is more."""
+    """A mask's object and a view of an image, 210 bytes, are made a frame; compiling makes more."""
     for row in javascript(kit, frames):
-        assert row["collections"] == 0 and row["made"] < 300 * frames, row
+        assert row["collections"] == 0 and row["made"] < 300 * frames + 300_000, row
         assert row["left"] < 20_000 and row["arrays"] <= 0, row
 
 

@@ -22,20 +22,29 @@ STEP = 32  # pixels: the stride of the deepest encoders
 SIDES = range(2 * STEP, 513, STEP)  # pixels of the shorter side; larger ones only by --size
 LOOKED_AT = 25  # images whose shape is read
 SHOWN = 3  # proposals
+LARGEST_FRAME = 10_000  # pixels of a side
 
 
 class Candidate(NamedTuple):
-    """width: of the encoder; 0 for the preset's own. costs: ms of each of `works`."""
+    """width: of the encoder; 0 for the preset's own. costs: ms of each of `works`. rest: ms of a
+    frame besides the network, 0 where the network alone counts."""
 
     preset: str
     width: float
     size: tuple[int, int]
     works: list[Work]
     costs: list[float]
+    rest: float = 0.0
 
     @property
     def ms(self) -> float:
+        """Of the network."""
         return sum(self.costs)
+
+    @property
+    def whole(self) -> float:
+        """Milliseconds that the budget is for."""
+        return self.ms + self.rest
 
     @property
     def macs(self) -> int:
@@ -106,12 +115,13 @@ def candidates(
 
 def ranked(found: list[Candidate], budget_ms: float) -> list[Candidate]:
     """The networks within the budget, each at its best size, best first. Raises Verdict."""
-    within = [each for each in found if each.ms <= budget_ms]
+    within = [each for each in found if each.whole <= budget_ms]
     if not within:
-        least = min(found, key=lambda each: each.ms)
+        least = min(found, key=lambda each: each.whole)
+        frame = f", {least.rest:.2f} of them besides the network" if least.rest else ""
         raise Verdict(
             f"no network takes {budget_ms:g} ms or less: the fastest is {least.flags} with "
-            f"{least.ms:.2f} ms. Type a larger --latency-ms or a smaller --size"
+            f"{least.whole:.2f} ms{frame}. Type a larger --latency-ms or a smaller --size"
         )
     side = math.sqrt(max(math.prod(each.size) for each in found))
     width = math.sqrt(max(each.macs / math.prod(each.size) for each in found))
@@ -139,8 +149,23 @@ def shape_of(dataset) -> tuple[int, int]:
     return tuple(int(side) for side in np.median(shapes, axis=0))
 
 
-def propose(dataset, budget_ms: float, recipe: str, table: dict, size=None):
-    """(the SHOWN best candidates, preset to the reason why it is left out). size: if fixed."""
+def check_frame(frame, costs) -> None:
+    """Raises Refusal for a --frame that cannot be measured here."""
+    if frame and not all(0 < side <= LARGEST_FRAME for side in frame):
+        raise Refusal(
+            f"--frame is {frame[0]} {frame[1]}; needed: width and height, 1 to {LARGEST_FRAME}"
+        )
+    if frame and costs:
+        raise Refusal(
+            "--frame measures this machine, but --costs may be another's. Leave --costs out; or, "
+            "for a phone, leave --frame out and take off --latency-ms what a frame takes there"
+        )
+
+
+def propose(dataset, budget_ms: float, recipe: str, table: dict, size=None, frame=None):
+    """(the SHOWN best candidates, preset to the reason why it is left out). size: if fixed. frame:
+    (width, height) if the budget is for a frame instead of the network alone."""
+    from export.budget.rest import rest_ms
     from export.graph.lowering import STANDS_FOR
     from export.recipes import BY_NAME
 
@@ -154,24 +179,38 @@ def propose(dataset, budget_ms: float, recipe: str, table: dict, size=None):
     found, left_out = candidates(tried, len(dataset.classes), timed, table["recipes"][timed])
     if not found:
         raise Refusal("; ".join(dict.fromkeys(left_out.values())))
+    if frame:
+        shapes = list(dict.fromkeys(each.size for each in found))
+        rest = rest_ms(shapes, len(dataset.classes), recipe, frame)
+        found = [each._replace(rest=rest[each.size]) for each in found]
     return ranked(found, budget_ms)[:SHOWN], left_out
 
 
 def plain(each: Candidate) -> dict:
     """For JSON."""
     network = {"preset": each.preset, "width": each.width or None, "size": each.size}
-    return {**network, "ms": each.ms, "macs": each.macs, "stages": each.stages(),
+    frame = {"rest_ms": each.rest, "frame_ms": each.whole} if each.rest else {}
+    return {**network, "ms": each.ms, **frame, "macs": each.macs, "stages": each.stages(),
             "flags": each.flags}  # fmt: skip
 
 
-def shown(best: list[Candidate], data: str, recipe: str, machine: str) -> str:
+def shown(best: list[Candidate], data: str, recipe: str, machine: str, frame=None) -> str:
     """The proposals for people: all, then the stages of the first, then its commands."""
     first = best[0]
     stages = [f"{ms:8.3f} ms  {ms / first.ms:4.0%}  {name}" for name, ms in first.stages().items()]
-    lines = [f"{each.ms:8.2f} ms  {each.macs / 1e6:7.1f} MMAC  {each.flags}" for each in best]
+    heads, what = [], "the network alone"
+    if frame:
+        heads = [f"{'frame':>8}     {'network':>8}     {'rest':>8}"]
+        what = f"a frame of {frame[0]}x{frame[1]} (width x height) to its overlay"
+    lines = [f"{times(each)}  {each.macs / 1e6:7.1f} MMAC  {each.flags}" for each in best]
     return "\n".join((
-        f"{recipe} on {machine}, one thread, the network alone", *lines,
+        f"{recipe} on {machine}, one thread, {what}", *heads, *lines,
         "", "the first, stage by stage", *stages,
         "", f"python train.py --data {data} --run runs/NAME {first.flags}",
         f"python -m export runs/NAME --recipe {recipe}",
     ))  # fmt: skip
+
+
+def times(each: Candidate) -> str:
+    columns = (each.whole, each.ms, each.rest) if each.rest else (each.ms,)
+    return "  ".join(f"{ms:8.2f} ms" for ms in columns)
