@@ -31,8 +31,8 @@ def main() -> None:
     from export.web import command as web
 
     verbs = {"score": show_score, "recipes": show_recipes, "verify": show_verify, "try": trial.run,
-             "review": show_review, "fit": budget.show_fit, "costs": budget.show_costs, "web": web.write,
-             "serve": web.serve}  # fmt: skip
+             "review": show_review, "fit": budget.show_fit, "costs": budget.show_costs,
+             "web": web.write, "serve": web.serve}  # fmt: skip
     argv = sys.argv[1:]
     if argv and argv[0] in verbs:
         verbs[argv[0]](argv[1:])

@@ -80,6 +80,22 @@ REPORT = {
         {"layer": "deconv4_dw", "operator": "DEPTHWISE_CONV_2D", "ms": 1.5, "share": 0.363},
         {"layer": "conv1", "operator": "CONV_2D", "ms": 0.75, "share": 0.182},
     ],
+    "frame": {
+        "machine": "EPYC <8>, 2 cores",
+        "ms": [
+            {
+                "width": 1280,
+                "height": 720,
+                "path": "live",
+                "tensor": 0.5,
+                "network": 1.75,
+                "mask": 0.25,
+                "colours": 0.125,
+                "all": 2.625,
+                "rest": 0.875,
+            },
+        ],
+    },
     "size_bytes": 3255520,
     "gzip_bytes": 2421077,
 }

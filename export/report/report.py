@@ -113,6 +113,8 @@ def views(entries: list[Entry]) -> dict:
         "judges": grouped(entries, judged),
         "remarks": by_line(entries, lambda e: e.report.get("remarks", [])),
         "longest": max((row["ms"] for profile in profiles for row in profile), default=0.0),
+        "frames": frames(reports),
+        "frame_machines": grouped(entries, lambda e: e.report.get("frame", {}).get("machine")),
         "lowerings": grouped(entries, lowering),
         "machines": grouped(entries, lambda e: e.report.get("machine")),
         "calibrated": dict.fromkeys(e.recipe.name for e in entries if e.recipe.calibrated),
@@ -125,6 +127,16 @@ def views(entries: list[Entry]) -> dict:
         "mistakes": keys(reports, "mistakes"),
         "operators": sorted(keys(reports, "ops")),
     }
+
+
+def frames(reports: list[dict]) -> list[tuple[str, list[dict]]]:
+    """(frame and path, the times of each report, {} where it has none)."""
+    found = {}
+    for number, report in enumerate(reports):
+        for row in report.get("frame", {}).get("ms", []):
+            name = f"{row['width']} × {row['height']}, {row['path']}"
+            found.setdefault(name, [{} for _ in reports])[number] = row
+    return list(found.items())
 
 
 def keys(reports: list[dict], name: str) -> list[str]:
