@@ -1,7 +1,7 @@
 // Times the JavaScript of kits from a frame to its overlay, in Node.js or in a page;
 // benchmarks/frame.py runs it.
 
-const WARM_ROUNDS = 5;
+const WARM_ROUNDS = 20; // until the code is compiled
 const LARGE = 4e6; // pixels, from which one round in five is run
 
 // litert: the loaded module @litertjs/core. kits: [{ name, web, model }], where web is the address
@@ -24,8 +24,9 @@ export async function measure(litert, kits, sizes, rounds) {
       ...(kit.view ? [[kit, 'live', (frame) => live(kit, frame)]] : []),
     ]);
     const found = paths.map(([kit, path]) => ({ kit: kit.name, path, width, height, times: {} }));
-    const count = width * height < LARGE ? rounds : Math.ceil(rounds / 5);
-    for (let round = -WARM_ROUNDS; round < count; round++) {
+    const part = width * height < LARGE ? 1 : 1 / 5;
+    const count = Math.ceil(part * rounds);
+    for (let round = -Math.ceil(part * WARM_ROUNDS); round < count; round++) {
       for (const [index, [, , run]] of paths.entries()) {
         const frame = await camera?.frame();
         const stages = await run(frame);

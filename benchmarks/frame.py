@@ -2,9 +2,9 @@
 
 The code of kits in Python, in Node.js, in headless Chromium and, for Kotlin, on a JVM, on one
 thread, with the network's own time apart. The rounds of several kits, such as one of older code,
-are interleaved. `exact` is the path of stills: the mask at the frame's size; `live` that of video:
-the mask at the network's. A JVM has neither the network nor Android's scaler: the masks are made of
-golden/output.bin, and java.awt's bilinear scaler is timed as `read`.
+are interleaved, and the places take turns. `exact` is the path of stills: the mask at the frame's
+size; `live` that of video: the mask at the network's. A JVM has neither the network nor Android's
+scaler: the masks are made of golden/output.bin, and java.awt's bilinear scaler is timed as `read`.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from files import write_json
 
 SIZES = [(640, 480), (1280, 720), (4000, 3000)]  # width, height
 STAGES = ("read", "tensor", "network", "mask", "colours")
-WARM_ROUNDS = 5
+TURNS = 3
 JVM_WARM_ROUNDS = 200  # until its compiler has optimised the code
 JVM_STAGES = {
     "exact": ("tensor", "mask", "colours"),
@@ -96,17 +96,27 @@ def main() -> None:
     for kit in args.kits:
         if not (kit / "web/segnet.js").exists():
             raise cli.Refusal(f"{kit} is not a kit: web/segnet.js is missing")
-    rows = []
-    for place in args.places:
-        cli.say(f"{place} ...")
-        kits = [{"name": str(kit), "path": str(kit.resolve())} for kit in args.kits]
-        found = PLACES[place](kits, args.rounds)
-        rows += [{"place": place, **row} for row in found]
+    rows = measured(args.kits, args.places, args.rounds)
     if args.json:
         write_json(args.json, rows)
     print(table(rows))
     print(f"medians of up to {args.rounds} interleaved rounds, one thread, in milliseconds")
-    print("rest: all but the network")
+    print("rest: all but the network; ratio: rest to the network, on a JVM to Python's")
+
+
+def measured(paths: list[Path], places: list[str], rounds: int) -> list[dict]:
+    """Rows of place, kit, path, width, height and times, which come of TURNS of all places."""
+    kits = [{"name": str(kit), "path": str(kit.resolve())} for kit in paths]
+    rows = {}
+    for turn in range(TURNS):
+        for place in places:
+            cli.say(f"turn {turn + 1} of {TURNS}: {place} ...")
+            for row in PLACES[place](kits, -(-rounds // TURNS)):
+                times = row.pop("times")
+                kept = rows.setdefault((place, *row.values()), {"place": place, **row, "times": {}})
+                for stage, ms in times.items():
+                    kept["times"].setdefault(stage, []).extend(ms)
+    return sorted(rows.values(), key=lambda row: places.index(row["place"]))
 
 
 def in_python(kits: list[dict], rounds: int) -> list[dict]:
@@ -206,15 +216,20 @@ PLACES = {"python": in_python, "node": in_node, "chromium": in_chromium, "jvm": 
 def table(rows: list[dict]) -> str:
     """The median of each stage, of all of them together and of all but the network."""
     lines = [
-        "".join(f"{stage:>9}" for stage in (*STAGES, "all", "rest"))
+        "".join(f"{stage:>9}" for stage in (*STAGES, "all", "rest", "ratio"))
         + "  place     path   frame, kit"
     ]
+    where = ("kit", "path", "width", "height")
+    networks = {tuple(row[name] for name in where): row["times"]["network"]
+                for row in rows if row["place"] == "python"}  # fmt: skip
     for row in rows:
         times = row["times"]
         whole = [sum(each) for each in zip(*times.values(), strict=True)]
         rest = [sum(each) for each in zip(*(v for k, v in times.items() if k != "network"),
                                           strict=True)]  # fmt: skip
-        shown = [times.get(stage) for stage in STAGES] + [whole, rest]
+        network = times.get("network") or networks.get(tuple(row[name] for name in where))
+        ratio = network and [statistics.median(rest) / statistics.median(network)]
+        shown = [times.get(stage) for stage in STAGES] + [whole, rest, ratio]
         lines.append(
             "".join(f"{statistics.median(ms):9.2f}" if ms else f"{'-':>9}" for ms in shown)
             + f"  {row['place']:9} {row['path']:6} {row['width']}x{row['height']}, {row['kit']}"

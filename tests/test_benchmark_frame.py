@@ -17,9 +17,41 @@ def test_table_by_hand():
     times = {"tensor": [1, 9, 2], "network": [5, 6, 7], "mask": [1, 2, 9]}
     row = {"place": "node", "path": "exact", "width": 4, "height": 3, "kit": "k", "times": times}
     heads, line = frame.table([row]).splitlines()
-    assert heads.split()[:7] == ["read", "tensor", "network", "mask", "colours", "all", "rest"]
-    assert line.split() == ["-", "2.00", "6.00", "2.00", "-", "17.00", "11.00", "node", "exact",
-                            "4x3,", "k"]  # fmt: skip
+    assert heads.split()[:8] == ["read", "tensor", "network", "mask", "colours", "all", "rest",
+                                 "ratio"]  # fmt: skip
+    assert line.split() == ["-", "2.00", "6.00", "2.00", "-", "17.00", "11.00", "1.83", "node",
+                            "exact", "4x3,", "k"]  # fmt: skip
+
+
+def test_ratio_of_a_jvm_is_to_the_network_of_python():
+    """Rest 4 to a network of 2 of the same frame, not to that of another one."""
+    row = {"path": "live", "width": 4, "height": 3, "kit": "k"}
+    rows = [
+        {**row, "place": "jvm", "times": {"tensor": [3], "colours": [1]}},
+        {**row, "place": "python", "times": {"tensor": [1], "network": [2]}},
+        {**row, "place": "python", "width": 5, "times": {"tensor": [1], "network": [1]}},
+    ]
+    ratios = [line.split()[7] for line in frame.table(rows).splitlines()[1:]]
+    assert ratios == ["2.00", "0.50", "1.00"]
+    assert frame.table(rows[:1]).splitlines()[1].split()[7] == "-"
+
+
+def test_places_take_turns(monkeypatch):
+    def place(name):
+        def run(kits, rounds):
+            asked.append((name, rounds))
+            return [{"kit": "k", "path": "live", "width": 4, "height": 3,
+                     "times": {"tensor": [float(len(asked))]}}]  # fmt: skip
+
+        return run
+
+    asked = []
+    monkeypatch.setattr(frame, "PLACES", {name: place(name) for name in "ab"})
+    rows = frame.measured([frame.HERE], ["b", "a"], 7)
+    assert asked == [("b", 3), ("a", 3)] * 3
+    assert [(row["place"], row["times"]["tensor"]) for row in rows] == [
+        ("b", [1, 3, 5]), ("a", [2, 4, 6]),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("kit", ["float32"], indirect=True)
