@@ -19,8 +19,9 @@ export async function measure(litert, kits, sizes, rounds) {
   for (const [width, height] of sizes) {
     const image = picture(width, height);
     const camera = 'document' in globalThis ? new Camera(image) : null;
-    const paths = made.flatMap((kit) => [
-      [kit, 'exact', (frame) => exact(kit, camera ? () => camera.pixels(frame) : () => image)],
+    const read = (frame) => (camera ? camera.pixels(frame) : image);
+    const paths = made.map((kit) => ({ ...kit, kept: {} })).flatMap((kit) => [
+      [kit, 'exact', (frame) => exact(kit, () => read(frame))],
       ...(kit.view ? [[kit, 'live', (frame) => live(kit, frame)]] : []),
     ]);
     const found = paths.map(([kit, path]) => ({ kit: kit.name, path, width, height, times: {} }));
@@ -40,17 +41,21 @@ export async function measure(litert, kits, sizes, rounds) {
   return rows;
 }
 
-async function exact({ code, segmenter }, read) {
+// kept: the arrays of the round before, which are written to again.
+async function exact({ code, segmenter, kept }, read) {
   const clock = new Clock();
   const image = read();
   clock.lap('read');
-  const tensor = code.toTensor(code.resize(image));
+  kept.rgb = code.resize(image, kept.rgb);
+  const tensor = code.toTensor(kept.rgb, kept.tensor);
+  kept.tensor = tensor;
   clock.lap('tensor');
   const logits = await segmenter.infer(tensor);
   clock.lap('network');
-  const mask = code.toMask(logits, image.width, image.height);
+  const mask = code.toMask(logits, image.width, image.height, kept.ids);
+  kept.ids = mask.ids;
   clock.lap('mask');
-  code.toColours(mask);
+  kept.layer = code.toColours(mask, 0.5, kept.layer);
   clock.lap('colours');
   return clock.laps;
 }
