@@ -20,6 +20,7 @@ from export.proof.accuracy import accuracy
 from export.proof.contract import make_contract
 from export.proof.layer_errors import file_input, layer_errors
 from export.proof.remarks import remarks, run_remarks
+from export.proof.resized import resize_figures
 from export.proof.score import subset_miou
 from export.recipes import Recipe, parse
 from export.refuse import accept, no_lowering, refuse
@@ -221,6 +222,7 @@ class Exporter:
                 trained.keras, made.float_model, Runtime(content), dataset, split,
                 trained.plan.size,
             ),
+            **resize_figures(Runtime(content), dataset, split, trained.plan.size),
             **measure.layers(content, made.graph, recipe, trained.samples),
             **measure.range_figures(made.graph, recipe, trained, targets),
             **measure.delegation(content, targets, trained.judged(GPU_IMAGES)),

@@ -41,6 +41,8 @@ REPORT = {
     "iou_keras": {"sky": 0.9, NAME: 0.5, "never": None},
     "iou_tflite": {"sky": 0.9021, NAME: 0.4848, "never": None},
     "confusion": [[900, 100, 0], [125, 375, 0], [0, 0, 0]],
+    "miou_by_resize": {"area": 0.6912, "bilinear": 0.6871, "lanczos": 0.6905},
+    "resize_images": 61,
     "pixel_agreement": 0.98761,
     "max_abs_error": 0.0421,
     "ops": {"CONV_2D": 27, "QUANTIZE": 1},

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from cli import Refusal
+from data.resizing import RULES
 from export import recipes
 from export.kit import write as kit_write
 from export.make import Choices, export_run
@@ -85,7 +86,9 @@ def test_kit(run):
     # Nothing is missing or without a reason, and what the figures are of is told.
     assert gate.failures({**report, "recipe": "float32"}) == []
     assert (report["judged_on"], report["judged_images"]) == ("val", 6)
-    assert report["remarks"] == [
+    assert report["miou_by_resize"].keys() == RULES.keys()
+    assert report["miou_by_resize"]["area"] == report["miou_tflite"]
+    assert [line for line in report["remarks"] if not line.startswith("images resized by")] == [
         "the figures are of the validation images, which also chose the epoch; images in test/ "
         "would judge alone",
         "the figures are of only 6 images of val",

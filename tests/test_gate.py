@@ -166,7 +166,8 @@ def test_recipes_of_a_limit(name, recipes):
 
 def test_what_is_not_measured_of_a_file_that_was_only_read():
     early = {name for name, known in LISTS.items() if known}
-    wanted = dict.fromkeys({row[0] for row in NUMBERS} | LISTS.keys() - early, "it was not run")
+    figures = {row[0] for row in NUMBERS} | LISTS.keys() - early | {"miou_by_resize"}
+    wanted = dict.fromkeys(figures, "it was not run")
     assert gate.unmeasured("it was not run") == wanted
     report = {"recipe": "float32", "asked_targets": [], "not_measured": wanted}
     lines = gate.failures({**report, **{name: [] for name in early}})

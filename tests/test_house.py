@@ -26,6 +26,7 @@ LAYERS = {
             "pictures",
             "preview",
             "ready",
+            "resizing",
             "shapes",
             "statistics",
         ),

@@ -36,6 +36,8 @@ coreml does not support 2 operators of int8 | QUANTIZE (input): not taken | at l
 0.471 at most 0.75 | 28.1 dB at least 12 dB | 1.71 % at most 10 % | 1.52 points at most 5 points
 101.8 % at least 10 % | 0.03 levels at most 1 level | on the judged images (233 of test), at
 nothing is known about it: &lt;never&gt; (int8)
+area a kit&#39;s exact path 69.12 % bilinear Android: Bitmap.createScaledBitmap
+lanczos iOS: vImageScale 69.05 % | canvas without filtering – images 61 | filtering 68.71 %
 27 version 3 | 1 QUANTIZE | 2 uint8-&gt;int8 input
 64 × 96 pixels | 3 of 3 were trained; epoch 2 has the best mIoU
 python train.py --data &#39;a b&#39; | 48f5e420 | x86_64
@@ -70,6 +72,18 @@ def test_what_was_not_measured_says_why(run):
     assert "contract_agreement 100.00 % must be 100 % operators" in found
     assert "float_operators 0 must be 0 largest" in found
     assert "calibration_distance 0.0226 mean" in found  # no limit for a recipe without calibration
+
+
+def test_rules_of_resizing_that_were_not_measured_say_why(run):
+    release(run, "float32")
+    refuse(run, "int8", not_measured={"miou_by_resize": "it was <refused>"}, miou_by_resize=None)
+    older = run / "export/float16.refused.json"
+    older.write_text(json.dumps({"recipe": "float16", "reasons": []}))
+    found = text(page(run))
+    assert "images 61 61 –" not in found
+    assert "int8: not measured, because it was &lt;refused&gt;" in found
+    assert "float16: not measured, because nothing measured it" in found
+    assert "float32: not measured" not in found
 
 
 def test_options_of_the_command_are_not_repeated():

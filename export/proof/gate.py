@@ -131,4 +131,5 @@ def why_missing(limit: Limit, report: dict) -> str:
 
 def unmeasured(because: str) -> dict[str, str]:
     """The report's `not_measured` for a file that was only read."""
-    return {limit.name: because for limit in LIMITS if not limit.early}
+    names = [limit.name for limit in LIMITS if not limit.early]
+    return dict.fromkeys([*names, "miou_by_resize"], because)

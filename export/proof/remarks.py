@@ -4,6 +4,7 @@ import numpy as np
 
 from export.proof.accuracy import majority_miou
 from export.proof.contract import INPUT_MISTAKES, SEEN
+from export.proof.resized import resize_remarks
 from segnet.run import unfinished
 
 FEW_IMAGES = 20
@@ -21,7 +22,9 @@ def run_remarks(trained) -> list[str]:
 
 def remarks(trained, report: dict) -> list[str]:
     """What the figures of a file tell. report: with those of `accuracy` and the mistakes."""
-    lines = [*judge_remarks(trained, report), *class_remarks(report)]
+    lines = [
+        *judge_remarks(trained, report), *class_remarks(report), *resize_remarks(report),
+    ]  # fmt: skip
     for name in INPUT_MISTAKES:
         if name in report["mistakes"] and report["mistakes"][name] < SEEN:
             lines.append(

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from cli import Refusal
-from data.batches import MEAN, STD, evaluation_pairs, to_input
+from data.batches import MEAN, STD, evaluation_pairs, scale, to_input
 from data.dataset import Dataset
-from data.images import read_pair
+from data.images import read_pair, resize
 from export.tflite.metadata import read_loosely
 from segnet.metrics import confusion, scores, to_mask
 
@@ -109,10 +109,19 @@ def score_function(function, dataset: Dataset, split: str, size, name="the model
 
 def subset_miou(function, dataset: Dataset, size: tuple[int, int], seed: int = 0) -> float:
     """mIoU of a function from (1, H, W, 3) to logits on SUBSET validation images; seeded."""
-    pairs = dataset.pairs("val")
-    matrix = 0
-    for index in np.random.default_rng(seed).permutation(len(pairs))[:SUBSET]:
+    return miou_by_rule(function, dataset, "val", size, {"": resize}, SUBSET, seed)[""]
+
+
+def miou_by_rule(
+    function, dataset: Dataset, split: str, size, rules: dict[str, Callable], most: int, seed=0
+) -> dict[str, float]:
+    """mIoU by name of the rule, (image, size) to an image, that resizes the images; on at most
+    `most` of a split, seeded."""
+    pairs, matrices = dataset.pairs(split), dict.fromkeys(rules, 0)
+    for index in np.random.default_rng(seed).permutation(len(pairs))[:most]:
         image, truth = read_pair(pairs[index], dataset)
-        predicted = to_mask(function(to_input(image, size)[None])[0], truth.shape)
-        matrix = matrix + confusion(truth, predicted, len(dataset.classes))
-    return scores(matrix, dataset.classes)["miou"]
+        for name, rule in rules.items():
+            predicted = to_mask(function(scale(rule(image, size))[None])[0], truth.shape)
+            found = confusion(truth, predicted, len(dataset.classes))
+            matrices[name] = matrices[name] + found
+    return {name: scores(matrix, dataset.classes)["miou"] for name, matrix in matrices.items()}

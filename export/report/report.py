@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader, is_undefined
 
+from data.resizing import WHERE
 from export.proof import gate
+from export.proof.resized import why_unresized
 from export.recipes import RECIPES, Recipe
 from export.report import wording
 from export.report.plot import plot, svg_uri
@@ -112,6 +114,8 @@ def views(entries: list[Entry]) -> dict:
         "classes": next((list(r["iou_keras"]) for r in reports if "iou_keras" in r), []),
         "judges": grouped(entries, judged),
         "remarks": by_line(entries, lambda e: e.report.get("remarks", [])),
+        "resizers": WHERE,
+        "unresized": grouped(entries, lambda e: why_unresized(e.report)),
         "longest": max((row["ms"] for profile in profiles for row in profile), default=0.0),
         "frames": frames(reports),
         "frame_machines": grouped(entries, lambda e: e.report.get("frame", {}).get("machine")),
