@@ -28,6 +28,9 @@ PACKAGES = {
         ("package.json", "dist/index.js"),
     ),
 }  # fmt: skip
+# How one package imports the other, and by the path in the page's folder: a worker knows no import
+# map, which would tell where a name is.
+IMPORT, BY_PATH = b'"@litertjs/wasm-utils"', b'"../../wasm-utils/dist/index.js"'
 REGISTRY = "https://registry.npmjs.org"
 MOST_BYTES = 1 << 26  # of an archive or a file; the largest have 12 MB
 TIMEOUT_S = 30
@@ -39,7 +42,8 @@ REMEDY = (
 
 
 def read_packages(folder: str | None = None) -> dict[str, bytes]:
-    """Path, such as core/dist/index.js, to content of every file that the page loads.
+    """Path, such as core/dist/index.js, to content of every file that the page loads; imports are
+    by path.
 
     folder: where `npm install` put the packages; None is the cache, filled from the npm registry.
     Raises Refusal when they cannot be had or are not the ones that are needed.
@@ -48,6 +52,7 @@ def read_packages(folder: str | None = None) -> dict[str, bytes]:
     for name, (digest, files) in PACKAGES.items():
         read = installed(Path(folder), name) if folder else unpacked(archive(name, digest))
         found |= {f"{name}/{file}": read(file) for file in files}
+    found["core/dist/index.js"] = found["core/dist/index.js"].replace(IMPORT, BY_PATH)
     return found
 
 

@@ -1,8 +1,5 @@
 """Writes the folder of the page: the model, its web modules, golden files and LiteRT.js."""
 
-import base64
-import hashlib
-import json
 import shutil
 from pathlib import Path
 
@@ -20,11 +17,6 @@ from segnet.run import read_run
 
 PAGE = Path(__file__).parent / "page"
 LOOKS = {"overlay": "Overlay", "blur": "Blur", "cutout": "Cut-out"}
-# Names of packages in the code to their files; the page's policy has the hash of this text.
-IMPORTS = json.dumps(
-    {"imports": {f"@litertjs/{name}": f"./litert/{name}/dist/index.js"
-                 for name in ("core", "wasm-utils")}}
-)  # fmt: skip
 SAMPLES = 3  # pictures to try on the page, of which the golden photo is one
 
 
@@ -73,7 +65,6 @@ def index(name: Path, contract: dict, samples: list[str]) -> str:
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     _, height, width, _ = contract["input"]["shape"]
-    digest = hashlib.sha256(IMPORTS.encode()).digest()
     return templates.get_template("index.html.j2").render(
         title=name.resolve().name,
         recipe=contract["recipe"],
@@ -81,8 +72,6 @@ def index(name: Path, contract: dict, samples: list[str]) -> str:
         width=width,
         looks=LOOKS.items(),
         samples=samples,
-        import_map=IMPORTS,
-        import_map_hash=f"sha256-{base64.b64encode(digest).decode()}",
     )
 
 

@@ -1,13 +1,14 @@
 // Opens the page of python -m export web in Chromium, does the steps of a scenario and prints JSON.
 //
 // node page_client.mjs MODULES SCENARIO, where MODULES is the node_modules folder with playwright-core
-// and axe-core, and SCENARIO is JSON: address, flags, permissions, steps, width, height, dark, shots.
+// and axe-core, and SCENARIO is JSON: address, flags, permissions, steps, width, height,
+// dark, and isOld for a browser whose workers cannot draw.
 
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 
 const [modules, given] = process.argv.slice(2);
-const scenario = { flags: [], permissions: [], steps: [], width: 390, height: 844, ...JSON.parse(given) };
+const scenario = { flags: [], permissions: [], steps: [], isOld: false, width: 390, height: 844, ...JSON.parse(given) };
 const require = createRequire(`${modules}/`);
 const { chromium } = require('playwright-core');
 const found = { errors: [], elsewhere: [], console: [], said: [] };
@@ -36,14 +37,18 @@ page.on('console', (message) => {
   (message.type() === 'error' ? found.errors : found.console).push(message.text());
 });
 page.on('pageerror', (error) => found.errors.push(String(error.stack)));
-await page.addInitScript(() => {
+await page.addInitScript((isOld) => {
   addEventListener('DOMContentLoaded', () => {
     const status = document.getElementById('status');
     globalThis.said = [];
     new MutationObserver(() => said.push([performance.now(), status.textContent]))
       .observe(status, { childList: true });
   });
-});
+  globalThis.longTasks = []; // milliseconds of each that lasts more than 50
+  new PerformanceObserver((list) => longTasks.push(...list.getEntries().map((each) => each.duration)))
+    .observe({ type: 'longtask' });
+  if (isOld) delete HTMLCanvasElement.prototype.transferControlToOffscreen;
+}, scenario.isOld);
 
 const text = (selector) => page.locator(selector).innerText();
 const status = (pattern) => page.waitForFunction(
@@ -58,6 +63,24 @@ const actions = {
   upload: (path) => page.locator('#file').setInputFiles(path),
   set: async (selector, value) => page.locator(selector).fill(value),
   run: async (code) => { found.run = await page.evaluate(code); },
+  inWorker: async (code) => { found.inWorker = await page.workers()[0].evaluate(code); },
+  // Of the page's own thread, in milliseconds, since this was asked last.
+  longest: async (name) => {
+    found[name] = await page.evaluate(() => Math.max(0, ...longTasks.splice(0)));
+  },
+  // give: drop or paste. The file is made in the page, as no other program can drag one into it.
+  give: async (kind, path, type) => page.evaluate(async ([event, name, mime, content]) => {
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+    const files = new DataTransfer();
+    if (name) files.items.add(new File([bytes], name, { type: mime }));
+    else files.setData('text/plain', 'no file');
+    const target = document.querySelector('#view');
+    const given = { bubbles: true, cancelable: true };
+    if (event === 'paste') target.dispatchEvent(new ClipboardEvent('paste', { ...given, clipboardData: files }));
+    else for (const each of ['dragenter', 'dragover', 'drop']) {
+      target.dispatchEvent(new DragEvent(each, { ...given, dataTransfer: files }));
+    }
+  }, [kind, path && path.split('/').at(-1), type, path ? readFileSync(path).toString('base64') : '']),
   read: async (name, selector) => { found[name] = await text(selector); },
   focus: async (name) => { found[name] = await page.evaluate(() => document.activeElement.id); },
   pixels: async (path) => {

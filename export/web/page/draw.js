@@ -3,7 +3,7 @@
 const BLUR = 24; // pixels, the shorter side of the smallest step of the blur
 
 export class Screen {
-  /** canvas: the one of the page. */
+  /** canvas: the one of the page, or an OffscreenCanvas of it. */
   constructor(canvas) {
     this.canvas = canvas;
     this.context = canvas.getContext('2d');
@@ -11,14 +11,13 @@ export class Screen {
   }
 
   /**
-   * frame: a canvas. live: a Live that has shown it, with opacity 1. look: overlay, or cutout or
-   * blur, which take class 0 for the background. opacity: of the overlay, 0 to 1.
+   * frame: an image of any size. shown: its width and height on the screen. colours: a canvas with
+   * those of the classes, opaque. matte: returns one whose alpha channel is the background.
+   * look: overlay, or cutout or blur of the background. opacity: of the overlay, 0 to 1.
    */
-  draw(frame, live, look, opacity) {
-    const { width, height } = frame;
+  draw(frame, [width, height], { colours, matte }, { look, opacity }) {
     if (this.canvas.width !== width || this.canvas.height !== height) {
       Object.assign(this.canvas, { width, height });
-      this.canvas.style.setProperty('--ratio', width / height);
     }
     const { context } = this;
     const put = (image, rule, alpha = 1) => {
@@ -28,16 +27,15 @@ export class Screen {
     };
     put(frame, 'copy');
     if (look === 'overlay') {
-      put(live.canvas, 'source-over', opacity);
+      put(colours, 'source-over', opacity);
       return;
     }
-    put(live.matte(0), 'destination-out');
-    if (look === 'blur') put(this.blurred(frame), 'destination-over');
+    put(matte(), 'destination-out');
+    if (look === 'blur') put(this.blurred(frame, width, height), 'destination-over');
   }
 
   /** The frame halved until it is small and doubled again: a blur that every browser can do. */
-  blurred(frame) {
-    let { width, height } = frame;
+  blurred(frame, width, height) {
     let source = frame;
     const sizes = [];
     while (Math.min(width, height) > 2 * BLUR) {

@@ -1,6 +1,6 @@
 // What was found in the picture, and how long it took, in words beside it.
 
-import { CLASSES, COLOURS, LABELS } from '../web/contract.js';
+import { COLOURS, LABELS } from '../web/contract.js';
 
 const STAGES = ['read', 'network', 'show'];
 const SHOWN_MS = 500; // between two updates
@@ -19,45 +19,42 @@ export class Figures {
     this.sums = { read: 0, network: 0, show: 0 }; // milliseconds
   }
 
-  /** times: when the three stages of a frame began, and when the last one ended. */
+  /** times: the milliseconds of each stage of a frame. */
   count(times) {
     this.frames += 1;
-    STAGES.forEach((stage, i) => {
-      this.sums[stage] += times[i + 1] - times[i];
-    });
+    for (const stage of STAGES) this.sums[stage] += times[stage];
   }
 
   /** Shows the figures of the frames since the last time, if that is long enough ago. */
-  update(ids) {
+  update(counts) {
     const seconds = (performance.now() - this.since) / 1000;
     if (1000 * seconds < SHOWN_MS) return;
-    this.show(ids, (this.frames / seconds).toFixed(1));
+    this.show(counts, (this.frames / seconds).toFixed(1));
     this.reset();
   }
 
-  /** ids: the class ids of the latest frame. rate: frames a second; a picture has none. */
-  show(ids, rate = '–') {
+  /** counts: pixels of each class in the latest frame. rate: frames a second; a picture has none. */
+  show(counts, rate = '–') {
     $('rate').textContent = rate;
     for (const stage of STAGES) {
       $(stage).textContent = `${(this.sums[stage] / this.frames).toFixed(1)} ms`;
     }
     $('figures').hidden = false;
-    $('screen').setAttribute('aria-label', words(ids));
-    $('legend').replaceChildren(...shares(ids).map(([id]) => item(id)));
+    $('screen').setAttribute('aria-label', words(counts));
+    $('legend').replaceChildren(...shares(counts).map(([id]) => item(id)));
   }
 }
 
 /** What was found, as a sentence. */
-export function words(ids) {
-  const parts = shares(ids).map(([id, share]) => `${LABELS[id]} ${Math.round(100 * share)} %`);
+export function words(counts) {
+  const parts = shares(counts).map(([id, share]) => `${LABELS[id]} ${Math.round(100 * share)} %`);
   return `Found: ${parts.length ? parts.join(', ') : `only ${LABELS[0]}`}`;
 }
 
 /** [id, share of the pixels] of the classes but the first that cover enough, the largest first. */
-function shares(ids) {
-  const counts = new Uint32Array(CLASSES);
-  for (const id of ids) counts[id] += 1;
-  const all = [...counts].map((count, id) => [id, count / ids.length]);
+function shares(counts) {
+  const pixels = counts.reduce((sum, count) => sum + count);
+  const all = [...counts].map((count, id) => [id, count / pixels]);
   return all.slice(1).filter(([, share]) => share >= LEAST_SHARE).sort((a, b) => b[1] - a[1]);
 }
 

@@ -1,43 +1,40 @@
 // The page: its controls, and the loop from a source to the screen.
 
-import { Live, Smooth, resize, toTensor } from '../web/segnet.js';
 import { Camera } from './camera.js';
-import { Screen } from './draw.js';
+import { connect } from './connect.js';
 import { Figures, words } from './figures.js';
-import { Runtime } from './runtime.js';
 
-const MOST_SIDE = 1280; // pixels of what is shown
 const NO_FRAME_MS = 250; // after which the loop looks again: a source may be gone
 
 const $ = (id) => document.getElementById(id);
 const state = document.documentElement.dataset;
 const video = Object.assign(document.createElement('video'), { muted: true, playsInline: true });
 const camera = new Camera(video, () => stop('The camera was taken away'));
-const screen = new Screen($('screen'));
 const figures = new Figures();
-const frame = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-let runtime;
-let live;
+let service; // see Service, whose functions `service.call` calls
 let source = 0; // counts the sources; a loop ends when its own is no longer the latest
 let ended = Promise.resolve(); // with the work on the source before
-let still = null; // the logits of a picture, for another look at it
+let isStill = false; // whether the source is a picture
+let painting = null; // the work on another look of a picture, and whether it is to be done again
+let isStale = false;
 
 async function main() {
+  say('Loading the model');
   try {
-    runtime = await Runtime.start(say);
+    service = await connect($('screen'), ({ line, about }) => say(line, about));
+    describe(service.about);
   } catch (error) {
     fail(error);
     return;
   }
-  live = new Live(runtime, { opacity: 1 });
   say('Ready');
   for (const button of document.querySelectorAll('button')) button.disabled = false;
   state.state = 'ready';
 }
 
-function say(line) {
+function say(line, about) {
   $('status').textContent = line;
-  if (runtime) describe();
+  if (about) describe(about);
 }
 
 function fail(error) {
@@ -47,12 +44,12 @@ function fail(error) {
   console.warn(error);
 }
 
-/** Which runtime computes, and why not the other one. */
-function describe() {
-  const name = runtime.accelerator === 'wasm' ? 'wasm (CPU)' : 'WebGPU (GPU)';
-  const time = `${runtime.runMs.toFixed(1)} ms when it was tested`;
-  $('runtime').textContent = [`On ${name}, ${time}.`, ...runtime.notes].join(' ');
-  state.accelerator = runtime.accelerator;
+/** Which runtime computes, where, and why not another one. */
+function describe({ accelerator, runMs, notes }) {
+  const name = accelerator === 'wasm' ? 'wasm (CPU)' : 'WebGPU (GPU)';
+  const time = `${runMs.toFixed(1)} ms when it was tested`;
+  $('runtime').textContent = [`On ${name}, ${time}, ${service.place}.`, ...notes].join(' ');
+  state.accelerator = accelerator;
 }
 
 /** Ends the source before; returns whether no other one has been chosen meanwhile. */
@@ -64,7 +61,7 @@ async function change() {
   video.removeAttribute('src');
   video.load();
   await ended;
-  still = null;
+  isStill = false;
   $('camera').textContent = 'Start camera';
   $('flip').hidden = true;
   $('screen').classList.remove('mirrored');
@@ -84,7 +81,7 @@ async function startCamera(wanted) {
   $('camera').textContent = 'Stop camera';
   $('screen').classList.toggle('mirrored', camera.isMirrored);
   say('The camera is on');
-  run();
+  begin(showFrames());
   const other = await camera.other();
   if (mine === source) $('flip').hidden = !other;
 }
@@ -109,17 +106,16 @@ async function openVideo(file) {
   await video.play();
   if (mine !== source) return;
   say('The video is playing');
-  run();
+  begin(showFrames());
 }
 
 async function openPicture(blob) {
-  const picture = await createImageBitmap(blob, { imageOrientation: 'from-image' });
-  if (await change()) begin(showPicture(picture), 0);
+  const picture = await service.call('decode', [blob]);
+  if (await change()) begin(showPicture(picture));
 }
 
-/** work: on the latest source, until it ends. hold: see Smooth. */
-function begin(work, hold) {
-  smooth(hold);
+/** work: on the latest source, until it ends. */
+function begin(work) {
   figures.reset();
   ended = work.catch((error) => {
     camera.stop();
@@ -128,42 +124,37 @@ function begin(work, hold) {
 }
 
 async function showPicture(picture) {
-  const times = [performance.now()];
-  take(picture, picture.width, picture.height);
-  const { width, height } = frame.canvas;
-  const tensor = toTensor(resize(frame.getImageData(0, 0, width, height)));
-  times.push(performance.now());
-  still = await runtime.infer(tensor, true);
-  times.push(performance.now());
-  paint();
-  figures.count([...times, performance.now()]);
-  figures.show(live.ids);
-  say(`The picture is shown. ${words(live.ids)}`);
+  await service.call('reset', [0]);
+  const found = await service.call('picture', [picture, style()], [picture]);
+  isStill = true;
+  show(found);
+  figures.count(found.times);
+  figures.show(found.counts);
+  say(`The picture is shown. ${words(found.counts)}`);
 }
 
 /** Shows the frames of the camera or the video until another source is chosen. */
-function run() {
+async function showFrames() {
   const mine = source;
-  const loop = async () => {
-    while (mine === source) {
-      await nextFrame();
-      if (mine === source && video.videoWidth && !document.hidden) await step();
-    }
-  };
-  begin(loop(), $('smoothing').value / 100);
+  await service.call('reset', [hold()]);
+  let next = nextFrame();
+  while (mine === source) {
+    await next;
+    next = nextFrame(); // those that come while this one is in work are dropped
+    const isThere = video.videoWidth && video.readyState >= video.HAVE_CURRENT_DATA;
+    if (mine === source && isThere && !document.hidden) await step();
+  }
 }
 
 async function step() {
-  const times = [performance.now()];
-  take(video, video.videoWidth, video.videoHeight);
-  const tensor = live.read(frame.canvas);
-  times.push(performance.now());
-  const logits = await runtime.infer(tensor);
-  times.push(performance.now());
-  live.show(logits);
-  draw();
-  figures.count([...times, performance.now()]);
-  figures.update(live.ids);
+  const start = performance.now();
+  const image = await createImageBitmap(video);
+  const taken = performance.now() - start;
+  const found = await service.call('frame', [image, style()], [image]);
+  show(found);
+  found.times.read += taken;
+  figures.count(found.times);
+  figures.update(found.counts);
 }
 
 function nextFrame() {
@@ -174,33 +165,36 @@ function nextFrame() {
   });
 }
 
-/** Draws an image into `frame`, at most MOST_SIDE wide and high. */
-function take(image, width, height) {
-  const ratio = Math.min(1, MOST_SIDE / Math.max(width, height));
-  const [w, h] = [width, height].map((side) => Math.max(1, Math.round(ratio * side)));
-  const { canvas } = frame;
-  if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
-  frame.globalCompositeOperation = 'copy';
-  frame.drawImage(image, 0, 0, w, h);
-}
-
-/** Draws the picture again, if it is one, in the look and opacity that are chosen now. */
+/** Draws a picture again in the look and opacity that are chosen now. */
 function paint() {
-  if (!still) return;
-  live.show(still);
-  draw();
+  isStale = isStill;
+  painting ??= repaint().catch(fail).finally(() => { painting = null; });
 }
 
-function draw() {
-  const look = document.querySelector('input[name=look]:checked').value;
-  screen.draw(frame.canvas, live, look, $('opacity').value / 100);
-  state.look = look;
+async function repaint() {
+  while (isStale) {
+    isStale = false;
+    const chosen = style();
+    await service.call('paint', [chosen]);
+    state.look = chosen.look;
+  }
+}
+
+/** What was drawn, and of which size. */
+function show({ size: [width, height], look }) {
+  $('screen').style.setProperty('--ratio', width / height);
   $('screen').hidden = false;
   $('hint').hidden = true;
+  state.look = look;
 }
 
-function smooth(hold) {
-  live.smooth = hold > 0 ? new Smooth(hold) : null;
+function style() {
+  const { value: look } = document.querySelector('input[name=look]:checked');
+  return { look, opacity: $('opacity').value / 100 };
+}
+
+function hold() {
+  return $('smoothing').value / 100;
 }
 
 function listen() {
@@ -223,7 +217,7 @@ function listen() {
   for (const id of ['opacity', 'smoothing']) {
     $(id).oninput = () => {
       $(`${id}-value`).textContent = `${$(id).value} %`;
-      if (id === 'smoothing' && live && !still) smooth($(id).value / 100);
+      if (id === 'smoothing' && !isStill) service?.call('smooth', [hold()]).catch(fail);
       paint();
     };
   }
@@ -244,8 +238,14 @@ function listenForDrops() {
   document.ondrop = (event) => {
     event.preventDefault();
     document.body.classList.remove('over');
-    if (live) open(event.dataTransfer.files[0]);
+    take(event.dataTransfer);
   };
+  document.onpaste = (event) => take(event.clipboardData);
+}
+
+/** The first file of what was dropped or pasted. */
+function take({ files }) {
+  if (state.state === 'ready') open(files[0]);
 }
 
 listen();

@@ -1,16 +1,17 @@
 // The model in this browser: on WebGPU only where that is proven, and watched as long as it runs.
 
-import * as litert from '@litertjs/core';
 import {
   BYTE_STEP, CLASSES, Input, Output, PIXEL_AGREEMENT, SHA256, TOLERANCE,
 } from '../web/contract.js';
 import { argmax } from '../web/mask.js';
-import { Segmenter } from '../web/segnet.js';
+import { Segmenter, loadLiteRt } from '../web/segnet.js';
 
+const CORE = new URL('../litert/core/dist/index.js', import.meta.url).href;
 const WASM = new URL('../litert/core/wasm/', import.meta.url).href;
 const TIMED = 5; // inferences that give the time of one
-const WATCH_MS = 700; // between two checks in use, or WATCH_RUNS inferences if that is longer
-const WATCH_RUNS = 8;
+const NOTICE_MS = 1000; // from a fault in use to the check that notices it, where inferences allow it
+const SPARE_MS = 150; // of it, for all but the inferences
+const WATCH_MS = 700; // at most, between two checks in use
 const GPU_TRIAL_MS = 30000; // at most, of the trial of WebGPU
 const GPU_RUN_MS = 5000; // at most, of an inference there: a driver may hang
 const MOST_REPLACED = 3; // instances with faults, before the page gives up
@@ -23,7 +24,7 @@ export class Runtime {
     runtime.bytes = await modelBytes();
     runtime.input = new Input(await bytesOf('golden/input.bin'));
     runtime.golden = new Output(await bytesOf('golden/output.bin'));
-    await litert.loadLiteRt(WASM);
+    runtime.litert = await loadLiteRt(CORE, WASM);
     say('Testing the model on wasm');
     await runtime.use('wasm').catch((error) => runtime.replace(error.message));
     await runtime.tryGpu();
@@ -44,9 +45,10 @@ export class Runtime {
    */
   async infer(tensor, isChecked = false) {
     try {
+      const start = performance.now();
       const logits = await this.run(tensor);
-      const pause = Math.max(WATCH_MS, WATCH_RUNS * this.runMs);
-      if (isChecked || performance.now() - this.checked > pause) await this.check(tensor, logits);
+      const now = performance.now();
+      if (isChecked || now - this.checked > pause(now - start)) await this.check(tensor, logits);
       return logits;
     } catch (error) {
       await this.replace(error.message);
@@ -77,28 +79,28 @@ export class Runtime {
     this.replaced += 1;
     if (this.replaced > MOST_REPLACED) throw new Error(`this browser computes wrongly: ${fault}`);
     this.say(`A fault on ${accelerator}: ${fault}. Starting again on wasm`);
-    attempt(() => litert.unloadLiteRt());
-    await litert.loadLiteRt(WASM);
+    attempt(() => this.litert.unloadLiteRt());
+    await loadLiteRt(CORE, WASM);
     await this.use('wasm');
     this.notes = [`Started again after a fault on ${accelerator}: ${fault}.`];
     this.say(`A fault on ${accelerator} was noticed: ${fault}. A new instance on wasm goes on.`);
   }
 
   async use(accelerator) {
-    this.segmenter = await Segmenter.create(litert, { model: this.bytes, accelerator });
+    this.segmenter = await Segmenter.create(this.litert, { model: this.bytes, accelerator });
     this.runMs = await this.trial(this.segmenter);
   }
 
   /** WebGPU takes over where it is right, really another path, and faster; else a note says why not. */
   async tryGpu() {
-    if (!litert.isWebGPUSupported() || !litert.getWebGpuDevice()) {
+    if (!this.litert.isWebGPUSupported() || !this.litert.getWebGpuDevice()) {
       this.notes.push('This browser offers no WebGPU.');
       return;
     }
     this.say('Testing the model on WebGPU');
     let gpu;
     try {
-      gpu = await Segmenter.create(litert, { model: this.bytes, accelerator: 'webgpu' });
+      gpu = await Segmenter.create(this.litert, { model: this.bytes, accelerator: 'webgpu' });
       const runMs = await within(GPU_TRIAL_MS, this.trial(gpu));
       const outputs = [await gpu.infer(this.input), await this.segmenter.infer(this.input)];
       if (isEqual(...outputs)) throw new Error('its output is bit-equal to that of wasm');
@@ -159,6 +161,15 @@ async function bytesOf(name) {
   const response = await fetch(new URL(`../${name}`, import.meta.url));
   if (!response.ok) throw new Error(`${name} cannot be read: HTTP status ${response.status}`);
   return response.arrayBuffer();
+}
+
+/**
+ * The milliseconds from one check to the end of the inference after which the next one is made. A
+ * fault may begin with the first inference after a check; the one under way when the pause ends and
+ * the check itself take `runMs` each. A network too slow for that is checked after each inference.
+ */
+function pause(runMs) {
+  return Math.min(WATCH_MS, NOTICE_MS - SPARE_MS - 2 * runMs);
 }
 
 const isEqual = (one, other) => one.every((value, i) => value === other[i]);
