@@ -5,6 +5,7 @@ import shutil
 import cv2
 import kits
 import numpy as np
+import pytest
 from kits import model
 from pages import (
     CAMERA,
@@ -27,11 +28,7 @@ pytestmark = needs_chromium
 
 
 def test_the_golden_mask_is_right(any_page, tmp_path):
-    """The colours on the screen, at full opacity, are those of photo_mask.png.
-
-    They are stretched from the network's size, so that pixels at edges differ; the masks of random
-    weights have many.
-    """
+    """The colours on the screen, at full opacity, are those of photo_mask.png."""
     set_opacity = ["set", "#opacity", "100"]
     steps = [READY, set_opacity, GOLDEN, SHOWN, ["pixels", str(tmp_path / "screen.png")]]
     found = shown(any_page, *steps)
@@ -44,8 +41,7 @@ def test_the_golden_mask_is_right(any_page, tmp_path):
     colours = kits.contract("float32")["colours"]
     kinds = [photo, *(np.broadcast_to(colour, photo.shape) for colour in colours[1:])]
     nearest = np.argmin([np.abs(screen - kind).sum(-1) for kind in kinds], 0)
-    assert (nearest == mask).mean() > 0.7
-    assert all((nearest[mask == id] == id).mean() > 0.5 for id in range(3))
+    assert (nearest == mask).mean() >= 0.99  # of the masks of random weights much is at an edge
 
 
 def test_a_webgpu_that_is_slower_is_not_used(page):
@@ -81,6 +77,36 @@ def test_frames_a_second_of_a_camera(tmp_path, monkeypatch):
     assert found["state"]["look"] == "overlay"
 
 
+def big_picture(path):
+    """A JPEG of 12 megapixels."""
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 230, (30, 40, 3)).astype(np.uint8)
+    assert cv2.imwrite(str(path), cv2.resize(small, (4000, 3000), interpolation=cv2.INTER_CUBIC))
+    return str(path)
+
+
+def test_nothing_heavy_is_on_the_main_thread(page, tmp_path):
+    """Browsers call a task of more than 50 ms long; the client asks for those."""
+    picture = big_picture(tmp_path / "large.jpg")
+    steps = [READY, ["longest", "start"], ["upload", picture], SHOWN, ["longest", "picture"]]
+    steps += [["read", stage, f"#{stage}"] for stage in ("read", "network", "show")]
+    steps += [["click", "#camera"], ["status", "The camera is on"], ["wait", 500]]
+    steps += [["longest", "camera"], ["wait", 2000], ["longest", "frames"]]
+    found = shown(page, *steps, flags=CAMERA, permissions=["camera"])
+    assert found["runtime"].count(", in a worker.") == 1
+    stages = ", ".join(f"{stage} {found[stage]}" for stage in ("read", "network", "show"))
+    print(f"12 megapixels: {stages}, the longest task {found['picture']} ms")
+    assert found["picture"] < 100 and found["frames"] < 100
+
+
+def test_a_browser_whose_workers_cannot_draw(page, tmp_path):
+    steps = [READY, GOLDEN, SHOWN, ["click", "#camera"], ["status", "The camera is on"]]
+    steps += [["wait", 1500], ["read", "rate", "#rate"]]
+    found = shown(page, *steps, isOld=True, flags=CAMERA, permissions=["camera"])
+    assert "on the page's own thread, because this browser draws only there." in found["runtime"]
+    assert float(found["rate"]) > 3
+
+
 def test_flip_where_there_are_two_cameras(page):
     on = ["status", "The camera is on"]
     steps = [READY, ["click", "#camera"], on, ["wait", 500]]
@@ -95,12 +121,16 @@ def test_flip_where_there_are_two_cameras(page):
     assert said(found).count("The camera is on") == 2 and float(found["rate"]) > 3
 
 
-def test_a_video_file_and_one_that_is_none(page, tmp_path):
-    file = str(tmp_path / "clip.webm")
-    writer = cv2.VideoWriter(file, cv2.VideoWriter.fourcc(*"VP80"), 25, (160, 120))
+def clip(path):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), 25, (160, 120))
     for frame in range(50):
         writer.write(np.full((120, 160, 3), 5 * frame, np.uint8))
     writer.release()
+    return str(path)
+
+
+def test_a_video_file_and_one_that_is_none(page, tmp_path):
+    file = clip(tmp_path / "clip.webm")
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     steps = [READY, ["upload", str(tmp_path / "broken.mp4")]]
@@ -109,6 +139,20 @@ def test_a_video_file_and_one_that_is_none(page, tmp_path):
     steps += [["upload", file], ["status", "The video is playing"], ["wait", 1500]]
     found = shown(page, *steps, ["read", "rate", "#rate"])
     assert float(found["rate"]) > 3
+
+
+@pytest.mark.parametrize("kind", ["drop", "paste"])
+def test_files_are_dropped_and_pasted(page, tmp_path, kind):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    photo = str(page / "golden" / "photo.png")
+    steps = [READY, ["give", kind, None, None], ["give", kind, photo, "image/png"], SHOWN]
+    steps += [["give", kind, clip(tmp_path / "clip.webm"), "video/webm"]]
+    steps += [["status", "The video is playing"], ["wait", 1000], ["read", "rate", "#rate"]]
+    steps += [["give", kind, str(broken), "image/png"], ["status", "broken.png is no picture"]]
+    found = shown(page, *steps, ["run", "document.body.className"])
+    assert float(found["rate"]) > 3 and found["run"] == ""
+    assert "Found: " in said(found)[-3]
 
 
 def test_without_a_camera_it_says_why_and_goes_on_with_files(page, tmp_path):
@@ -121,18 +165,20 @@ def test_without_a_camera_it_says_why_and_goes_on_with_files(page, tmp_path):
 
 def test_a_hidden_page_pauses(page):
     count = """() => {
-      const context = document.getElementById('screen').getContext('2d');
-      const draw = context.drawImage;
-      globalThis.drawn = 0;
-      context.drawImage = (...words) => { drawn += 1; draw.apply(context, words); };
+      const post = Worker.prototype.postMessage;
+      globalThis.sent = 0;
+      Worker.prototype.postMessage = function counted(...words) {
+        sent += 1;
+        post.apply(this, words);
+      };
     }"""
     hide = """async () => {
       Object.defineProperty(document, 'hidden', { configurable: true, get: () => %s });
       document.dispatchEvent(new Event('visibilitychange'));
       await new Promise((resolve) => setTimeout(resolve, 600));
-      const before = drawn;
+      const before = sent;
       await new Promise((resolve) => setTimeout(resolve, 1200));
-      return drawn - before;
+      return sent - before;
     }"""
     steps = [READY, ["click", "#camera"], ["status", "The camera is on"], ["run", f"({count})()"]]
     for hidden, is_right in (("true", lambda n: n == 0), ("false", lambda n: n > 3)):

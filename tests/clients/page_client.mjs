@@ -41,7 +41,7 @@ await page.addInitScript((isOld) => {
   addEventListener('DOMContentLoaded', () => {
     const status = document.getElementById('status');
     globalThis.said = [];
-    new MutationObserver(() => said.push([performance.now(), status.textContent]))
+    new MutationObserver(() => said.push([performance.timeOrigin + performance.now(), status.textContent]))
       .observe(status, { childList: true });
   });
   globalThis.longTasks = []; // milliseconds of each that lasts more than 50

@@ -1,5 +1,6 @@
 // The page: its controls, and the loop from a source to the screen.
 
+import { grab } from '../web/remote.js';
 import { Camera } from './camera.js';
 import { connect } from './connect.js';
 import { Figures, words } from './figures.js';
@@ -148,7 +149,7 @@ async function showFrames() {
 
 async function step() {
   const start = performance.now();
-  const image = await createImageBitmap(video);
+  const image = await grab(video);
   const taken = performance.now() - start;
   const found = await service.call('frame', [image, style()], [image]);
   show(found);

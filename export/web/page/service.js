@@ -13,6 +13,7 @@ export class Service {
   /** hear: takes { line, about }, a line about the state and `about` the runtime, once it is there. */
   constructor(hear) {
     Object.assign(this, { hear, runtime: null });
+    this.shown = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
     this.still = null; // a picture, to be drawn again in another look
   }
 
@@ -47,23 +48,19 @@ export class Service {
   }
 
   /**
-   * Shows a frame of a video, an ImageBitmap, which is closed. style: see Screen. Returns
-   * the milliseconds of each stage, the pixels of each class, the size on the screen and the look.
+   * Shows a frame of a video, see `grab`, and closes it. style: see Screen. Returns the
+   * milliseconds of each stage, the pixels of each class, the size on the screen and the look.
    */
   async frame(image, style) {
-    try {
-      const times = [performance.now()];
-      const tensor = this.live.read(image);
-      times.push(performance.now());
-      const logits = await this.runtime.infer(tensor);
-      times.push(performance.now());
-      const ids = this.live.show(logits);
-      const size = shownSize(image);
-      this.screen.draw(image, size, this.layers(this.live.canvas), style);
-      return report(times, ids, size, style);
-    } finally {
-      image.close();
-    }
+    const times = [performance.now()];
+    const size = this.take(image);
+    const tensor = this.live.read(this.shown.canvas);
+    times.push(performance.now());
+    const logits = await this.runtime.infer(tensor);
+    times.push(performance.now());
+    const ids = this.live.show(logits);
+    this.screen.draw(this.shown.canvas, size, this.layers(this.live.canvas), style);
+    return report(times, ids, size, style);
   }
 
   /** Shows a picture, an ImageBitmap, with the exact mask; for the rest see `frame`. */
@@ -74,20 +71,29 @@ export class Service {
     const logits = await this.runtime.infer(tensor, true);
     times.push(performance.now());
     this.live.show(logits); // for the matte
-    const size = shownSize(image);
+    const size = this.take(image);
     const mask = toMask(logits, ...size);
-    const [frame, colours] = [shrunk(image, size), new OffscreenCanvas(...size)];
-    colours.getContext('2d').putImageData(toColours(mask, 1), 0, 0);
-    image.close();
-    this.still = { frame, size, layers: this.layers(colours) };
+    const colours = new OffscreenCanvas(...size).getContext('2d');
+    colours.putImageData(toColours(mask, 1), 0, 0);
+    this.still = { size, layers: this.layers(colours.canvas) };
     this.paint(style);
     return report(times, mask.ids, size, style);
   }
 
   /** Draws the picture, if it is one, in another look or opacity. */
   paint(style) {
-    const { frame, size, layers } = this.still ?? {};
-    if (frame) this.screen.draw(frame, size, layers, style);
+    if (this.still) this.screen.draw(this.shown.canvas, this.still.size, this.still.layers, style);
+  }
+
+  /** Draws the image into `shown` and closes it. Returns width and height there. */
+  take(image) {
+    const { canvas } = this.shown;
+    const size = shownSize(image);
+    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+    Object.assign(this.shown, { globalCompositeOperation: 'copy', imageSmoothingQuality: 'medium' });
+    this.shown.drawImage(image, 0, 0, ...size);
+    image.close();
+    return size;
   }
 
   layers(colours) {
@@ -95,18 +101,11 @@ export class Service {
   }
 }
 
-/** [width, height] of an image on the screen, in the same proportion. */
-function shownSize({ width, height }) {
-  const ratio = Math.min(1, MOST_SIDE / Math.max(width, height));
-  return [width, height].map((side) => Math.max(1, Math.round(ratio * side)));
-}
-
-/** A canvas of that size with the image, so that it is not resized for each look again. */
-function shrunk(image, size) {
-  const context = new OffscreenCanvas(...size).getContext('2d');
-  context.imageSmoothingQuality = 'medium';
-  context.drawImage(image, 0, 0, ...size);
-  return context.canvas;
+/** [width, height] of an ImageBitmap or a VideoFrame on the screen, in the same proportion. */
+function shownSize({ width, height, displayWidth = width, displayHeight = height }) {
+  const sides = [displayWidth, displayHeight];
+  const ratio = Math.min(1, MOST_SIDE / Math.max(...sides));
+  return sides.map((side) => Math.max(1, Math.round(ratio * side)));
 }
 
 /** times: when the three stages began; the last one ends now. */
