@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import threading
 
+import numpy as np
 import pytest
 from kits import ROOT, model, write_kit
 from test_phone_platforms import NODE
 
+from data.images import read_image
 from export.web.litert import read_packages
 from export.web.make import write_page
 from export.web.serve import Server
@@ -56,15 +58,40 @@ def shown(folder, *steps, **scenario):
     """What the client saw of the page: JSON, see there. No error, no request elsewhere."""
     with Server(("127.0.0.1", 0), folder) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        given = {"address": server.url, "chromium": CHROMIUM, "steps": steps, **scenario}
-        command = [NODE, str(CLIENT), str(DRIVER), json.dumps(given)]
-        end = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
-        server.shutdown()
+        try:
+            return shown_at(server.url, *steps, **scenario)
+        finally:
+            server.shutdown()
+
+
+def shown_at(address, *steps, **scenario):
+    """The same of a page that is served."""
+    given = {"address": address, "chromium": CHROMIUM, "steps": steps, **scenario}
+    command = [NODE, str(CLIENT), str(DRIVER), json.dumps(given)]
+    end = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert end.returncode == 0, end.stderr
     found = json.loads(end.stdout)
     assert "failed" not in found, (found["failed"], found["said"], found["errors"])
     assert found["errors"] == [] and found["elsewhere"] == [], found
     return found
+
+
+def golden_agreement(golden, screen, colours):
+    """The fraction of a screenshot of the golden photo whose colours are those of photo_mask.png.
+
+    screen: a path of the canvas' pixels at full opacity, see `golden_shot`.
+    """
+    photo = read_image(golden / "photo.png").astype(int)
+    mask = read_image(golden / "photo_mask.png")[..., 0]
+    kinds = [photo, *(np.broadcast_to(colour, photo.shape) for colour in colours[1:])]
+    found = read_image(screen).astype(int)
+    nearest = np.argmin([np.abs(found - kind).sum(-1) for kind in kinds], 0)
+    return (nearest == mask).mean()
+
+
+def golden_shot(path):
+    """Steps that write the canvas' pixels of the golden photo to a PNG."""
+    return [READY, ["set", "#opacity", "100"], GOLDEN, SHOWN, ["pixels", str(path)]]
 
 
 def said(found):

@@ -14,6 +14,8 @@ from pages import (
     SHOWN,
     WEBGPU,
     any_page,
+    golden_agreement,
+    golden_shot,
     needs_chromium,
     page,
     page_of,
@@ -21,27 +23,19 @@ from pages import (
     shown,
 )  # fmt: skip
 
-from data.images import read_image
-
 __all__ = ["any_page", "page"]  # fixtures
 pytestmark = needs_chromium
 
 
 def test_the_golden_mask_is_right(any_page, tmp_path):
     """The colours on the screen, at full opacity, are those of photo_mask.png."""
-    set_opacity = ["set", "#opacity", "100"]
-    steps = [READY, set_opacity, GOLDEN, SHOWN, ["pixels", str(tmp_path / "screen.png")]]
-    found = shown(any_page, *steps)
+    found = shown(any_page, *golden_shot(tmp_path / "screen.png"))
     assert "Segmenter wasm passed its self-test" in found["console"]
     assert found["runtime"].startswith("On wasm (CPU), ")
     assert found["runtime"].endswith("This browser offers no WebGPU.")
-    photo = read_image(any_page / "golden" / "photo.png").astype(int)
-    mask = read_image(any_page / "golden" / "photo_mask.png")[..., 0]
-    screen = read_image(tmp_path / "screen.png").astype(int)
     colours = kits.contract("float32")["colours"]
-    kinds = [photo, *(np.broadcast_to(colour, photo.shape) for colour in colours[1:])]
-    nearest = np.argmin([np.abs(screen - kind).sum(-1) for kind in kinds], 0)
-    assert (nearest == mask).mean() >= 0.99  # of the masks of random weights much is at an edge
+    # Of the masks of random weights much is at an edge.
+    assert golden_agreement(any_page / "golden", tmp_path / "screen.png", colours) >= 0.99
 
 
 def test_a_webgpu_that_is_slower_is_not_used(page):

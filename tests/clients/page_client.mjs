@@ -26,7 +26,7 @@ const context = await browser.newContext({
   ignoreHTTPSErrors: true,
 });
 const page = await context.newPage();
-page.setDefaultTimeout(15000);
+page.setDefaultTimeout(40000);
 page.on('request', (request) => {
   const url = request.url();
   if (!url.startsWith(scenario.address) && !url.startsWith('blob:')) found.elsewhere.push(url);
