@@ -3,8 +3,8 @@
 import { Moving, Remote } from '../web/remote.js';
 
 /**
- * Starts the service, which shows its results on `canvas`. hear: see Service. Returns { call, about,
- * place }: call(name, words, transfer) as that of Remote, and where the service runs.
+ * Starts the service, which shows its results on `canvas`. hear: see Service. Returns { call,
+ * about, place }: call(name, words, transfer) as that of Remote, and where the service runs.
  */
 export async function connect(canvas, hear) {
   const { remote, why } = await inWorker(canvas, hear);

@@ -32,7 +32,7 @@ export class Runtime {
   }
 
   constructor(say) {
-    Object.assign(this, { say, notes: [], replaced: 0, checked: 0 });
+    Object.assign(this, { say, notes: [], replaced: 0, checked: 0, tookMs: 0 });
   }
 
   get accelerator() {
@@ -41,14 +41,16 @@ export class Runtime {
 
   /**
    * Logits (HEIGHT, WIDTH, CLASSES) of an input tensor; after a fault they come from a new instance
-   * on wasm. isChecked: the runtime is checked now, whenever it was checked last.
+   * on wasm. isChecked: the runtime is checked now, whenever it was checked last. `tookMs` is
+   * that of the inference without the check.
    */
   async infer(tensor, isChecked = false) {
     try {
       const start = performance.now();
       const logits = await this.run(tensor);
       const now = performance.now();
-      if (isChecked || now - this.checked > pause(now - start)) await this.check(tensor, logits);
+      this.tookMs = now - start;
+      if (isChecked || now - this.checked > pause(this.tookMs)) await this.check(tensor, logits);
       return logits;
     } catch (error) {
       await this.replace(error.message);

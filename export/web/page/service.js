@@ -10,7 +10,7 @@ import { Runtime } from './runtime.js';
 const MOST_SIDE = 1280; // pixels of what is shown
 
 export class Service {
-  /** hear: takes { line, about }, a line about the state and `about` the runtime, once it is there. */
+  /** hear: takes { line, about }: a line about the state; `about` the runtime, once there is one. */
   constructor(hear) {
     Object.assign(this, { hear, runtime: null });
     this.shown = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
@@ -60,7 +60,7 @@ export class Service {
     times.push(performance.now());
     const ids = this.live.show(logits);
     this.screen.draw(this.shown.canvas, size, this.layers(this.live.canvas), style);
-    return report(times, ids, size, style);
+    return this.report(times, ids, size, style);
   }
 
   /** Shows a picture, an ImageBitmap, with the exact mask; for the rest see `frame`. */
@@ -77,7 +77,7 @@ export class Service {
     colours.putImageData(toColours(mask, 1), 0, 0);
     this.still = { size, layers: this.layers(colours.canvas) };
     this.paint(style);
-    return report(times, mask.ids, size, style);
+    return this.report(times, mask.ids, size, style);
   }
 
   /** Draws the picture, if it is one, in another look or opacity. */
@@ -96,6 +96,14 @@ export class Service {
     return size;
   }
 
+  /** times: when reading began, the network, and showing, which ends now. */
+  report(times, ids, size, { look }) {
+    const [read, , show] = times.map((time, i) => (times[i + 1] ?? performance.now()) - time);
+    const counts = new Uint32Array(CLASSES);
+    for (const id of ids) counts[id] += 1;
+    return { times: { read, network: this.runtime.tookMs, show }, counts, size, look };
+  }
+
   layers(colours) {
     return { colours, matte: () => this.live.matte(0) };
   }
@@ -106,12 +114,4 @@ function shownSize({ width, height, displayWidth = width, displayHeight = height
   const sides = [displayWidth, displayHeight];
   const ratio = Math.min(1, MOST_SIDE / Math.max(...sides));
   return sides.map((side) => Math.max(1, Math.round(ratio * side)));
-}
-
-/** times: when the three stages began; the last one ends now. */
-function report(times, ids, size, { look }) {
-  const [read, network, show] = times.map((time, i) => (times[i + 1] ?? performance.now()) - time);
-  const counts = new Uint32Array(CLASSES);
-  for (const id of ids) counts[id] += 1;
-  return { times: { read, network, show }, counts, size, look };
 }
