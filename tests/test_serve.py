@@ -89,6 +89,7 @@ def test_files_and_their_headers(site, target, kind, body):
             assert answer.headers["Content-Length"] == str(len(body))
             assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
             assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+            assert answer.headers["Content-Security-Policy"].startswith("default-src 'self' blob:;")
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             client.close()
 

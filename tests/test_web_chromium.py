@@ -1,6 +1,7 @@
 """The page of python -m export web in headless Chromium."""
 
 import shutil
+import struct
 
 import cv2
 import kits
@@ -121,6 +122,39 @@ def clip(path):
         writer.write(np.full((120, 160, 3), 5 * frame, np.uint8))
     writer.release()
     return str(path)
+
+
+TURNED = {  # degrees clockwise to the matrix of a track, ISO/IEC 14496-12, 6.2.2, and the red edge
+    90: ((0, 1, 0, -1, 0, 0, 160, 0, 1), "top"),
+    180: ((-1, 0, 0, 0, -1, 0, 320, 160, 1), "right"),
+}
+
+
+@pytest.mark.parametrize("degrees", TURNED)
+def test_a_video_of_a_turned_phone_is_upright(page, tmp_path, degrees):
+    """A video with a red left edge, which is to be shown turned."""
+    file, screen = tmp_path / "turned.mp4", str(tmp_path / "screen.png")
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"vp09"), 10, (320, 160))
+    image = np.full((160, 320, 3), 90, np.uint8)
+    image[:, :100] = 0, 0, 255
+    for _ in range(20):
+        writer.write(image)
+    writer.release()
+    raw, (matrix, edge) = bytearray(file.read_bytes()), TURNED[degrees]
+    start = raw.index(b"tkhd") + 4 + 40  # of version 0
+    bits = (16, 16, 30)  # of the fraction
+    raw[start : start + 36] = struct.pack(">9i", *(x << bits[i % 3] for i, x in enumerate(matrix)))
+    file.write_bytes(raw)
+    steps = [READY, ["set", "#opacity", "0"], ["upload", str(file)]]
+    steps += [["status", "The video is playing"], ["wait", 1000], ["pixels", screen]]
+    shown(page, *steps)
+    found = cv2.imread(screen).astype(int)
+    assert found.shape[:2] == ((320, 160) if degrees == 90 else (160, 320))
+    height, width = found.shape[:2]
+    edges = {"top": (5, width // 2), "bottom": (-5, width // 2)}
+    edges |= {"left": (height // 2, 5), "right": (height // 2, -5)}
+    red = [name for name, at in edges.items() if found[at][2] - found[at][0] > 150]
+    assert red == [edge]
 
 
 def test_a_video_file_and_one_that_is_none(page, tmp_path):

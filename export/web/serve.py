@@ -27,6 +27,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # For the worker, which is not under the policy that the page states for itself.
+    "Content-Security-Policy": "default-src 'self' blob:; script-src 'self' 'wasm-unsafe-eval'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }

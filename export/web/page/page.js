@@ -16,8 +16,8 @@ let service; // see Service, whose functions `service.call` calls
 let source = 0; // counts the sources; a loop ends when its own is no longer the latest
 let ended = Promise.resolve(); // with the work on the source before
 let isStill = false; // whether the source is a picture
-let painting = null; // the work on another look of a picture, and whether it is to be done again
-let isStale = false;
+let painting = null; // the work on another look of a picture
+let isStale = false; // whether yet another one was chosen during that
 
 async function main() {
   say('Loading the model');
@@ -132,6 +132,7 @@ async function showPicture(picture) {
   figures.count(found.times);
   figures.show(found.counts);
   say(`The picture is shown. ${words(found.counts)}`);
+  paint(); // another look may have been chosen meanwhile
 }
 
 /** Shows the frames of the camera or the video until another source is chosen. */
