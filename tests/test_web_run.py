@@ -20,7 +20,7 @@ pytestmark = needs_chromium
 def exported(finished, tmp_path_factory):
     """A copy of a run, exported with the words that the refusal says."""
     copy = shutil.copytree(finished / "run", tmp_path_factory.mktemp("run") / "run")
-    for recipe in ("float32", "int8"):
+    for recipe in ("float32", "float16"):
         end = run("export", "web", copy, "--recipe", recipe, "--litert", LITERT)
         assert end.returncode == 2
         words = shlex.split(end.stderr.partition("Type python -m ")[2].partition(" first")[0])
@@ -30,13 +30,13 @@ def exported(finished, tmp_path_factory):
 
 
 def test_web_of_a_run(exported, tmp_path):
-    end = run("export", "web", exported, "--recipe", "int8", "--litert", LITERT)
+    end = run("export", "web", exported, "--recipe", "float16", "--litert", LITERT)
     assert end.returncode == 0, end.stderr
-    folder = exported / "export" / "web-int8"
+    folder = exported / "export" / "web-float16"
     assert end.stdout.strip() == str(folder)
     found = shown(folder, *golden_shot(tmp_path / "screen.png"))
     assert "Segmenter wasm passed its self-test" in found["console"]
-    assert agreement(exported / "export" / "int8", tmp_path) >= 0.995
+    assert agreement(exported / "export" / "float16", tmp_path) >= 0.995
 
 
 def test_serve_of_a_run(exported, tmp_path):
