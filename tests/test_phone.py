@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,12 +11,14 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import OpResolverType
 from kits import (
     KINDS,
     LABELS,
     LIMITS,
     PHOTO,
     SIZE,
+    allowed,
     contract,
     kit,
     model,
@@ -102,7 +105,10 @@ def python(folder, *args):
 
 def test_python(kit, tmp_path):
     end = python(kit, "--self-test")
-    assert (end.returncode, end.stdout) == (0, "self-test passed\n"), end.stderr
+    passed = (
+        r"self-test passed: differences of up to 0\.\d{3} of the limit with XNNPACK's kernels\n"
+    )
+    assert end.returncode == 0 and re.fullmatch(passed, end.stdout), end.stderr
     end = python(kit, kit / "golden" / "photo.png", tmp_path / "mask.png")
     assert end.returncode == 0 and end.stdout.startswith("background: ")
     masks = [tmp_path / "mask.png", kit / "golden" / "photo_mask.png"]
@@ -181,7 +187,7 @@ RUNTIME_FAULTS = {
 
 
 @pytest.mark.parametrize("fault", RUNTIME_FAULTS)
-def test_python_sees_a_broken_runtime(kit, fault):
+def test_python_sees_a_broken_runtime(kit, fault, capfd):
     module = module_of(kit)
     segmenter, outputs = module.Segmenter(), []
     sound = segmenter.logits
@@ -190,10 +196,31 @@ def test_python_sees_a_broken_runtime(kit, fault):
         outputs.append(sound(tensor).copy())
         return RUNTIME_FAULTS[fault](outputs)
 
-    module.self_test(segmenter)
+    assert module.self_test(segmenter) is None
     segmenter.logits = broken
-    with pytest.raises(SystemExit, match=r"output.*inference \d"):
-        module.self_test(segmenter)
+    capfd.readouterr()
+    found = module.self_test(segmenter)  # the program is told and goes on
+    assert re.search(r"output.*inference \d", found)
+    assert capfd.readouterr().err == f"self-test failed: {found}\n"
+    outputs.clear()
+    with pytest.raises(module.Fault, match=r"output.*inference \d"):
+        module.self_test(segmenter, stop=True)
+
+
+def test_python_without_xnnpack(kit, tmp_path, capsys):
+    """The runtime's own kernels have a limit of their own."""
+    folder = shutil.copytree(kit, tmp_path / "kit")
+    made = json.loads((kit / "contract.json").read_text())
+    made["golden"] |= {"xnnpack": allowed(0.0, 1.0), "reference": allowed(200.0, 0.1)}
+    render(folder, made)
+    module = module_of(folder)
+    segmenter, content = module.Segmenter(), str(folder / "model.tflite")
+    assert not segmenter.is_reference()
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    segmenter.model = module.Interpreter(content, experimental_op_resolver_type=kernels)
+    segmenter.model.allocate_tensors()
+    assert segmenter.is_reference() and module.self_test(segmenter) is None
+    assert capsys.readouterr().out.endswith("of the limit with the runtime's own kernels\n")
 
 
 @pytest.mark.parametrize("kit", ["float32"], indirect=True)

@@ -72,13 +72,13 @@ const web = await import(`${kit}/web/segnet.js`);
 const litert = core ? await real() : recorded();
 const model = new Uint8Array(bytes(`${kit}/model.tflite`));
 const segmenter = await web.Segmenter.create(litert, { model });
-await segmenter.selfTest({
+await segmenter.selfTest({ stop: true, files: {
   readBytes: async (name) => bytes(`${kit}/${name}`),
   readImage: async (name) => {
     const stem = name.slice('golden/'.length, -'.png'.length);
     return pixels(`${kit}/recorded/${stem}.rgba`, sizes[stem]);
   },
-});
+} });
 for (const name of readdirSync(cases)) {
   const [kind, size] = name.split('.');
   const [width, height] = size.split('x').map(Number);

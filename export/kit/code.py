@@ -8,20 +8,26 @@ import ast
 import re
 from pathlib import Path
 
-from export.kit.render import rendered
+from export.kit.render import ios_allowed, rendered
 from export.proof.golden import FILES as GOLDEN
 from export.proof.seal import normalised
 from segnet import __version__
 
 # Where each language keeps the constants; the names are the same but for case and underscores.
-FILES = ("android/app/src/main/kotlin/segnet/Contract.kt", "ios/Contract.swift",
-         "python/segment.py", "web/contract.js")  # fmt: skip
+# Before the names of what may differ stands a prefix, here with the kind of kernels it is for.
+GPU = {"": "xnnpack", "half_": "half"}
+FILES = {
+    "android/app/src/main/kotlin/segnet/Contract.kt": GPU,
+    "ios/Contract.swift": GPU,
+    "python/segment.py": {"": "xnnpack", "reference_": "reference"},
+    "web/contract.js": GPU,
+}
 OTHERS = ("labels.txt", "model.tflite", "preview.png", "report.json", *GOLDEN)
 CONSTANT = r"\b{}(?:: Float)? = {}"
 HASH, INTEGER, NUMBER = r"['\"]([0-9a-f]{64})", r"(\d+)", r"([\d.]+(?:e[+-]?\d+)?)"
 KINDS = {"sha256": (HASH, str), "width": (INTEGER, int), "height": (INTEGER, int),
-         "classes": (INTEGER, int), "byte_step": (NUMBER, float),
-         "tolerance": (NUMBER, float), "pixel_agreement": (NUMBER, float)}  # fmt: skip
+         "classes": (INTEGER, int), "byte_step": (NUMBER, float)}  # fmt: skip
+ALLOWED = ("tolerance", "pixel_agreement")
 LABELS = r"\blabels = (?:listOf\(|\[)\n(.*?)\n *[)\]]"
 STRING = r'"(?:[^"\\]|\\.)*"'
 
@@ -41,9 +47,9 @@ def code_faults(contract: dict, kit: Path) -> list[str]:
     ]
     unlisted = sorted({*texts, *OTHERS} - contract["files"].keys())
     lines += [f"{name} is not among the contract's files" for name in unlisted]
-    wanted = constants_of(contract)
-    for name in FILES:
-        found = constants(normalised(Path(kit, name)).decode(errors="replace"))
+    for name, kernels in FILES.items():
+        wanted = constants_of(contract, name)
+        found = constants(normalised(Path(kit, name)).decode(errors="replace"), kernels)
         lines += [
             f"{key} is {found[key]} in {name}, but {value} in the contract"
             for key, value in wanted.items()
@@ -55,8 +61,12 @@ def code_faults(contract: dict, kit: Path) -> list[str]:
     return lines
 
 
-def constants_of(contract: dict) -> dict:
+def constants_of(contract: dict, name: str) -> dict:
+    """What the contract has of the constants in a file of FILES."""
     _, height, width, _ = contract["input"]["shape"]
+    allowed = dict(contract["golden"])
+    if name.startswith("ios/"):
+        allowed["xnnpack"] = ios_allowed(contract)
     return {
         "labels": contract["labels"],
         "sha256": contract["sha256"],
@@ -64,14 +74,19 @@ def constants_of(contract: dict) -> dict:
         "height": height,
         "classes": len(contract["labels"]),
         "byte_step": 1 if contract["input"]["dtype"] == "uint8" else 1 / contract["std"],
-        **contract["golden"],
+        **{
+            prefix + key: allowed[kind][key]
+            for prefix, kind in FILES[name].items()
+            for key in ALLOWED
+        },
     }
 
 
-def constants(code: str) -> dict:
+def constants(code: str, kernels=()) -> dict:
     """The same constants as they are in a file of code; None for one that is not found."""
     found = {"labels": labels(code)}
-    for name, (form, kind) in KINDS.items():
+    allowed = {prefix + key: (NUMBER, float) for prefix in kernels for key in ALLOWED}
+    for name, (form, kind) in (KINDS | allowed).items():
         pattern = CONSTANT.format(name.replace("_", "_?"), form)
         match = re.search(pattern, code, re.IGNORECASE)
         found[name] = kind(match[1]) if match else None

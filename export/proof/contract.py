@@ -19,7 +19,7 @@ from export.tflite.runtime import Runtime
 from segnet import __version__
 from segnet.metrics import to_mask
 
-SCHEMA = 4
+SCHEMA = 5
 RESIZE = "area-bilinear"
 RESIZE_TEXT = (
     "area-bilinear: the whole image is resized to the input's size, width and height "

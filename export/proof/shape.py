@@ -7,6 +7,7 @@ LARGE = 1e30
 SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which cannot be written to a file
 PATTERNS = {HASH: r"[0-9a-f]{64}", NAME: r"\w[\w.-]*(/\w[\w.-]*)*"}
 TENSOR = {"name": str, "shape": [int], "dtype": str, "scale": NUMBER, "zero_point": int}
+ALLOWED = {"tolerance": NUMBER, "pixel_agreement": NUMBER, "measured": str}
 # A type; a kind of PATTERNS or NUMBER; [shape of each item]; {key: shape}, where str and NAME stand
 # for any key of that kind.
 CONTRACT = {
@@ -28,7 +29,7 @@ CONTRACT = {
     "targets": [str],
     "versions": {str: str},
     "proof": {"judged_on": str, "images": int, "remarks": [str]},
-    "golden": {"tolerance": NUMBER, "pixel_agreement": NUMBER},
+    "golden": {"xnnpack": ALLOWED, "reference": ALLOWED, "half": ALLOWED},
     "files": {NAME: HASH},
     "digest": HASH,
 }

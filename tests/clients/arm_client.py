@@ -25,9 +25,10 @@ CPU revision\t: 4
 """
 
 
-def main(cpu: str, *files: str) -> int:
-    """Runs interpreter_client.py under QEMU and returns its exit code."""
+def main(cpu: str, *words: str) -> int:
+    """Runs a client, by default interpreter_client.py, under QEMU; returns its exit code."""
     part, features = CPUS[cpu]
+    is_client = words[0].endswith(".py")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name in ("lib", "usr"):
@@ -38,9 +39,9 @@ def main(cpu: str, *files: str) -> int:
         settings = [f"PYTHONPATH={ENVIRONMENT / 'site'}", "OPENBLAS_NUM_THREADS=1"]
         qemu = [str(ENVIRONMENT / "qemu-aarch64-static"), "-cpu", cpu, "-L", folder]
         qemu += [arg for setting in settings for arg in ("-E", setting)]
-        client = Path(__file__).with_name("interpreter_client.py")
+        client = Path(__file__).with_name(words[0] if is_client else "interpreter_client.py")
         python = [str(root / "usr/bin/python3.11"), str(client)]
-        return subprocess.run([*qemu, *python, *files]).returncode
+        return subprocess.run([*qemu, *python, *words[is_client:]]).returncode
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 // Runs a kit's Swift code on this computer, with the kit's files beside the program:
-// check self-test PROCESSOR | check cases FOLDER | check live FOLDER.
+// check self-test PROCESSOR [stop] | check cases FOLDER | check live FOLDER.
 import CoreVideo
 import Foundation
 
@@ -16,11 +16,13 @@ func floats(_ path: String) throws -> [Float] {
 }
 
 /// Prints what runs the model and why it is not what was asked for, or the reason why nothing does.
-func selfTest(_ processor: String) async {
+func selfTest(_ processor: String, stopOnFault: Bool) async {
     do {
-        let segmenter = try await Segmenter(on: Processor(rawValue: processor)!)
+        let segmenter = try await Segmenter(
+            on: Processor(rawValue: processor)!, stopOnFault: stopOnFault)
         print("processor: \(segmenter.processor.rawValue)")
         print("fallback: \(segmenter.fallback ?? "none")")
+        print("fault: \(segmenter.fault ?? "none")")
     } catch {
         print("error: \(error.localizedDescription)")
         exit(1)
@@ -72,7 +74,7 @@ func live(_ folder: String) async throws {
 
 let arguments = CommandLine.arguments
 switch arguments[1] {
-case "self-test": await selfTest(arguments[2])
+case "self-test": await selfTest(arguments[2], stopOnFault: arguments.last == "stop")
 case "cases": try cases(arguments[2])
 default: try await live(arguments[2])
 }
