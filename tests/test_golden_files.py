@@ -28,11 +28,12 @@ SIZE = (2, 3)
 class Echo:
     """A runtime whose output is its input; logits of bytes have a scale of 2.
 
-    other: that of the runtime's own kernels.
+    other: that of the runtime's own kernels. emulated: in float and in half precision.
     """
 
-    def __init__(self, change=lambda outputs: outputs, other=None):
+    def __init__(self, change=lambda outputs: outputs, other=None, emulated=None):
         self.change, self.other = change, other or self
+        self.emulated = emulated or {np.float32: self, np.float16: self}
 
     def run(self, inputs):
         return self.change(inputs)
@@ -47,6 +48,7 @@ def echoes(monkeypatch):
     monkeypatch.setattr(
         module, "Runtime", lambda echo, xnnpack=True: echo if xnnpack else echo.other
     )
+    monkeypatch.setattr(module, "Emulation", lambda echo, kind: echo.emulated[kind])
 
     def least(made, echo, outputs):
         assert "labels" in made and isinstance(echo, Echo) and outputs.shape[0] == 1
@@ -60,8 +62,13 @@ def contract(dtype="float32", size=SIZE):
     return {
         "input": tensor, "output": tensor, "mean": 127.5, "std": 127.5, "colour_order": "RGB",
         "resize": RESIZE_TEXT, "labels": ["a", "b", "c"],
-        "golden": {"tolerance": 0.001, "pixel_agreement": 0.995},
+        "golden": limits(0.001, 0.995),
     }  # fmt: skip
+
+
+def limits(tolerance, agreement):
+    """XNNPACK's; the other kinds have none."""
+    return {"xnnpack": {"tolerance": tolerance, "pixel_agreement": agreement}}
 
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (7, 8, 3), np.uint8)
@@ -129,7 +136,10 @@ def test_what_is_written(tmp_path, dtype):
     assert stored["photo_input.bin"].read_bytes() == stored["input.bin"].read_bytes()
     assert np.array_equal(np.array(Image.open(stored["mask.png"])), image.argmax(-1))
     assert np.array(Image.open(stored["photo_mask.png"])).shape == PHOTO.shape[:2]
-    assert entry == {"tolerance": 0.001, "pixel_agreement": 0.995}
+    assert entry == {
+        kind: {"tolerance": 0.001, "pixel_agreement": 0.995, "measured": how}
+        for kind, how in module.MEASURED.items()
+    }
 
 
 @pytest.fixture(params=["float32", "uint8"])
@@ -156,7 +166,39 @@ def test_twice_what_other_kernels_change_is_allowed(tmp_path, change, tolerance)
         return found
 
     entry = write(tmp_path / "golden", contract(), Echo(other=Echo(off)), PHOTO)
-    assert entry["tolerance"] == pytest.approx(tolerance, rel=1e-4)
+    assert entry["reference"]["tolerance"] == pytest.approx(tolerance, rel=1e-4)
+    assert entry["xnnpack"]["tolerance"] == entry["half"]["tolerance"] == 0.001
+
+
+@pytest.mark.parametrize(
+    ("exact", "half", "tolerance"),
+    [
+        (0.0, 0.0, 0.001),
+        (0.01, 0.01, 0.02),  # twice what the file changes without rounding to integers
+        (0.01, -0.02, 0.14),  # and four times what half precision changes of that
+        (0.01, np.inf, 0.02),  # half precision cannot run it, but a GPU in float can
+    ],
+)
+def test_what_a_gpu_may_change(tmp_path, exact, half, tolerance):
+    def off(change):
+        return Echo(lambda outputs: outputs + np.float32(change))
+
+    emulated = {np.float32: off(exact), np.float16: off(half)}
+    entry = write(tmp_path / "golden", contract(), Echo(emulated=emulated), PHOTO)
+    assert entry["half"]["tolerance"] == pytest.approx(tolerance, rel=1e-4)
+    assert entry["xnnpack"]["tolerance"] == entry["reference"]["tolerance"] == 0.001
+
+
+def test_what_xnnpack_may_change(tmp_path):
+    """A runtime that rounds to steps of 0.5: where a value is near the middle, it may fall on either
+    side. Bytes have no last digits."""
+    steps = Echo(lambda outputs: outputs if outputs.dtype == np.uint8 else np.float32(
+        0.5 * np.floor(2 * outputs + np.float32(1e-7))))  # fmt: skip
+    made = contract() | {"mean": 0.0, "std": 1.0}
+    entry = write(tmp_path / "golden", made, steps, PHOTO)
+    assert entry["xnnpack"]["tolerance"] == 1.0  # twice a step
+    entry = write(tmp_path / "bytes", contract("uint8"), steps, PHOTO)
+    assert entry["xnnpack"]["tolerance"] == 0.001
 
 
 @pytest.mark.parametrize("to", [0, 2])
@@ -175,7 +217,8 @@ def test_pixels_that_other_kernels_change(tmp_path, rows, wanted, to):
         return found
 
     entry = write(tmp_path / "golden", made, Echo(other=Echo(off)), photo)
-    assert entry["pixel_agreement"] == pytest.approx(wanted)
+    assert entry["reference"]["pixel_agreement"] == pytest.approx(wanted)
+    assert entry["xnnpack"]["pixel_agreement"] == entry["half"]["pixel_agreement"] == 0.995
 
 
 def test_the_least_tolerance_by_hand(monkeypatch):
@@ -198,7 +241,7 @@ def test_the_least_tolerance_by_hand(monkeypatch):
 def test_sound_files(golden):
     folder, made = golden
     assert golden_faults(folder, made, Echo()) == resize_faults(folder, made, Echo()) == []
-    made["golden"] = {"tolerance": 0.0, "pixel_agreement": 1.0}
+    made["golden"] = limits(0.0, 1.0)
     assert golden_faults(folder, made, Echo()) == resize_faults(folder, made, Echo()) == []
 
 
@@ -228,7 +271,7 @@ def test_an_output_that_is_off(tmp_path):
 def test_bytes_must_be_equal(tmp_path):
     made = contract("uint8")
     write(tmp_path / "golden", made, Echo(), PHOTO)
-    made["golden"] = {"tolerance": 0.0}
+    made["golden"] = limits(0.0, 1.0)
     change(tmp_path / "golden/output.bin", np.uint8, 0, 1)
     lines = golden_faults(tmp_path / "golden", made, Echo())
     assert lines[0] == "the output differs from output.bin by 1; at most 0 is allowed"

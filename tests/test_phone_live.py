@@ -99,7 +99,8 @@ def test_a_picture_of_the_camera(stubs, kit, classes):
         ("", ["GPU: ", " ms on the GPU, ", " ms on the CPU"]),
         ("slow", ["CPU: ", " ms on the GPU, ", " ms on the CPU"]),
         ("refuses", ["CPU: the GPU does not run this model: no GPU"]),
-        ("wrong", ["CPU: the GPU is not proven: only ", "of the mask of photo.png match"]),
+        ("wrong", ["CPU: the GPU is not proven: "]),
+        ("cpu", ["CPU: the GPU is not proven: its output is bit-equal to that of the CPU"]),
     ],
 )
 def test_gpu_or_cpu(stubs, kit, classes, gpu, report):

@@ -235,3 +235,37 @@ def test_kotlin_sees_a_broken_runtime(stubs, kit, classes):
     assert found.pop("none") == "passed; passed" and len(found) == 10
     for fault, said in found.items():
         assert said.count("inference") == 2 and "passed" not in said, (fault, said)
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("kit", ["float32"], indirect=True)
+@pytest.mark.parametrize(
+    ("gpu", "fault"),
+    [
+        ("", "null"),
+        ("wrong", "the output differs from golden/output.bin by up to "),
+        ("cpu", "its output is bit-equal to that of the CPU"),
+    ],
+)
+def test_kotlin_goes_on_on_the_cpu(stubs, kit, classes, gpu, fault):
+    end = java(stubs, kit, classes, "goes on", kit, properties=[f"-Dgpu={gpu}"])
+    assert end.returncode == 0, end.stderr
+    found = dict(line.split(": ", 1) for line in end.stdout.splitlines())
+    runs = "CPU" if gpu else "GPU"
+    assert found["CPU"] == "CPU, null" and found["MediaPipe"] == "null"
+    assert found["GPU"].startswith(f"{runs}, {fault}") and "then" not in found["GPU"]
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("kit", ["float32"], indirect=True)
+def test_kotlin_tells_a_fault_and_goes_on(stubs, kit, classes, tmp_path):
+    """The output of another model; the GPU fails first, then the CPU."""
+    folder = sabotaged(kit, tmp_path, "golden/output.bin", None)
+    end = java(stubs, folder, classes, "goes on", folder)
+    assert end.returncode == 0, end.stderr
+    found = dict(line.split(": ", 1) for line in end.stdout.splitlines() if "segnet" not in line)
+    differs = "the output differs from golden/output.bin"
+    assert found["CPU"].startswith(f"CPU, {differs}")
+    assert found["GPU"].startswith(f"CPU, {differs}")
+    assert f"; then on the CPU: {differs}" in found["GPU"]
+    assert found["MediaPipe"].startswith("the confidences of golden/image.png differ")

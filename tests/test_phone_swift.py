@@ -70,10 +70,13 @@ def with_files(kit, out, program=None):
     return out
 
 
-def check(app, kit, *args, processors="right"):
-    """processors: what the GPU and Core ML are there: right, missing, wrong or stale."""
-    recorded = str(kit / "recorded")
-    return shell("swift.sh", app / "check", *args, RECORDED=recorded, PROCESSORS=processors)
+def check(app, kit, *args, processors="right", **variables):
+    """processors: what the GPU and Core ML are there: right, missing, wrong or the CPU.
+
+    variables: FAULT, of the CPU or, if the processors are wrong, of these.
+    """
+    variables |= {"RECORDED": str(kit / "recorded"), "PROCESSORS": processors}
+    return shell("swift.sh", app / "check", *args, **variables)
 
 
 @pytest.mark.parametrize("processor", ["CPU", "GPU", "Core ML"])
@@ -81,7 +84,34 @@ def test_swift(app, kit, tmp_path, processor):
     end = check(app, kit, "self-test", processor)
     assert end.returncode == 0, end.stdout + end.stderr
     passed = f"Segmenter {processor} passed its self-test"
-    assert end.stdout.splitlines() == [passed, f"processor: {processor}", "fallback: none"]
+    ran = [f"processor: {processor}", "fallback: none", "fault: none"]
+    assert end.stdout.splitlines() == [passed, *ran]
+
+
+FAULTS = (
+    "frozen", "frozen after ten", "the one before", "swapped channels after ten",
+    "noise after ten", "half of the classes", "no numbers after thirty", "upside down", "mirrored",
+    "turned by half", "black from the second on", "drift",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_swift_sees_a_broken_runtime(app, kit, fault):
+    """A CPU with a fault is told and goes on; a GPU or Core ML with it is replaced by the CPU."""
+    end = check(app, kit, "self-test", "CPU", FAULT=fault)
+    assert end.returncode == 0, end.stdout + end.stderr
+    found = dict(line.split(": ", 1) for line in end.stdout.splitlines())
+    assert "inference" in found["fault"] and found["processor"] == "CPU"
+    assert found["Segmenter CPU failed its self-test"] == found["fault"]
+    end = check(app, kit, "self-test", "CPU", "stop", FAULT=fault)
+    assert end.returncode == 1 and f"error: {found['fault']}" in end.stdout
+    for processor in ("GPU", "Core ML"):
+        end = check(app, kit, "self-test", processor, processors="wrong", FAULT=fault)
+        assert end.returncode == 0, end.stdout + end.stderr
+        found = dict(line.split(": ", 1) for line in end.stdout.splitlines() if ": " in line)
+        assert (found["processor"], found["fault"]) == ("CPU", "none")
+        assert found["fallback"].startswith(f"{processor}: the output ")
+        assert "inference" in found["fallback"]
 
 
 def test_swift_arithmetic(app, kit, tmp_path):
@@ -94,24 +124,27 @@ def test_swift_arithmetic(app, kit, tmp_path):
 
 @only_float32
 @pytest.mark.parametrize("processor", ["GPU", "Core ML"])
-@pytest.mark.parametrize("processors", ["missing", "wrong", "stale"])
+@pytest.mark.parametrize("processors", ["missing", "the CPU"])
 def test_swift_falls_back(app, kit, processor, processors):
     end = check(app, kit, "self-test", processor, processors=processors)
     assert end.returncode == 0, end.stdout + end.stderr
     missing = {"GPU": "failedToCreateInterpreter", "Core ML": "this phone has no Neural Engine"}
-    why = {"missing": missing[processor], "wrong": "only ", "stale": "that of another input"}
-    *_, ran, fallback = end.stdout.splitlines()
-    assert ran == "processor: CPU"
+    why = {"missing": missing[processor], "the CPU": "its output is bit-equal to that of the CPU"}
+    *_, ran, fallback, fault = end.stdout.splitlines()
+    assert (ran, fault) == ("processor: CPU", "fault: none")
     assert fallback.startswith(f"fallback: {processor}: ") and why[processors] in fallback
 
 
 @only_float32
-def test_swift_compares_the_golden_mask_of_a_gpu(app, kit, tmp_path):
-    """Without the golden files a GPU is not used and not silently replaced."""
+def test_swift_compares_the_golden_output_of_a_gpu(app, kit, tmp_path):
+    """Without the golden files a GPU is not used, which is said, and the CPU goes on."""
     (tmp_path / "model.tflite").symlink_to(kit / "model.tflite")
     os.link(app / "check", tmp_path / "check")
     end = check(tmp_path, kit, "self-test", "GPU")
-    assert end.returncode == 1 and "error: golden/output.bin is not in the app" in end.stdout
+    *_, ran, fallback, fault = end.stdout.splitlines()
+    assert end.returncode == 0 and ran == "processor: CPU"
+    assert fallback.startswith("fallback: GPU: golden/input.bin is not in the app")
+    assert fault.startswith("fault: golden/image.png is not in the app")
 
 
 @only_float32
@@ -121,7 +154,7 @@ def test_swift_sees(stubs, app, kit, tmp_path, path, changes, why):
     out.mkdir()
     swift = path.endswith(".swift")
     out = compiled(stubs, folder, out) if swift else with_files(folder, out, app)
-    end = check(out, folder, "self-test", "CPU")
+    end = check(out, folder, "self-test", "CPU", "stop")
     assert end.returncode == 1 and why in end.stdout
 
 
@@ -130,7 +163,7 @@ def test_swift_sees(stubs, app, kit, tmp_path, path, changes, why):
 def test_swift_allows_what_the_contract_allows(app, kit, tmp_path, what, units, too_much):
     folder, out = near_the_limit(kit, tmp_path, what, units), tmp_path / "app"
     out.mkdir()
-    end = check(with_files(folder, out, app), folder, "self-test", "CPU")
+    end = check(with_files(folder, out, app), folder, "self-test", "CPU", "stop")
     assert (end.returncode != 0) == too_much, end.stdout
 
 

@@ -7,6 +7,7 @@ import android.content.pm.ApplicationInfo
 import android.content.pm.PackageInfo
 import android.content.pm.PackageManager
 import android.content.res.AssetManager
+import com.google.ai.edge.litert.Accelerator
 import java.io.File
 import java.io.FileDescriptor
 import java.io.FileOutputStream
@@ -16,6 +17,7 @@ import java.nio.ByteOrder
 import kotlin.io.path.createTempDirectory
 import kotlin.system.exitProcess
 import segnet.Contract
+import segnet.Input
 import segnet.Mask
 import segnet.MediaPipeSegmenter
 import segnet.Resizer
@@ -25,6 +27,7 @@ fun main(args: Array<String>) = when (args[0]) {
     "self-test" -> selfTest(File(args[1]))
     "fastest" -> choose(File(args[1]))
     "faults" -> faults(File(args[1]))
+    "goes on" -> goesOn(File(args[1]))
     "live" -> live(File(args[1]))
     "picture" -> picture()
     "memory" -> memory(args[1].toInt())
@@ -39,11 +42,11 @@ fun main(args: Array<String>) = when (args[0]) {
 /** Prints one line for each segmenter class; the exit code is 1 when one of them fails. */
 fun selfTest(kit: File) {
     val results = mapOf<String, (Context) -> AutoCloseable>(
-        "Segmenter" to { Segmenter(it) },
+        "Segmenter" to { Segmenter(it, stopOnFault = true) },
         "Segmenter of bytes" to {
-            Segmenter(it, model = File(kit, "model.tflite").readBytes())
+            Segmenter(it, model = File(kit, "model.tflite").readBytes(), stopOnFault = true)
         },
-        "MediaPipeSegmenter" to { MediaPipeSegmenter(it) },
+        "MediaPipeSegmenter" to { MediaPipeSegmenter(it, stopOnFault = true) },
     ).map { (name, create) ->
         val found = runCatching {
             val release = TestApp(kit, 0)
@@ -59,6 +62,19 @@ fun selfTest(kit: File) {
         found.isSuccess
     }
     exitProcess(if (results.all { it }) 0 else 1)
+}
+
+/** Prints what the segmenters of a debug build say and run on where nothing asks them to stop. */
+fun goesOn(kit: File) {
+    for (asked in listOf(Accelerator.CPU, Accelerator.GPU)) {
+        Segmenter(TestApp(kit, ApplicationInfo.FLAG_DEBUGGABLE), asked).use {
+            it.infer(Input(3 * Contract.WIDTH * Contract.HEIGHT))
+            println("$asked: ${it.accelerator}, ${it.fault}")
+        }
+    }
+    MediaPipeSegmenter(TestApp(kit, ApplicationInfo.FLAG_DEBUGGABLE)).use {
+        println("MediaPipe: ${it.fault}")
+    }
 }
 
 /**

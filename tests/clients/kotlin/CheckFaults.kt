@@ -23,18 +23,18 @@ private val FAULTS = mapOf<String, (List<FloatArray>) -> FloatArray>(
     "black from the second on" to { if (it.size == 1) it.last() else FloatArray(it.last().size) },
 )
 
-/** Prints for each fault whether an exact and a half-precision runtime with it are noticed. */
+/** Prints for each fault whether it is noticed by the limits of a CPU and of a GPU. */
 fun faults(kit: File) {
     val app = TestApp(kit, ApplicationInfo.FLAG_DEBUGGABLE)
     val sound = Segmenter(app)
     for ((name, fault) in FAULTS) {
-        val found = listOf(true, false).map { isExact ->
+        val found = listOf(Contract.TOLERANCE, Contract.HALF_TOLERANCE).map { tolerance ->
             val outputs = mutableListOf<FloatArray>()
             val infer = { tensor: Input ->
                 outputs += sound.infer(tensor).copyOf()
                 fault(outputs)
             }
-            runCatching { SelfTest(app).checkOverTime(infer, isExact) }.exceptionOrNull()?.message
+            runCatching { SelfTest(app).checkOverTime(infer, tolerance) }.exceptionOrNull()?.message
         }
         println("$name: " + found.joinToString("; ") { it ?: "passed" })
     }
