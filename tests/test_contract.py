@@ -139,7 +139,7 @@ def test_a_contract_of_a_real_file(trained):
     versions = made.pop("versions")
     source, target = made.pop("input"), made.pop("output")
     assert made == {
-        "schema": 4, "sha256": hashlib.sha256(content).hexdigest(), "recipe": "int8",
+        "schema": 5, "sha256": hashlib.sha256(content).hexdigest(), "recipe": "int8",
         "range": [-1.0, 1.0], "mean": 127.5, "std": 127.5, "colour_order": "RGB",
         "resize": RESIZE_TEXT, "labels": ["a", "b", "c"],
         "colours": [[0, 0, 0], [9, 8, 7], [1, 2, 3]], "preset": "tiny", "weights": "ab" * 32,

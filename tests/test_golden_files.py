@@ -190,8 +190,10 @@ def test_what_a_gpu_may_change(tmp_path, exact, half, tolerance):
 
 
 def test_what_xnnpack_may_change(tmp_path):
-    """A runtime that rounds to steps of 0.5: where a value is near the middle, it may fall on either
-    side. Bytes have no last digits."""
+    """Where a runtime rounds to steps of 0.5, a value near the middle may fall on either side.
+
+    Bytes have no last digits.
+    """
     steps = Echo(lambda outputs: outputs if outputs.dtype == np.uint8 else np.float32(
         0.5 * np.floor(2 * outputs + np.float32(1e-7))))  # fmt: skip
     made = contract() | {"mean": 0.0, "std": 1.0}

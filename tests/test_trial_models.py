@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 from kits import allowed
+from PIL import Image
 from trials import convolution, half_red, named, tried
 
 from cli import Refusal

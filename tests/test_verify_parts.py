@@ -32,7 +32,7 @@ def contract(**changes):
                 "zero_point": 0}  # fmt: skip
 
     return {
-        "schema": 4, "sha256": HASH, "recipe": "float32",
+        "schema": 5, "sha256": HASH, "recipe": "float32",
         "input": tensor("image", (4, 4), 3), "output": tensor("logits", (4, 4), 3),
         "range": [-1.0, 1.0], "mean": 127.5, "std": 127.5, "colour_order": "RGB",
         "resize": RESIZE_TEXT, "labels": ["a", "b", "c"],
@@ -120,11 +120,11 @@ def test_a_contract_that_can_be_read(tmp_path):
         ("{", "contract.json is damaged: "),
         ("[" * 100_000, "contract.json is damaged: "),
         ("[]", "contract.json is damaged: it is not an object. Copy the kit again"),
-        ("{}", "its schema is None, but 4 is needed. Export the run again"),
-        ('{"schema": 3}', "its schema is 3, but 4 is needed. Export the run again"),
-        ('{"schema": 5}', "its schema is 5, but 4 is needed. Export the run again"),
-        ('{"schema": 4.0}', "its schema is 4.0, but 4 is needed. Export the run again"),
-        ('{"schema": "' + "4" * 99 + '"}', f"its schema is '{'4' * 39}, but 4 is needed. "),
+        ("{}", "its schema is None, but 5 is needed. Export the run again"),
+        ('{"schema": 3}', "its schema is 3, but 5 is needed. Export the run again"),
+        ('{"schema": 5}', "its schema is 5, but 5 is needed. Export the run again"),
+        ('{"schema": 4.0}', "its schema is 4.0, but 5 is needed. Export the run again"),
+        ('{"schema": "' + "4" * 99 + '"}', f"its schema is '{'4' * 39}, but 5 is needed. "),
         (text(contract()), "digest is '', but a SHA-256 is needed"),
         (text(contract(digest=HASH)), "it was changed after the kit was made: its digest is "),
         (text(sealed(contract(std="x"))), "std is 'x', but a finite number is needed"),
