@@ -85,7 +85,8 @@ demo: $(VENV)/done
 	$(BIN)/pip install -q --target $(@D)/site --no-deps --only-binary=:all: --python-version 311 \
 	    --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 \
 	    --platform manylinux2014_aarch64 \
-	    ai-edge-litert==2.3.0 ml_dtypes==0.6.0 numpy==2.4.6 typing-extensions==4.16.0
+	    ai-edge-litert==2.3.0 ml_dtypes==0.6.0 numpy==2.4.6 opencv-python-headless==5.0.0.93 \
+	    typing-extensions==4.16.0
 	touch $@
 
 # Swift is in Debian 13's packages, which need its libraries: swift.sh says how they are run here.

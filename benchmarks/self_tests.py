@@ -4,7 +4,8 @@ python -m benchmarks.self_tests --out DIR MODEL... [--runtime NAME=FOLDER ...] [
 
 Each MODEL is the model.tflite of a kit. Its contract, golden files and code are written anew to
 DIR/RUN-RECIPE, so that kits that an older segnet made can be tested as well. FOLDER is one that pip
-has filled: pip install --target FOLDER ai-edge-litert==1.4.0, or tensorflow-cpu==2.17.1. The table
+has filled: pip install --no-deps --target FOLDER ai-edge-litert==1.4.0; or tensorflow-cpu==2.17.1
+and its dependencies, and opencv-python-headless==4.11.0.86, which takes their old numpy. The table
 has the largest difference of an output value from golden/output.bin as a fraction of what the kit
 allows for the runtime's kernels; above 1 the self-test raises an alarm.
 """
@@ -35,9 +36,10 @@ def main() -> None:
     parser.add_argument("--arm", action="store_true", help="emulated ARM cores too: minutes a kit")
     args = parser.parse_args()
     kits = [made_anew(path.parent, args.out) for path in args.models]
-    columns = {name: run({}, name, kits) for name in OURS}
+    columns = {name: run({}, name, kits, kernels) for name, kernels in OURS.items()}
     for name, _, folder in (each.partition("=") for each in args.runtime):
-        columns[name] = run({"PYTHONPATH": folder}, name, kits)
+        kernels = "xnnpack" if Path(folder, "ai_edge_litert").exists() else "tensorflow"
+        columns[name] = run({"PYTHONPATH": folder}, name, kits, kernels)
     for cpu in CPUS if args.arm else ():
         columns[cpu] = run({}, cpu, kits)
     print(table(kits, columns))
@@ -64,13 +66,13 @@ def made_anew(kit: Path, out: Path) -> Path:
     return made
 
 
-def run(changes: dict, name: str, kits: list[Path]) -> dict:
+def run(changes: dict, name: str, kits: list[Path], kernels: str = "xnnpack") -> dict:
     """Kit to what self_test_client.py says of it."""
     cli.say(f"{name} ...")
     client = [sys.executable, CLIENTS / "self_test_client.py"]
     if name in CPUS:
         client = [sys.executable, CLIENTS / "arm_client.py", name, "self_test_client.py"]
-    command = [*client, OURS.get(name, "xnnpack"), *map(Path.absolute, kits)]
+    command = [*client, kernels, *map(Path.absolute, kits)]
     end = subprocess.run(command, env=os.environ | changes, stdout=subprocess.PIPE, text=True)
     lines = [json.loads(line) for line in end.stdout.splitlines() if line.startswith("{")]
     return {Path(line["kit"]).name: line for line in lines}

@@ -35,7 +35,7 @@ def test_in_float_it_computes_as_litert_does(file):
         each.run(inputs) for each in (Runtime(content), Emulation(content, np.float32))
     )
     assert found.dtype == wanted.dtype and found.shape == wanted.shape
-    most = {"float32": 2e-6, "float16": 2e-6, "dynamic8": 0.02}.get(recipe, 0.15)
+    most = {"float32": 1e-5, "float16": 1e-5, "dynamic8": 0.05}.get(recipe, 0.3)
     assert apart(found, wanted) <= most
 
 

@@ -1,8 +1,9 @@
 """Runs the self-test of kits in this Python's runtime: self_test_client.py KERNELS KIT...
 
-KERNELS is xnnpack; reference, without XNNPACK; or half, XNNPACK in half precision, judged by what
-the kit allows GPUs. Prints a line of JSON for each kit: its folder, the fault or null, and the
-largest difference as a fraction of what is allowed. TensorFlow's interpreter is judged as in ios/.
+KERNELS is xnnpack; reference, without XNNPACK; half, XNNPACK in half precision, judged by what the
+kit allows GPUs; or tensorflow, TensorFlow's interpreter, judged as in ios/. Prints a line of JSON
+for each kit: its folder, the fault or null, and the largest difference as a fraction of what is
+allowed.
 """
 
 import contextlib
@@ -16,17 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
-try:
-    from ai_edge_litert import interpreter as runtime
-
-    IS_TENSORFLOW = False
-except ImportError:
-    from tensorflow.lite.python import interpreter as runtime
-
-    IS_TENSORFLOW = True
-    sys.modules["ai_edge_litert"] = types.ModuleType("ai_edge_litert")
-    sys.modules["ai_edge_litert.interpreter"] = runtime
 FORCE_FP16 = 4  # TFLITE_XNNPACK_DELEGATE_FLAG_FORCE_FP16
+
+
+def use_tensorflow():
+    """Imports of ai_edge_litert get TensorFlow's interpreter."""
+    from tensorflow.lite.python import interpreter
+
+    sys.modules["ai_edge_litert"] = types.ModuleType("ai_edge_litert")
+    sys.modules["ai_edge_litert.interpreter"] = interpreter
 
 
 def module_of(kit):
@@ -62,6 +61,8 @@ def segmenter_of(module, kit, kernels):
     contract = json.loads(Path(kit, "contract.json").read_text())
     segmenter, path = module.Segmenter(), str(Path(kit, "model.tflite"))
     if kernels == "reference":
+        from ai_edge_litert import interpreter as runtime
+
         kind = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         segmenter.model = runtime.Interpreter(path, experimental_op_resolver_type=kind)
         segmenter.model.allocate_tensors()
@@ -70,12 +71,14 @@ def segmenter_of(module, kit, kernels):
         segmenter.logits = lambda tensor: half.logits(tensor, contract)
         module.TOLERANCE = allowed["tolerance"]
         module.PIXEL_AGREEMENT = allowed["pixel_agreement"]
-    if IS_TENSORFLOW and contract["input"]["dtype"] == "float32":
+    if kernels == "tensorflow" and contract["input"]["dtype"] == "float32":
         segmenter.is_reference = lambda: True
     return segmenter
 
 
 def main(kernels, *kits):
+    if kernels == "tensorflow":
+        use_tensorflow()
     for kit in kits:
         module, said = module_of(kit), io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
