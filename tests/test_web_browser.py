@@ -66,7 +66,7 @@ try {
   const { Live, Segmenter, resize, toTensor } = await import('/web/segnet.js');
   await litert.loadLiteRt('/@litertjs/core/wasm/');
   const segmenter = await Segmenter.create(litert);
-  await segmenter.selfTest();
+  await segmenter.selfTest({ stop: true });
   const live = new Live(segmenter, { opacity: 1 });
   const found = {};
   for (const name of ['photo', 'image']) {
