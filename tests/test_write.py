@@ -86,7 +86,7 @@ def test_no_templates(arguments, templates, tmp_path):
 )
 def test_a_wrong_constant_of_a_template(arguments, templates, tmp_path, name, old, new, why):
     if name.startswith("ios/"):
-        old, new = (text.replace("golden.xnnpack", "ios_allowed") for text in (old, new))
+        old, new = (text.replace("golden.xnnpack", "older_allowed") for text in (old, new))
     change(templates / f"{name}.j2", old, new)
     message = refused(arguments, tmp_path)
     assert why in message and f" in {name}, but " in message

@@ -63,15 +63,15 @@ def variables(contract: dict) -> dict:
         # The step in the input tensor that corresponds to 1 in a byte of the image.
         "byte_step": 1.0 if bytes_in else 1 / contract["std"],
         "smooth": inspect.getsource(Smooth),
-        "ios_allowed": ios_allowed(contract),
+        "older_allowed": older_allowed(contract),
     }
 
 
-def ios_allowed(contract: dict) -> dict:
-    """What may differ on an iPhone's CPU.
+def older_allowed(contract: dict) -> dict:
+    """What may differ with an older XNNPACK: on iOS, and perhaps in MediaPipe.
 
-    The XNNPACK of TensorFlow Lite 2.17 rounds the activations of a dynamic8 file as the reference
-    kernels do, not as LiteRT's XNNPACK does.
+    That of TensorFlow Lite 2.17 rounds the activations of a dynamic8 file as the reference kernels
+    do, not as LiteRT's XNNPACK does.
     """
     return contract["golden"]["reference" if contract["input"]["dtype"] == "float32" else "xnnpack"]
 
