@@ -58,8 +58,8 @@ def test_a_missing_key_is_an_error(tmp_path):
     from jinja2 import UndefinedError
 
     less = contract("float32")
-    del less["golden"]
-    with pytest.raises(UndefinedError, match="golden"):
+    del less["preset"]
+    with pytest.raises(UndefinedError, match="preset"):
         render(tmp_path, less)
 
 

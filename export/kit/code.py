@@ -16,12 +16,13 @@ from segnet import __version__
 # Where each language keeps the constants; the names are the same but for case and underscores.
 # Before the names of what may differ stands a prefix, here with the kind of kernels it is for.
 GPU = {"": "xnnpack", "half_": "half"}
-FILES = {
+KERNELS = {
     "android/app/src/main/kotlin/segnet/Contract.kt": GPU,
     "ios/Contract.swift": GPU,
     "python/segment.py": {"": "xnnpack", "reference_": "reference"},
     "web/contract.js": GPU,
 }
+FILES = tuple(KERNELS)
 OTHERS = ("labels.txt", "model.tflite", "preview.png", "report.json", *GOLDEN)
 CONSTANT = r"\b{}(?:: Float)? = {}"
 HASH, INTEGER, NUMBER = r"['\"]([0-9a-f]{64})", r"(\d+)", r"([\d.]+(?:e[+-]?\d+)?)"
@@ -47,7 +48,7 @@ def code_faults(contract: dict, kit: Path) -> list[str]:
     ]
     unlisted = sorted({*texts, *OTHERS} - contract["files"].keys())
     lines += [f"{name} is not among the contract's files" for name in unlisted]
-    for name, kernels in FILES.items():
+    for name, kernels in KERNELS.items():
         wanted = constants_of(contract, name)
         found = constants(normalised(Path(kit, name)).decode(errors="replace"), kernels)
         lines += [
@@ -76,7 +77,7 @@ def constants_of(contract: dict, name: str) -> dict:
         "byte_step": 1 if contract["input"]["dtype"] == "uint8" else 1 / contract["std"],
         **{
             prefix + key: allowed[kind][key]
-            for prefix, kind in FILES[name].items()
+            for prefix, kind in KERNELS[name].items()
             for key in ALLOWED
         },
     }
