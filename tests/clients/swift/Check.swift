@@ -1,5 +1,6 @@
 // Runs a kit's Swift code on this computer, with the kit's files beside the program:
-// check self-test PROCESSOR [stop] | check cases FOLDER | check live FOLDER.
+// check self-test PROCESSOR [stop] | check cases FOLDER | check live FOLDER |
+// check smooth FOLDER COUNT.
 import CoreVideo
 import Foundation
 
@@ -72,9 +73,26 @@ func live(_ folder: String) async throws {
     }
 }
 
+/// Runs Smooth on the frames of a folder, of which test_smooth.py writes logits and tensors.
+func smooth(_ folder: String, _ count: Int) throws {
+    var smooth = Smooth(hold: 1.5)
+    var ids = [UInt8](
+        repeating: UInt8(Contract.classes - 1), count: Contract.width * Contract.height)
+    for number in 0..<count {
+        var logits = try floats("\(folder)/logits\(number)")
+        let tensor = try read("\(folder)/tensor\(number)").withUnsafeBytes {
+            Array($0.bindMemory(to: Contract.Input.self))
+        }
+        smooth.add(&logits, tensor, ids)
+        argmax(logits, into: &ids)
+        try write(logits.withUnsafeBytes { [UInt8]($0) }, "\(folder)/found\(number)")
+    }
+}
+
 let arguments = CommandLine.arguments
 switch arguments[1] {
 case "self-test": await selfTest(arguments[2], stopOnFault: arguments.last == "stop")
 case "cases": try cases(arguments[2])
+case "smooth": try smooth(arguments[2], Int(arguments[3])!)
 default: try await live(arguments[2])
 }
