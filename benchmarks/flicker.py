@@ -2,11 +2,13 @@
 
 Flicker is the share of pixels that change class although the image, followed as it moves, did not.
 A split is read as one film in the order of the names, in which the movement is estimated. With
---shake N single images are moved instead as in a trembling hand, which is known exactly.
+--shake N single images are moved instead as in a trembling hand, which is known exactly, and with
+--drive N as from a car, as if they showed a corridor.
 """
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import cycle
 from typing import NamedTuple
 
 import cv2
@@ -24,6 +26,25 @@ SHAKE = ((2.5, 1.7), (0.9, 5.3), (0.25, 11.0))  # amplitude in pixels, frequency
 ROLL = 0.4  # degrees for an amplitude of one pixel
 DRIFT = 0.06, 0.7  # of the exposure: amplitude as a fraction, frequency in Hz
 RATE = 30  # frames a second
+DRIVEN_FRAMES = 30
+DRIVEN_RATE = 15  # frames a second
+DRIVES = (
+    (0.15, 0),
+    (0.3, 0),
+    (0.5, 0),
+    (0.15, 3),
+    (0.3, 0),
+    (0.5, 0),
+    (0.15, 0),
+    (0.3, 3),
+    (0.5, 0),
+    (0.15, 0),
+    (0.3, 0),
+    (0.5, 3),
+)  # by turns: metres, pixels to the side a frame
+CORRIDOR = 8.0, 1.6, 7.0  # metres from the camera to either wall, the ground and the ceiling
+HORIZON = 0.45  # of the height
+JOLT = 0.4  # of the hand's amplitudes
 
 
 class Step(NamedTuple):
@@ -98,15 +119,14 @@ def shaken(image: np.ndarray, truth: np.ndarray, frames: int, rng, speed=(0.0, 0
         matrix = camera(number, phases, (width, height), speed)
         moved = cv2.warpAffine(image, matrix[:2], (width, height),
                                flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)  # fmt: skip
-        gain = 1 + DRIFT[0] * np.sin(2 * np.pi * DRIFT[1] * number / RATE + phases[0, 0])
-        noisy = gain * moved + rng.normal(0, NOISE, moved.shape)
+        picture = exposed(moved, number / RATE, phases[0, 0], rng)
         seen = cv2.warpAffine(truth, matrix[:2], (width, height),
                               flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)  # fmt: skip
         field = usable = None
         if former is not None:
             field = cv2.transform(grid((height, width)), (np.linalg.inv(former) @ matrix)[:2])
             usable = inside(field)
-        yield Step(np.clip(noisy, 0, 255).round().astype(np.uint8), seen, field, usable)
+        yield Step(picture, seen, field, usable)
         former = matrix
 
 
@@ -117,6 +137,47 @@ def camera(number: int, phases: np.ndarray, size: tuple[int, int], speed) -> np.
     turn = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), ROLL * roll, 1)
     turn[:, 2] += MARGIN + np.array([x, y]) + number * np.asarray(speed)
     return np.vstack([turn, [0, 0, 1]])
+
+
+def exposed(image: np.ndarray, seconds: float, phase: float, rng) -> np.ndarray:
+    """The image with the exposure at a time and with noise."""
+    gain = 1 + DRIFT[0] * np.sin(2 * np.pi * DRIFT[1] * seconds + phase)
+    return (
+        np.clip(gain * image + rng.normal(0, NOISE, image.shape), 0, 255).round().astype(np.uint8)
+    )
+
+
+def driven(image: np.ndarray, truth: np.ndarray, frames: int, rng, speed: float, turn: float):
+    """Steps of a still image as seen from a car, as if it showed a corridor. speed: metres a frame.
+    turn: pixels to the side a frame."""
+    height, width = image.shape[:2]
+    centre, at = np.float32([width / 2, HORIZON * height]), grid((height, width))
+    sizes, rates = np.transpose(SHAKE)
+    phases, edge = rng.uniform(0, 2 * np.pi, (3, len(SHAKE))), cv2.BORDER_REFLECT
+    former = None
+    for number in range(frames):
+        jolts = np.sin(2 * np.pi * rates * number / DRIVEN_RATE + phases[:2])
+        eye = centre + JOLT * jolts @ sizes + [turn * (number - frames / 2), 0]
+        from_eye = at - eye
+        still = from_eye / (1 + speed * number * nearness(from_eye, width))[..., None]
+        places = (centre + still).astype(np.float32)
+        moved = cv2.remap(image, places, None, cv2.INTER_CUBIC, borderMode=edge)
+        seen = cv2.remap(truth, places, None, cv2.INTER_NEAREST, borderMode=edge)
+        field = usable = None
+        if former is not None:
+            grown = 1 - speed * (number - 1) * nearness(still, width)
+            field = (former + still / grown[..., None]).astype(np.float32)
+            usable = inside(field) & inside(places)
+        picture = exposed(moved, number / DRIVEN_RATE, phases[0, 0], rng)
+        yield Step(picture, seen, field, usable)
+        former = eye
+
+
+def nearness(offsets: np.ndarray, focal: float) -> np.ndarray:
+    """1 / metres along the corridor to what is seen at offsets (H, W, 2) from its end."""
+    x, y = offsets[..., 0], offsets[..., 1]
+    wall, ground, ceiling = CORRIDOR
+    return np.maximum(np.abs(x) / wall, np.maximum(y / ground, -y / ceiling)) / focal
 
 
 class Count:
@@ -158,11 +219,13 @@ def main() -> None:
     parser.add_argument("model", metavar="MODEL", help="a run, a kit or a .tflite")
     parser.add_argument("--data", required=True, metavar="DIR", help="dataset folder")
     parser.add_argument("--split", default="val", metavar="NAME", help="(default val)")
-    parser.add_argument(
+    moved = parser.add_mutually_exclusive_group()
+    moved.add_argument(
         "--shake", type=int, metavar="N", help="N images of the split, each moved, not a film"
     )
+    moved.add_argument("--drive", type=int, metavar="N", help="the same, each driven into")
     parser.add_argument(
-        "--hold", nargs="+", type=float, default=[1.0], metavar="X", help="of Smooth (default 1)"
+        "--hold", nargs="+", type=float, default=[1.25], metavar="X", help="(default 1.25)"
     )
     args = parser.parse_args()
     from data.dataset import read_dataset
@@ -171,9 +234,13 @@ def main() -> None:
 
     dataset, model = read_dataset(args.data), open_tried(args.model, None, None)
     pairs = dataset.pairs(args.split)
+    count = args.shake or args.drive
+    rng, chosen = np.random.default_rng(0), pairs[:: -(-len(pairs) // (count or len(pairs)))]
     if args.shake:
-        rng, chosen = np.random.default_rng(0), pairs[:: -(-len(pairs) // args.shake)]
         films = (shaken(*read_pair(pair, dataset), FRAMES, rng) for pair in chosen)
+    elif args.drive:
+        films = (driven(*read_pair(pair, dataset), DRIVEN_FRAMES, rng, *drive)
+                 for pair, drive in zip(chosen, cycle(DRIVES)))  # fmt: skip
     else:
         films = [film(read_pair(pair, dataset) for pair in pairs)]
     ways = {"alone": lambda: model.mask}

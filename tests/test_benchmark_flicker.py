@@ -73,6 +73,18 @@ def test_a_shaken_image_and_its_truth_move_as_stated():
     assert 0.1 < np.mean(shifts) < 3
 
 
+def test_driving_moves_the_walls_as_far_as_stated():
+    """Half a metre of 8: what is x beside the eye comes from x / (1 + 0.5 * x / (8 * width))."""
+    image, truth = texture(size=(160, 200)), np.zeros((160, 200), np.uint8)
+    truth[:, 150:] = 1
+    steps = list(flicker.driven(image, truth, 5, np.random.default_rng(0), 0.5, 0))
+    count = counted([step.truth for step in steps], [step.field for step in steps])
+    assert count.changed / count.usable < 1.5 / 200 and count.usable > 0.85 * count.pixels
+    row = np.mean([np.diff(step.field[72, :, 0]) for step in steps[1:]], 0)
+    beside = 90 / (1 + 0.5 * 90 / (8 * 200))
+    assert abs(row[100:190].sum() - beside) < 1.5  # the eye trembles besides
+
+
 def test_a_way_is_compared_with_the_first():
     """Blinking masks: every pixel changes each time, or half of them."""
 

@@ -7,7 +7,7 @@ import numpy as np
 class Smooth:
     """Favours the class that a pixel had in the frame before, followed as the image moves.
 
-    hold: by how much another class's logit must be larger to replace it; 1 is odds of 2.7 to 1.
+    hold: by how much another class's logit must be larger to replace it; 1.25 is odds of 3.5 to 1.
     byte_step: the step in the input tensor that corresponds to 1 in a byte of the image.
     logit_step: the difference of logits that corresponds to 1 in the output tensor.
     """
@@ -18,13 +18,13 @@ class Smooth:
     MOVED = 20  # of 255: the change from which on a block is not that of the frame before
     CUT = 40  # of 255: the mean change from which on nothing is favoured
 
-    def __init__(self, hold=1.0, byte_step=1 / 127.5, logit_step=1.0):
+    def __init__(self, hold=1.25, byte_step=1 / 127.5, logit_step=1.0):
         self.hold = hold / logit_step
         self.scale = 1 / byte_step
         self.before = None  # the green channel of the frame before, with a border
 
     def add(self, logits, tensor, ids):
-        """Adds to the logits (H, W, C), float32, in place; H and W are multiples of 4.
+        """Adds to the logits (H, W, C), float32, in place, to whole blocks.
 
         tensor: the input (1, H, W, 3) that they are of. ids: the classes (H, W), uint8, of the
         frame before, as they came of its logits after this; of the first frame they do not count.
@@ -42,8 +42,9 @@ class Smooth:
         self.before = self.bordered(self.now, self.before)
 
     def allocate(self, height, width, classes):
-        self.now, self.still = np.empty((2, height, width), np.float32)
-        self.change = np.empty((height // self.SKIP, width), np.float32)
+        whole = [side - side % self.BLOCK for side in (height, width)]
+        self.now, self.still = np.empty((height, width), np.float32), np.empty(whole, np.float32)
+        self.change = np.empty((-(-height // self.SKIP), width), np.float32)
         self.bytes, self.ids = np.empty((2, height, width), np.uint8)
         self.green = self.bordered_ids = None
         self.first = np.arange(0, height * width * classes, classes).reshape(height, width)
@@ -99,14 +100,15 @@ class Smooth:
                 np.subtract(
                     self.now[top:end:skip, columns],
                     self.before[top + down : end + down : skip, there],
-                    out=self.change[top // skip : end // skip, columns],
+                    out=self.change[top // skip : -(-end // skip), columns],
                 )
                 self.ids[rows, columns] = self.bordered_ids[top + down : end + down, there]
 
     def favour(self, logits):
-        height, width = self.ids.shape
+        height, width = self.still.shape
         size = width // self.BLOCK, height // self.BLOCK
-        still = cv2.resize(self.change, size, interpolation=cv2.INTER_AREA)
+        change = self.change[: height // self.SKIP, :width]
+        still = cv2.resize(change, size, interpolation=cv2.INTER_AREA)
         if cv2.norm(still, cv2.NORM_L1) > self.CUT * still.size:
             return
         still *= still
@@ -115,4 +117,4 @@ class Smooth:
         np.maximum(still, 0, out=still)
         cv2.resize(still, (width, height), dst=self.still, interpolation=cv2.INTER_NEAREST)
         np.add(self.first, self.ids, out=self.index)
-        np.add.at(logits.reshape(-1), self.index.ravel(), self.still.ravel())
+        np.add.at(logits.reshape(-1), self.index[:height, :width].ravel(), self.still.ravel())

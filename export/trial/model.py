@@ -45,7 +45,7 @@ class Tried(NamedTuple):
         """Class ids (H, W) uint8 of an image (H, W, 3) uint8 RGB."""
         return to_mask(self.function(to_input(image, self.size)[None])[0], image.shape[:2])
 
-    def steady(self, hold: float = 1.0) -> Callable:
+    def steady(self, hold: float = 1.25) -> Callable:
         """`mask` for the frames of one video in order, with less flicker. hold: see Smooth."""
         smooth, ids = Smooth(hold), None
 
