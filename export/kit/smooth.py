@@ -21,7 +21,7 @@ class Smooth:
     def __init__(self, hold=1.25, byte_step=1 / 127.5, logit_step=1.0):
         self.hold = hold / logit_step
         self.scale = 1 / byte_step
-        self.before = None  # the green channel of the frame before, with a border
+        self.green = None  # of the frame before, bytes
 
     def add(self, logits, tensor, ids):
         """Adds to the logits (H, W, C), float32, in place, to whole blocks.
@@ -29,92 +29,80 @@ class Smooth:
         tensor: the input (1, H, W, 3) that they are of. ids: the classes (H, W), uint8, of the
         frame before, as they came of its logits after this; of the first frame they do not count.
         """
-        if first := self.before is None:
+        if first := self.green is None:
             self.allocate(*logits.shape)
-        self.green = cv2.extractChannel(tensor[0], 1, dst=self.green)
         zero = 0 if tensor.dtype == np.uint8 else 127.5
-        cv2.convertScaleAbs(self.green, dst=self.bytes, alpha=self.scale, beta=zero)
-        self.now[...] = self.bytes
-        slopes, self.slopes = self.slopes, self.sloping()
+        self.channel = cv2.extractChannel(tensor[0], 1, dst=self.channel)
+        now = cv2.convertScaleAbs(self.channel, dst=self.spare, alpha=self.scale, beta=zero)
+        slopes, self.slopes = self.slopes, self.sloping(now)
         if not first:
-            self.follow(ids, self.shifts(slopes))
-            self.favour(logits)
-        self.before = self.bordered(self.now, self.before)
+            self.follow(slopes)
+            self.favour(logits, ids, self.compare(now))
+        self.green, self.spare = now, self.green
 
     def allocate(self, height, width, classes):
-        whole = [side - side % self.BLOCK for side in (height, width)]
-        self.now, self.still = np.empty((height, width), np.float32), np.empty(whole, np.float32)
-        self.change = np.empty((-(-height // self.SKIP), width), np.float32)
-        self.bytes, self.ids = np.empty((2, height, width), np.uint8)
-        self.green = self.bordered_ids = None
+        self.channel = self.spare = self.old = self.change = self.ids = self.slopes = None
+        self.whole = [side - side % self.BLOCK for side in (height, width)]
+        self.still = np.empty(self.whole, np.float32)
         self.first = np.arange(0, height * width * classes, classes).reshape(height, width)
         self.index = self.first.copy()
-        self.reach, self.parts, self.belongs, self.around = [], [], [], []
+        self.tile, self.starts, self.steps, self.around = [], [], [], []
         for side in (height, width):
             tile = -(-side // (self.TILES * self.BLOCK)) * self.BLOCK
-            steps = np.arange(-(side // 32), side // 32 + 1)[:, None]
-            self.reach.append(side // 32)
-            self.parts.append([slice(at, min(at + tile, side)) for at in range(0, side, tile)])
-            self.around.append(np.clip(np.arange(side) + steps, 0, side - 1))
-            which = np.arange(side) // tile
-            self.belongs.append(np.float32(which[:, None] == np.arange(which[-1] + 1)))
-        self.slopes = None
+            reach = side // 32
+            steps = np.int16([0, *range(-reach, reach + 1)])  # of equally good ones the first
+            self.tile.append(tile)
+            self.starts.append(list(range(0, side, tile)))
+            self.steps.append(steps)
+            self.around.append(np.clip(np.arange(side) + steps[:, None], 0, side - 1))
+        self.places = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.int16)
+        self.origins = np.empty_like(self.places)
 
-    def bordered(self, image, out):
-        """The image with its edges repeated as far as a tile may move."""
-        top, left = self.reach
-        return cv2.copyMakeBorder(image, top, top, left, left, cv2.BORDER_REPLICATE, dst=out)
-
-    def sloping(self):
-        """The sums of green across each strip of tiles, less those two pixels before: along
-        columns (strips, H), along rows (strips, W)."""
-        found = []
-        for sums in ((self.now @ self.belongs[1]).T, self.belongs[0].T @ self.now):
-            slopes = sums - sums[:, :1]
-            slopes[:, 2:] -= sums[:, :-2] - sums[:, :1]
+    def sloping(self, green):
+        """The sums of green across each strip of tiles, less those two pixels before: from top to
+        bottom (strips, H) and from left to right (strips, W)."""
+        sums, found = cv2.integral(green), []
+        rows, columns = ([*starts, -1] for starts in self.starts)
+        for corners in (sums[:, columns].T, sums[rows]):
+            strips = np.diff(np.diff(corners, axis=0), axis=1)
+            slopes = strips - strips[:, :1]
+            slopes[:, 2:] = strips[:, 2:] - strips[:, :-2]
             found.append(slopes)
         return found
 
-    def shifts(self, before):
-        """[y, x]: where each tile was in the frame before, in lists (strips, tiles) of pixels."""
-        found = []
-        for now, then, around, belongs in zip(
-            self.slopes, before, self.around, self.belongs, strict=True
-        ):
-            off = then.take(around, axis=1, mode="clip")
-            off -= now[:, None]
-            sums = np.abs(off, out=off) @ belongs
-            reach = len(around) // 2
-            sums[:, reach] -= 0.5  # they are whole: of equal ones that of no movement
-            found.append((sums.argmin(1) - reach).tolist())
-        return found
+    def follow(self, before):
+        """Writes `origins`, the x and y that every pixel had in the frame before."""
+        moved = []
+        for axis in (0, 1):
+            off = before[axis].take(self.around[axis], axis=1)  # (strips, steps, side)
+            off -= self.slopes[axis][:, None]
+            off = np.add.reduceat(np.abs(off, out=off), self.starts[axis], axis=2)
+            moved.append(self.steps[axis][off.argmin(1)])  # (strips, tiles)
+        tiles = np.dstack([moved[1], moved[0].T]).repeat(self.tile[1], axis=1)
+        for start, line in zip(self.starts[0], tiles, strict=True):
+            rows = slice(start, start + self.tile[0])
+            np.add(self.places[rows], line[: self.places.shape[1]], out=self.origins[rows])
 
-    def follow(self, ids, shifts):
-        """Writes what every pixel was in the frame before: `ids`, and `change` of its green."""
-        self.bordered_ids = self.bordered(ids, self.bordered_ids)
-        for y, rows in enumerate(self.parts[0]):
-            for x, columns in enumerate(self.parts[1]):
-                down, right = self.reach[0] + shifts[0][x][y], self.reach[1] + shifts[1][y][x]
-                there = slice(columns.start + right, columns.stop + right)
-                top, end, skip = rows.start, rows.stop, self.SKIP
-                np.subtract(
-                    self.now[top:end:skip, columns],
-                    self.before[top + down : end + down : skip, there],
-                    out=self.change[top // skip : -(-end // skip), columns],
-                )
-                self.ids[rows, columns] = self.bordered_ids[top + down : end + down, there]
+    def origin(self, image, places, out):
+        """What was at these of the `origins`; outside of the image the nearest."""
+        nearest = {"interpolation": cv2.INTER_NEAREST, "borderMode": cv2.BORDER_REPLICATE}
+        return cv2.remap(image, places, None, dst=out, **nearest)
 
-    def favour(self, logits):
-        height, width = self.still.shape
+    def compare(self, now):
+        """The mean change of each whole block (H / BLOCK, W / BLOCK)."""
+        height, width = self.whole
+        rows = slice(0, height, self.SKIP), slice(width)
+        self.old = self.origin(self.green, self.origins[rows], self.old)
+        self.change = cv2.subtract(now[rows], self.old, dst=self.change, dtype=cv2.CV_32F)
         size = width // self.BLOCK, height // self.BLOCK
-        change = self.change[: height // self.SKIP, :width]
-        still = cv2.resize(change, size, interpolation=cv2.INTER_AREA)
-        if cv2.norm(still, cv2.NORM_L1) > self.CUT * still.size:
+        return cv2.resize(self.change, size, interpolation=cv2.INTER_AREA)
+
+    def favour(self, logits, ids, change):
+        if cv2.norm(change, cv2.NORM_L1) > self.CUT * change.size:
             return
-        still *= still
-        still *= -self.hold / self.MOVED**2
-        still += self.hold
-        np.maximum(still, 0, out=still)
+        height, width = self.whole
+        still = np.maximum(self.hold - self.hold / self.MOVED**2 * change**2, 0)
         cv2.resize(still, (width, height), dst=self.still, interpolation=cv2.INTER_NEAREST)
+        self.ids = self.origin(ids, self.origins, self.ids)
         np.add(self.first, self.ids, out=self.index)
         np.add.at(logits.reshape(-1), self.index[:height, :width].ravel(), self.still.ravel())
