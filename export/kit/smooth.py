@@ -46,13 +46,13 @@ class Smooth:
         self.still = np.empty(self.whole, np.float32)
         self.first = np.arange(0, height * width * classes, classes).reshape(height, width)
         self.index = self.first.copy()
-        self.tile, self.starts, self.steps, self.around = [], [], [], []
+        self.tile, self.edges, self.steps, self.around = [], [], [], []
         for side in (height, width):
             tile = -(-side // (self.TILES * self.BLOCK)) * self.BLOCK
             reach = side // 32
             steps = np.int16([0, *range(-reach, reach + 1)])  # of equally good ones the first
             self.tile.append(tile)
-            self.starts.append(list(range(0, side, tile)))
+            self.edges.append([*range(0, side, tile), side])
             self.steps.append(steps)
             self.around.append(np.clip(np.arange(side) + steps[:, None], 0, side - 1))
         self.places = np.dstack(np.meshgrid(np.arange(width), np.arange(height))).astype(np.int16)
@@ -62,9 +62,9 @@ class Smooth:
         """The sums of green across each strip of tiles, less those two pixels before: from top to
         bottom (strips, H) and from left to right (strips, W)."""
         sums, found = cv2.integral(green), []
-        rows, columns = ([*starts, -1] for starts in self.starts)
-        for corners in (sums[:, columns].T, sums[rows]):
-            strips = np.diff(np.diff(corners, axis=0), axis=1)
+        for corners in (sums.take(self.edges[1], axis=1).T, sums.take(self.edges[0], axis=0)):
+            strips = corners[1:] - corners[:-1]
+            strips = strips[:, 1:] - strips[:, :-1]
             slopes = strips - strips[:, :1]
             slopes[:, 2:] = strips[:, 2:] - strips[:, :-2]
             found.append(slopes)
@@ -76,10 +76,10 @@ class Smooth:
         for axis in (0, 1):
             off = before[axis].take(self.around[axis], axis=1)  # (strips, steps, side)
             off -= self.slopes[axis][:, None]
-            off = np.add.reduceat(np.abs(off, out=off), self.starts[axis], axis=2)
+            off = np.add.reduceat(np.abs(off, out=off), self.edges[axis][:-1], axis=2)
             moved.append(self.steps[axis][off.argmin(1)])  # (strips, tiles)
-        tiles = np.dstack([moved[1], moved[0].T]).repeat(self.tile[1], axis=1)
-        for start, line in zip(self.starts[0], tiles, strict=True):
+        tiles = cv2.merge([moved[1], moved[0].T]).repeat(self.tile[1], axis=1)
+        for start, line in zip(self.edges[0][:-1], tiles, strict=True):
             rows = slice(start, start + self.tile[0])
             np.add(self.places[rows], line[: self.places.shape[1]], out=self.origins[rows])
 
