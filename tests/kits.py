@@ -193,8 +193,14 @@ MISTAKES = {
             ],
             "of image.png",
         ),
-        "bilinear": ([("cv2.INTER_AREA", "cv2.INTER_LINEAR")], "of photo.png"),
-        "nearest": ([("cv2.INTER_AREA", "cv2.INTER_NEAREST")], "of photo.png"),
+        "bilinear": (
+            [("smaller, interpolation=cv2.INTER_AREA", "smaller, interpolation=cv2.INTER_LINEAR")],
+            "of photo.png",
+        ),
+        "nearest": (
+            [("smaller, interpolation=cv2.INTER_AREA", "smaller, interpolation=cv2.INTER_NEAREST")],
+            "of photo.png",
+        ),
     },
     "web/resize.js": {
         "channels": (
