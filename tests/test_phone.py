@@ -7,27 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import OpResolverType
-from kits import (
-    KINDS,
-    LABELS,
-    LIMITS,
-    PHOTO,
-    SIZE,
-    allowed,
-    contract,
-    kit,
-    model,
-    near_the_limit,
-    resized,
-    sabotaged,
-    sabotages,
-    scene,
-)
+from kit_mistakes import LIMITS, near_the_limit, sabotaged, sabotages
+from kits import KINDS, LABELS, PHOTO, SIZE, allowed, contract, kit, model, resized, scene
 
 from data.images import write_image
 from export.kit.code import FILES, unquoted
@@ -207,18 +194,18 @@ def test_python_sees_a_broken_runtime(kit, fault, capfd):
         module.self_test(segmenter, stop=True)
 
 
-def test_python_without_xnnpack(kit, tmp_path, capsys):
+def test_python_without_xnnpack(kit, tmp_path, capsys, monkeypatch):
     """The runtime's own kernels have a limit of their own."""
     folder = shutil.copytree(kit, tmp_path / "kit")
     made = json.loads((kit / "contract.json").read_text())
     made["golden"] |= {"xnnpack": allowed(0.0, 1.0), "reference": allowed(200.0, 0.1)}
     render(folder, made)
     module = module_of(folder)
-    segmenter, content = module.Segmenter(), str(folder / "model.tflite")
-    assert not segmenter.is_reference()
+    assert not module.Segmenter().is_reference()
     kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    segmenter.model = module.Interpreter(content, experimental_op_resolver_type=kernels)
-    segmenter.model.allocate_tensors()
+    reference = partial(module.Interpreter, experimental_op_resolver_type=kernels)
+    monkeypatch.setattr(module, "Interpreter", reference)
+    segmenter = module.Segmenter()
     assert segmenter.is_reference() and module.self_test(segmenter) is None
     assert capsys.readouterr().out.endswith("of the limit with the runtime's own kernels\n")
 

@@ -6,21 +6,8 @@ import shutil
 import subprocess
 
 import pytest
-from kits import (
-    KINDS,
-    KOTLIN,
-    LABELS,
-    LIMITS,
-    PHOTO,
-    ROOT,
-    SIZE,
-    compare_cases,
-    kit,
-    near_the_limit,
-    sabotaged,
-    sabotages,
-    write_cases,
-)
+from kit_mistakes import LIMITS, near_the_limit, sabotaged, sabotages
+from kits import KINDS, KOTLIN, LABELS, PHOTO, ROOT, SIZE, compare_cases, kit, write_cases
 
 __all__ = ["kit"]  # a fixture
 NODE = shutil.which("node")

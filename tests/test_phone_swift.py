@@ -7,21 +7,8 @@ import subprocess
 import cv2
 import numpy as np
 import pytest
-from kits import (
-    KINDS,
-    LABELS,
-    LIMITS,
-    PHOTO,
-    ROOT,
-    SIZE,
-    compare_cases,
-    kit,
-    near_the_limit,
-    sabotaged,
-    sabotages,
-    scene,
-    write_cases,
-)
+from kit_mistakes import LIMITS, near_the_limit, sabotaged, sabotages
+from kits import KINDS, LABELS, PHOTO, ROOT, SIZE, compare_cases, kit, scene, write_cases
 from test_web_live import logits
 
 __all__ = ["kit"]  # a fixture

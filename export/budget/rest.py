@@ -5,6 +5,7 @@ import numpy as np
 from data.layout import default_colours
 from export.kit.render import filled
 from export.proof.frame import medians, program, times, without_network
+from export.proof.golden import MEASURED
 from export.recipes import BY_NAME
 
 ROUNDS = 15  # of which the median counts
@@ -27,7 +28,7 @@ def code_of(size: tuple[int, int], classes: int, recipe: str):
         "input": {"shape": [1, *size, 3], "dtype": types.input},
         "output": {"shape": [1, *size, classes], "dtype": types.output, "scale": 1.0},
         "labels": ["a class"] * classes, "colours": default_colours(classes),
-        "golden": {"tolerance": 0, "pixel_agreement": 1},
+        "golden": {key: {"tolerance": 0, "pixel_agreement": 1} for key in MEASURED},
     }  # fmt: skip
     logits = np.random.default_rng(0).integers(0, 255, contract["output"]["shape"])
     code = program(filled(contract, "python/segment.py"), "python/segment.py")
