@@ -14,7 +14,9 @@ def by_rule(run: Path) -> dict[str, float]:
     """mIoU under each rule, on all validation images of the run's dataset."""
     model, dataset = open_model(run), read_dataset(Path(read_plan(run).data))
     images = len(dataset.pairs("val"))
-    return miou_by_rule(model.function, dataset, "val", model.size, RULES, images)
+    return miou_by_rule(
+        model.function, dataset, "val", model.size, RULES, images, values=model.values
+    )
 
 
 def main():

@@ -19,7 +19,9 @@ from pathlib import Path
 import cli
 from export.kit.render import render
 from export.proof import golden
-from export.proof.contract import RESIZE_TEXT, SCHEMA, tensor
+from export.proof.contract import SCHEMA, tensor
+from export.proof.outputs import RESIZE_TEXTS
+from export.tflite.head import values_of
 from export.tflite.runtime import Runtime
 from files import folder_beside, read_json
 
@@ -53,9 +55,10 @@ def made_anew(kit: Path, out: Path) -> Path:
     cli.say(f"{made} ...")
     content, old = (kit / "model.tflite").read_bytes(), read_json(kit / "contract.json")
     runtime = Runtime(content)
+    values = values_of(content)
     contract = old | {
-        "schema": SCHEMA, "resize": RESIZE_TEXT,
-        "input": tensor(runtime.input), "output": tensor(runtime.output),
+        "schema": SCHEMA, "resize": RESIZE_TEXTS[values],
+        "input": tensor(runtime.input), "output": {**tensor(runtime.output), "values": values},
     }  # fmt: skip
     photo = golden.read_image(kit / "golden/photo.png")
     with folder_beside(made) as part:

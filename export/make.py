@@ -16,16 +16,17 @@ from export.graph.deploy import lowering
 from export.graph.lowering import ASKED, choose
 from export.kit.write import write_kit
 from export.proof import gate, golden, measure
-from export.proof.accuracy import accuracy
+from export.proof.accuracy import Ended, accuracy
 from export.proof.contract import make_contract
 from export.proof.layer_errors import file_input, layer_errors
 from export.proof.remarks import remarks, run_remarks
 from export.proof.resized import resize_figures
 from export.proof.score import subset_miou
-from export.recipes import Recipe, parse
+from export.recipes import OUTPUT_BY_NAME, Recipe, parse
 from export.refuse import accept, no_lowering, refuse
 from export.report.report import write as write_report
 from export.targets.audit import TARGETS
+from export.tflite import head
 from export.tflite.metadata import add_metadata
 from export.tflite.runtime import Runtime
 from export.trained import Trained, load
@@ -48,8 +49,10 @@ class Choices:
     repair: bool = False  # whether int8 searches for such layers
     sparsity: float = 0.7  # fraction of weights that sparse recipes set to zero
     epochs: int | None = None  # of fine-tuning; None: as many as its kind is known to need
+    output: str = "logits"  # what the file gives
 
     def __post_init__(self):
+        one_of(self.output, OUTPUT_BY_NAME, "output")
         for name in self.targets:
             one_of(name, TARGETS, "target")
         if self.lower not in ASKED:
@@ -83,6 +86,7 @@ class Exporter:
 
     def __init__(self, trained: Trained, choices: Choices):
         self.trained, self.choices = trained, choices
+        self.output = OUTPUT_BY_NAME[choices.output]
         self.lowerings = {}  # kernels -> (lowering, cost of each candidate)
 
     def lowering(self, kernels: str):
@@ -154,11 +158,12 @@ class Exporter:
         return keep_float.search(measure_miou, groups, enough, cli.say)
 
     def export(self, recipe: Recipe) -> dict:
-        """Writes runs/NAME/export/RECIPE and returns its report.
+        """Writes runs/NAME/export/RECIPE, or RECIPE-OUTPUT, and returns its report.
 
         Raises Verdict if the gate refuses the file and Refusal if there can be none.
         """
-        trained, out = self.trained, self.trained.folder / "export" / recipe.name
+        trained = self.trained
+        out = trained.folder / "export" / self.output.kit(recipe)
         self.check(recipe)
         lowering, costs = self.lowering_of(recipe)
         report = self.opening(recipe, lowering, costs)
@@ -167,13 +172,14 @@ class Exporter:
             reason = no_lowering(self.choices.targets, costs)
             refuse(out, report | {"not_measured": unread}, [reason])
         made = self.made(recipe, lowering)
-        content = add_metadata(made.content, trained.dataset.classes)
-        report |= {"graph_error": made.graph_error, **self.structure(content, recipe, made)}
+        logits = add_metadata(made.content, trained.dataset.classes)
+        content = self.ended(made.content, logits)
+        report |= {"graph_error": made.graph_error, **self.structure(content, logits, recipe, made)}
         if reasons := gate.failures(report, early=True):
             refuse(out, report | {"not_measured": unread}, reasons, content)
         contract = make_contract(content, recipe.name, lowering.name, self.choices.targets, trained)
         photo, mistakes = golden.pick_photo(contract, Runtime(content), trained.dataset)
-        report |= self.measured(recipe, made, content, contract, photo, mistakes)
+        report |= self.measured(recipe, made, content, logits, contract, photo, mistakes)
         report["miou_difference"] = abs(trained.miou(report) - trained.manifest["best"]["miou"])
         report["remarks"] = run_remarks(trained) + remarks(trained, report)
         if reasons := gate.failures(report):
@@ -195,11 +201,25 @@ class Exporter:
                 "it is for processors without float arithmetic, so that no layer can stay in "
                 "float. Leave out --keep-float and --repair, or choose --recipe int8"
             )
+        ids = self.output.values == "classes"
+        if ids and "gpu" in self.choices.targets and recipe.kernels == "int8":
+            raise Refusal(
+                "the classes of an integer file cannot be proven on GPUs, which compute it in "
+                "float. Type --recipe float16, or --output logits"
+            )
+
+    def ended(self, content: bytes, logits: bytes) -> bytes:
+        """The file with its output. content: without metadata; logits: with those of logits."""
+        if self.output.name == "logits":
+            return logits
+        made = head.append(content, self.output.name, padded="gpu" in self.choices.targets)
+        return add_metadata(made, self.trained.dataset.classes, self.output.values)
 
     def opening(self, recipe: Recipe, lowering, costs: dict) -> dict:
         """The report's first lines: what is made, and the limits that depend on it."""
         return {
             "recipe": recipe.name,
+            "output": self.output.name,
             "weights": self.trained.weights,
             "lowering": lowering and lowering.name,
             "lowerings": costs,
@@ -207,23 +227,32 @@ class Exporter:
             "pixel_agreement_floor": recipe.pixel_agreement,
             "layer_snr_floor": recipe.snr,
             "logit_bias_most": recipe.logits,
+            "head_error_most": self.output.error_most(recipe),
             "max_drop": self.choices.max_drop,
             "max_class_drop": CLASS_DROP * self.choices.max_drop,
         }
 
-    def structure(self, content: bytes, recipe: Recipe, made: Made) -> dict:
-        return measure.structure(content, recipe, made.kept, made.fine)
+    def structure(self, content: bytes, logits: bytes, recipe: Recipe, made: Made) -> dict:
+        typed = self.output.of(recipe)
+        found = measure.structure(content, typed, made.kept, made.fine, logits)
+        return found | {
+            "claim_faults": found["claim_faults"] + measure.output_faults(content, self.output)
+        }
 
-    def measured(self, recipe: Recipe, made: Made, content, contract, photo, mistakes) -> dict:
+    def measured(
+        self, recipe: Recipe, made: Made, content, logits, contract, photo, mistakes
+    ) -> dict:
+        """The layers are those of the file that gives logits, all else is of the file itself."""
         trained, targets = self.trained, self.choices.targets
-        dataset, split = trained.dataset, trained.judge
+        dataset, split, values = trained.dataset, trained.judge, self.output.values
+        ended = None if content is logits else Ended(Runtime(content), values)
         return {
             **accuracy(
-                trained.keras, made.float_model, Runtime(content), dataset, split,
-                trained.plan.size,
+                trained.keras, made.float_model, Runtime(logits), dataset, split,
+                trained.plan.size, ended,
             ),
-            **resize_figures(Runtime(content), dataset, split, trained.plan.size),
-            **measure.layers(content, made.graph, recipe, trained.samples),
+            **resize_figures(Runtime(content), dataset, split, trained.plan.size, values),
+            **measure.layers(logits, made.graph, recipe, trained.samples),
             **measure.range_figures(made.graph, recipe, trained, targets),
             **measure.delegation(content, targets, trained.judged(GPU_IMAGES)),
             **measure.contract_figures(contract, content, dataset.classes, photo),
@@ -259,7 +288,7 @@ def export_run(folder: Path, recipes="float32", choices: Choices | None = None):
         for recipe in rows:
             cli.say(f"{recipe.name} ...")
             try:
-                reports[recipe.name] = exporter.export(recipe)
+                reports[exporter.output.kit(recipe)] = exporter.export(recipe)
             except Verdict as verdict:
                 ends.append(verdict)
             except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""The recipes: one row for each combination of types that a file can have."""
+"""The recipes, a row for each combination of types that a file can have, and the outputs."""
 
 from typing import NamedTuple
 
@@ -63,6 +63,50 @@ RECIPES = (
 )
 # fmt: on
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
+
+
+class Output(NamedTuple):
+    """What a file of any recipe can give.
+
+    values: "logits", "probabilities" or "classes". dtype: its type, None for that of the recipe.
+    head_error: the most by which it may differ from softmax or argmax of the logits; that of a
+    quantised softmax is HEAD_STEP.
+    """
+
+    name: str
+    values: str
+    dtype: str | None
+    head_error: float
+    meant_for: str
+
+    def of(self, recipe: Recipe) -> Recipe:
+        """The recipe with the type of this output."""
+        return recipe._replace(output=self.dtype or recipe.output)
+
+    def error_most(self, recipe: Recipe) -> float:
+        quantised = self.values == "probabilities" and recipe.output == "uint8"
+        return HEAD_STEP if quantised else self.head_error
+
+    def kit(self, recipe: Recipe) -> str:
+        """The name of the kit's folder."""
+        return recipe.name if self.name == "logits" else f"{recipe.name}-{self.name}"
+
+
+HEAD_STEP = 1 / 256  # of a quantised softmax
+# fmt: off
+OUTPUTS = (
+    #      name             values           dtype    error  meant for
+    Output("logits",        "logits",        None,    0.0,
+           "the scores before softmax, for the smoothest masks"),
+    Output("probabilities", "probabilities", None,    1e-6,
+           "ends in softmax: the probability of each class"),
+    Output("classes",       "classes",       "int32", 0.0,
+           "ends in argmax: the class ids, enlarged without interpolation"),
+    Output("classes8",      "classes",       "uint8", 0.0,
+           "as classes, a byte each"),
+)
+# fmt: on
+OUTPUT_BY_NAME = {output.name: output for output in OUTPUTS}
 
 
 def parse(text: str) -> list[Recipe]:

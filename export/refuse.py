@@ -27,7 +27,7 @@ def refuse(out: Path, report: dict, reasons: list[str], content: bytes | None = 
         kept = f"The file, for inspection: {refused_file(out, 'tflite')}. "
     if out.exists() and kit_weights(out) != report["weights"]:
         shutil.rmtree(out)
-    raise Verdict(f"{report['recipe']} is refused: {'; '.join(reasons)}. "
+    raise Verdict(f"{out.name} is refused: {'; '.join(reasons)}. "
                   f"{advice(report)}{kept}All figures: {refused_file(out)}")  # fmt: skip
 
 
@@ -58,6 +58,8 @@ def advice(report: dict) -> str:
     if "iou_keras" not in report:
         return ""
     text = f"{changes(report)}. "
+    if report.get("output", "logits").startswith("classes"):
+        text += "Classes are enlarged without interpolation: try --output logits. "
     if report["layer_errors"] and BY_NAME[report["recipe"]].calibrated:
         layers = [row["layer"] for row in report["layer_errors"][:3]]
         text += f"Layers that add the most quantisation error: {', '.join(layers)}. "

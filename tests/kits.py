@@ -35,7 +35,7 @@ def contract(kind, sha256="ab" * 32, output=(0.125, 130), tolerance=1e-5):
         "sha256": sha256,
         "recipe": kind,
         "input": tensor("image", 3, source, (1 / 127.5, 127)),
-        "output": tensor("logits", 3, target, output),
+        "output": {**tensor("logits", 3, target, output), "values": "logits"},
         "range": [-1.0, 1.0],
         "mean": 127.5,
         "std": 127.5,

@@ -11,13 +11,13 @@ from tiny_sets import grey
 from data.dataset import Dataset
 from export.proof import contract as module
 from export.proof.contract import (
-    RESIZE_TEXT,
     input_tensor,
     make_contract,
     mistakes,
     predict,
     tensor,
 )
+from export.proof.outputs import RESIZE_TEXTS
 from export.tflite.metadata import add_metadata
 
 
@@ -34,7 +34,8 @@ class Echo:
 def contract(shape=(1, 1, 2, 3), dtype="float32", **changes):
     return {
         "input": {"shape": list(shape), "dtype": dtype}, "mean": 127.5, "std": 127.5,
-        "colour_order": "RGB", "resize": RESIZE_TEXT, "labels": ["a", "b", "c"], **changes,
+        "colour_order": "RGB", "resize": RESIZE_TEXTS["logits"], "labels": ["a", "b", "c"],
+        "output": {"values": "logits"}, **changes,
     }  # fmt: skip
 
 
@@ -141,7 +142,7 @@ def test_a_contract_of_a_real_file(trained):
     assert made == {
         "schema": 5, "sha256": hashlib.sha256(content).hexdigest(), "recipe": "int8",
         "range": [-1.0, 1.0], "mean": 127.5, "std": 127.5, "colour_order": "RGB",
-        "resize": RESIZE_TEXT, "labels": ["a", "b", "c"],
+        "resize": RESIZE_TEXTS["logits"], "labels": ["a", "b", "c"],
         "colours": [[0, 0, 0], [9, 8, 7], [1, 2, 3]], "preset": "tiny", "weights": "ab" * 32,
         "lowering": "signs", "targets": ["xnnpack", "gpu"],
     }  # fmt: skip
@@ -150,7 +151,8 @@ def test_a_contract_of_a_real_file(trained):
     assert (target["name"], target["shape"], target["dtype"]) == ("logits", [1, 8, 8, 3], "float32")
     assert set(versions) == {"segnet", "python", *module.PACKAGES}
     assert versions["numpy"] == np.__version__
-    assert RESIZE_TEXT.startswith("area-bilinear: ")  # the word that `input_tensor` looks for
+    for text in RESIZE_TEXTS.values():
+        assert text.startswith("area-bilinear: ")  # the word that `input_tensor` looks for
 
 
 def test_metadata_that_differs(trained):

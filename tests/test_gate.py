@@ -9,7 +9,8 @@ from export.proof import gate
 from export.recipes import RECIPES
 
 ACCEPTED = {
-    "recipe": "float32", "asked_targets": ["xnnpack"], "graph_error": 1e-6, "weight_error": 0.5,
+    "recipe": "float32", "output": "logits", "head_error": 0.0, "head_error_most": 1e-6,
+    "asked_targets": ["xnnpack"], "graph_error": 1e-6, "weight_error": 0.5,
     "layer_snr": 120.0, "layer_snr_floor": 100.0, "logit_bias": 0.0, "logit_scale_error": 0.0,
     "logit_bias_most": 0.01, "pixel_agreement": 1.0, "pixel_agreement_floor": 0.999,
     "miou_difference": 0.0, "miou_drop": 0.0, "max_drop": 0.01, "worst_class_drop": 0.0,
@@ -96,6 +97,7 @@ NUMBERS = [
     ("calibration_distance", "int8", 0.1, 0.101),
     ("calibration_error", "int8", 1.0, 1.01),
     ("largest_activation", "float16", 65504.0, 65504.5),
+    ("head_error", "float32", 1e-6, 1.01e-6),
 ]
 LISTS = {  # figure: is it known before the file is run?
     "claim_faults": True, "target_faults": False, "open_shapes": True, "custom_operators": True,
@@ -104,7 +106,8 @@ LISTS = {  # figure: is it known before the file is run?
 
 
 def failures(name, value, recipe="int8"):
-    return gate.failures({**ACCEPTED, "recipe": recipe, name: value})
+    output = "probabilities" if name == "head_error" else "logits"
+    return gate.failures({**ACCEPTED, "recipe": recipe, "output": output, name: value})
 
 
 def test_all_limits_are_here():
@@ -126,6 +129,18 @@ def test_lists(name):
     assert failures(name, []) == []
     (line,) = failures(name, ["a", "b"])
     assert line.startswith(f"{name} is 2, but must be at most 0: ")
+
+
+@pytest.mark.parametrize("output", ["probabilities", "classes", "classes8"])
+def test_the_head_of_other_outputs(output):
+    """Nothing may be missing, and no pixel of another class is allowed."""
+    report = {**ACCEPTED, "output": output, "head_error_most": 0.0}
+    assert gate.failures(report) == []
+    (line,) = gate.failures({**report, "head_error": 1e-5})
+    assert line.startswith("head_error is 1e-05, but must be at most 0: ")
+    (line,) = gate.failures({**report, "head_error": None})
+    assert line.startswith("head_error is missing, not measured")
+    assert gate.failures({**report, "output": "logits", "head_error": None}) == []
 
 
 def test_limits_that_a_report_sets():

@@ -11,8 +11,9 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from kits import PHOTO, contract, model, scene
 
 from export.proof import golden
-from export.proof.contract import RESIZE_TEXT, tensor
+from export.proof.contract import tensor
 from export.proof.half import Emulation
+from export.proof.outputs import RESIZE_TEXTS
 from export.tflite.runtime import Runtime
 
 RECIPES = ("float32", "float16", "dynamic8", "int8", "int8-full")
@@ -24,8 +25,9 @@ def made(request, tmp_path_factory):
     content = model(request.param)
     runtime = Runtime(content)
     found = contract("float32", hashlib.sha256(content).hexdigest()) | {
-        "recipe": request.param, "input": tensor(runtime.input), "output": tensor(runtime.output),
-        "resize": RESIZE_TEXT,
+        "recipe": request.param, "input": tensor(runtime.input),
+        "output": {**tensor(runtime.output), "values": "logits"},
+        "resize": RESIZE_TEXTS["logits"],
     }  # fmt: skip
     folder = tmp_path_factory.mktemp("golden") / "golden"
     found["golden"] = golden.write(folder, found, content, scene(PHOTO, 21))

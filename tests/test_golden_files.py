@@ -9,7 +9,6 @@ from tiny_sets import grey, write_set
 
 from cli import Refusal
 from export.proof import golden as module
-from export.proof.contract import RESIZE_TEXT
 from export.proof.golden import (
     difference,
     golden_faults,
@@ -19,6 +18,7 @@ from export.proof.golden import (
     resize_faults,
     write,
 )
+from export.proof.outputs import RESIZE_TEXTS
 
 SIZE = (2, 3)
 
@@ -58,8 +58,9 @@ def echoes(monkeypatch):
 def contract(dtype="float32", size=SIZE):
     tensor = {"shape": [1, *size, 3], "dtype": dtype}
     return {
-        "input": tensor, "output": tensor, "mean": 127.5, "std": 127.5, "colour_order": "RGB",
-        "resize": RESIZE_TEXT, "labels": ["a", "b", "c"],
+        "input": tensor, "output": {**tensor, "values": "logits"},
+        "mean": 127.5, "std": 127.5, "colour_order": "RGB",
+        "resize": RESIZE_TEXTS["logits"], "labels": ["a", "b", "c"],
         "golden": limits(0.001, 0.995),
     }  # fmt: skip
 

@@ -63,7 +63,7 @@ LAYERS = {
         ("kit", "budget"),
         ("report",),
         ("review", "trial", "web"),
-        ("refuse", "trained", "tune"),
+        ("options", "refuse", "trained", "tune"),
         ("make",),
     ),
 }

@@ -18,7 +18,8 @@ from kits import PHOTO, contract, model, scene
 from data.dataset import read_dataset
 from export.kit.render import render
 from export.proof import golden
-from export.proof.contract import RESIZE_TEXT, predict, tensor
+from export.proof.contract import predict, tensor
+from export.proof.outputs import RESIZE_TEXTS
 from export.proof.score import score_function
 from export.tflite.runtime import Runtime
 from segnet import metrics
@@ -106,8 +107,9 @@ def test_kit(classes, kind, tmp_path):
     runtime = Runtime(content)
     made = contract(kind) | {
         "sha256": hashlib.sha256(content).hexdigest(),
-        "input": tensor(runtime.input), "output": tensor(runtime.output), "labels": labels,
-        "colours": [[i, i, i] for i in range(classes)], "resize": RESIZE_TEXT,
+        "input": tensor(runtime.input),
+        "output": {**tensor(runtime.output), "values": "logits"}, "labels": labels,
+        "colours": [[i, i, i] for i in range(classes)], "resize": RESIZE_TEXTS["logits"],
     }  # fmt: skip
     made["golden"] = golden.write(tmp_path / "golden", made, content, photo)
     (tmp_path / "model.tflite").write_bytes(content)

@@ -12,7 +12,7 @@ from tiny_files import changed, file_of, images, net, put, values
 from tiny_sets import grey, write_set
 
 from export.proof import measure
-from export.proof.contract import RESIZE_TEXT
+from export.proof.outputs import RESIZE_TEXTS
 from export.recipes import BY_NAME
 from export.tflite.metadata import add_metadata
 
@@ -203,7 +203,8 @@ def test_the_largest_float16(factor, safe):
 def contract(**changes):
     return {
         "input": {"shape": [1, 4, 4, 3], "dtype": "float32"}, "mean": 127.5, "std": 127.5,
-        "colour_order": "RGB", "resize": RESIZE_TEXT, "labels": ["a", "b", "c"], **changes,
+        "colour_order": "RGB", "resize": RESIZE_TEXTS["logits"], "labels": ["a", "b", "c"],
+        "output": {"values": "logits"}, **changes,
     }  # fmt: skip
 
 

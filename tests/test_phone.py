@@ -177,14 +177,14 @@ RUNTIME_FAULTS = {
 def test_python_sees_a_broken_runtime(kit, fault, capfd):
     module = module_of(kit)
     segmenter, outputs = module.Segmenter(), []
-    sound = segmenter.logits
+    sound = segmenter.infer
 
     def broken(tensor):
         outputs.append(sound(tensor).copy())
         return RUNTIME_FAULTS[fault](outputs)
 
     assert module.self_test(segmenter) is None
-    segmenter.logits = broken
+    segmenter.infer = broken
     capfd.readouterr()
     found = module.self_test(segmenter)  # the program is told and goes on
     assert re.search(r"output.*inference \d", found)

@@ -119,7 +119,7 @@ def test_python(kit, tmp_path):
     for number in range(len(wanted)):
         logits = np.fromfile(tmp_path / f"logits{number}", np.float32).reshape(*SIZE, -1)
         tensor = np.fromfile(tmp_path / f"tensor{number}", kind).reshape(1, *SIZE, 3)
-        segmenter.logits = lambda tensor, logits=logits: logits
+        segmenter.infer = lambda tensor, logits=logits: logits
         code.to_tensor = lambda *_, tensor=tensor: tensor
         ids = segmenter.frame(np.zeros((*SIZE, 3), np.uint8))
         assert np.abs(logits - wanted[number]).max() <= 1e-4

@@ -276,7 +276,8 @@ def test_every_operator_of_the_alphabet_has_a_row_or_is_refused_on_purpose(targe
     names = [row.operator for row in rows]
     assert len(names) == len(set(names)) and all(row.source for row in rows)
     assert set(names) <= set(vars(BuiltinOperator))
-    assert set(names) - {"DENSIFY"} == ALPHABET - UNSUPPORTED[target]
+    ends = {"ARG_MAX", "CAST"}  # of a file, see test_head
+    assert set(names) - {"DENSIFY"} - ends == ALPHABET - UNSUPPORTED[target]
 
 
 def test_a_flex_operator_is_not_supported():

@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 from trials import convolution, named, tried
 
+from export.tflite.head import append
+
 SIZE = (48, 64)
 
 
@@ -39,13 +41,38 @@ def test_a_half_that_flickers_stays(here):
     assert [mask[:, :28].mean() for mask in found] == [0] * 6
 
 
-def test_probabilities_are_refused(here, capsys):
+WORDS = ["--classes", "rest,red", "--range", "-1", "1", "--show", "mask", "--smooth"]
+
+
+def test_probabilities_are_smoothed_as_their_logits(here):
+    plain = convolution((0, 1), (0, -0.5))
+    found = []
+    for content in (
+        plain,
+        convolution((0, 1), (0, -0.5), "softmax"),
+        append(plain, "probabilities"),
+    ):
+        (here / "model.tflite").write_bytes(content)
+        assert tried("model.tflite", "clip.mp4", *WORDS, "--force") == 0
+        found.append(np.stack(masks(here / "tried")))
+    assert len(np.unique(found[0])) == 2
+    for other in found[1:]:  # at the edge probabilities are interpolated, not logits
+        assert np.array_equal(found[0][..., :28], other[..., :28])
+        assert np.array_equal(found[0][..., 36:], other[..., 36:])
+
+
+@pytest.mark.parametrize(
+    ("made", "ends"),
+    [
+        (lambda: convolution((0, 1), (0, -0.5), "sigmoid"), "the results of a sigmoid"),
+        (lambda: append(convolution((0, 1), (0, -0.5)), "classes"), "class ids"),
+    ],
+)
+def test_what_cannot_be_smoothed(here, capsys, made, ends):
     """A hold is in logits; from 0 to 1 it would keep a class for ever."""
-    content = convolution((0, 1), (0, -0.5), "softmax")
-    (here / "model.tflite").write_bytes(content)
-    words = ["--classes", "rest,red", "--range", "-1", "1", "--smooth"]
-    assert tried("model.tflite", "clip.mp4", *words) == 2
-    told = "model.tflite ends in probabilities, but --smooth needs logits: leave --smooth out"
+    (here / "model.tflite").write_bytes(made())
+    assert tried("model.tflite", "clip.mp4", *WORDS) == 2
+    told = f"model.tflite ends in {ends}, but --smooth needs logits or the probabilities of a soft"
     assert told in capsys.readouterr().err
 
 

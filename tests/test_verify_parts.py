@@ -19,11 +19,15 @@ from export.kit.verify import (
     tensor_faults,
     verify,
 )
-from export.proof.contract import RESIZE_TEXT
+from export.proof.outputs import RESIZE_TEXTS
 from export.proof.seal import hashes, sealed, text
 
 HASH = "ab" * 32
 OUTPUT = "the output is not 1, H, W and the number of labels"
+
+
+def output(shape, values="logits"):
+    return {"output": {"shape": shape, "values": values}}
 
 
 def contract(**changes):
@@ -33,9 +37,10 @@ def contract(**changes):
 
     return {
         "schema": 5, "sha256": HASH, "recipe": "float32",
-        "input": tensor("image", (4, 4), 3), "output": tensor("logits", (4, 4), 3),
+        "input": tensor("image", (4, 4), 3),
+        "output": {**tensor("logits", (4, 4), 3), "values": "logits"},
         "range": [-1.0, 1.0], "mean": 127.5, "std": 127.5, "colour_order": "RGB",
-        "resize": RESIZE_TEXT, "labels": ["a", "b", "c"],
+        "resize": RESIZE_TEXTS["logits"], "labels": ["a", "b", "c"],
         "colours": [[0, 0, 0], [255, 0, 9], [1, 2, 3]], "preset": "tiny", "weights": HASH,
         "lowering": "signs", "targets": ["xnnpack"],
         "versions": {"segnet": "0", "ai-edge-litert": "0"},
@@ -67,11 +72,11 @@ def contract(**changes):
         ),
         ({"colours": [[0, 0, 0]] * 2 + [[0, -1, 0]]}, "colours are not three bytes for each label"),
         ({"colours": [[255, 255, 255]] * 3}, None),
-        ({"output": {"shape": [1, 4, 4, 4]}}, OUTPUT),
-        ({"output": {"shape": [1, 4, 3]}}, OUTPUT),
-        ({"output": {"shape": [1, 4, 4, 3, 3]}}, OUTPUT),
-        ({"output": {"shape": [1, 4, 5, 3]}}, OUTPUT),
-        ({"output": {"shape": [2, 4, 4, 3]}}, OUTPUT),
+        (output([1, 4, 4, 4]), OUTPUT),
+        (output([1, 4, 3]), OUTPUT),
+        (output([1, 4, 4, 3, 3]), OUTPUT),
+        (output([1, 4, 5, 3]), OUTPUT),
+        (output([2, 4, 4, 3]), OUTPUT),
         ({"versions": {"segnet": "0"}}, "versions lacks segnet or ai-edge-litert"),
         ({"versions": {"ai-edge-litert": "0"}}, "versions lacks segnet or ai-edge-litert"),
         ({"colours": [[0, 0, 0, 0]] * 3}, "colours are not three bytes for each label"),
@@ -92,7 +97,7 @@ def test_values_that_contradict_each_other(changes, line):
 )
 def test_inputs_that_are_no_image(shape):
     target = [*shape[:3], 3]
-    found = consistency_faults(contract(input={"shape": shape}, output={"shape": target}))
+    found = consistency_faults(contract(input={"shape": shape}, **output(target)))
     assert found == ["the input is not 1, H, W, 3"]
 
 

@@ -26,7 +26,9 @@ def code_of(size: tuple[int, int], classes: int, recipe: str):
     contract = {
         "sha256": "", "mean": 127.5, "std": 127.5,
         "input": {"shape": [1, *size, 3], "dtype": types.input},
-        "output": {"shape": [1, *size, classes], "dtype": types.output, "scale": 1.0},
+        "output": {
+            "values": "logits", "shape": [1, *size, classes], "dtype": types.output, "scale": 1.0,
+        },
         "labels": ["a class"] * classes, "colours": default_colours(classes),
         "golden": {key: {"tolerance": 0, "pixel_agreement": 1} for key in MEASURED},
     }  # fmt: skip

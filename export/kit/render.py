@@ -1,11 +1,17 @@
 """Renders the kit's code and README: every file of templates/, filled in for one model."""
 
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 TEMPLATES = Path(__file__).parent / "templates"
+CLASSES = Path(__file__).parent / "classes"  # in place of those of the same names, for classes
 ENDING = ".j2"
+# Files that a kit whose network gives classes has not: MediaPipe would misread them.
+KOTLIN = "android/app/src/main/kotlin/segnet"
+LEFT_OUT = {f"{KOTLIN}/MediaPipeSegmenter.kt.j2", f"{KOTLIN}/Smooth.kt.j2",
+            "ios/Smooth.swift.j2", "web/smooth.js.j2"}  # fmt: skip
 
 
 def render(folder: Path, contract: dict) -> list[Path]:
@@ -25,23 +31,33 @@ def rendered(contract: dict) -> dict[str, str]:
     contract: the content of contract.json, the values that a program needs to run the model. Raises
     jinja2's UndefinedError for a key that a template uses and the contract lacks.
     """
-    templates, values = environment(), variables(contract)
+    templates, values = environment(contract), variables(contract)
     names = templates.list_templates(filter_func=lambda name: name.endswith(ENDING))
-    return {name.removesuffix(ENDING): templates.get_template(name).render(values)
-            for name in names}  # fmt: skip
+    if values["values"] == "classes":
+        names = [name for name in names if name not in LEFT_OUT]
+    texts = {
+        name.removesuffix(ENDING): templates.get_template(name).render(values) for name in names
+    }
+    if values["values"] == "probabilities":
+        texts = {name: text if name == "README.md" else reworded(text)
+                 for name, text in texts.items()}  # fmt: skip
+    return texts
 
 
 def filled(contract: dict, name: str) -> str:
-    """The content of one file of a kit; keys that its template does not use may be missing."""
-    return environment().get_template(f"{name}{ENDING}").render(variables(contract))
+    """The content of one file of a kit that gives logits; keys that its template does not use may
+    be missing."""
+    return environment(contract).get_template(f"{name}{ENDING}").render(variables(contract))
 
 
-def environment():
+def environment(contract: dict):
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    gives = contract["output"]["values"]
+    folders = [CLASSES, TEMPLATES] if gives == "classes" else [TEMPLATES]
     # The templates are source code, not HTML: text is escaped only where a filter asks for it.
     templates = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True,
+        loader=FileSystemLoader(folders), undefined=StrictUndefined, keep_trailing_newline=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     for write in (kotlin, swift, python, javascript, markdown):
@@ -49,20 +65,29 @@ def environment():
     return templates
 
 
+def reworded(code: str) -> str:
+    """The code of a kit whose network gives probabilities: it names them in place of logits."""
+    for old, new in (("logits", "probabilities"), ("Logits", "Probabilities")):
+        code = re.sub(rf"\b{old}\b", new, code)
+    return code
+
+
 def variables(contract: dict) -> dict:
     """The variables of the templates: the contract's keys, and values derived from them."""
-    from export.kit.smooth import Smooth
+    from export.kit.smooth import Smooth, SmoothProbabilities
 
     _, height, width, _ = contract["input"]["shape"]
-    bytes_in = contract["input"]["dtype"] == "uint8"
+    bytes_in, values = contract["input"]["dtype"] == "uint8", contract["output"]["values"]
+    smooth = [Smooth] if values == "logits" else [Smooth, SmoothProbabilities]
     return {
         **contract,
+        "values": values,
         "height": height,
         "width": width,
-        "classes": contract["output"]["shape"][-1],
+        "classes": len(contract["labels"]),
         # The step in the input tensor that corresponds to 1 in a byte of the image.
         "byte_step": 1.0 if bytes_in else 1 / contract["std"],
-        "smooth": inspect.getsource(Smooth),
+        "smooth": "\n\n".join(inspect.getsource(each) for each in smooth),
         "older_allowed": older_allowed(contract),
     }
 

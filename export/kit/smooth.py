@@ -106,3 +106,12 @@ class Smooth:
         self.ids = self.origin(ids, self.origins, self.ids)
         np.add(self.first, self.ids, out=self.index)
         np.add.at(logits.reshape(-1), self.index[:height, :width].ravel(), self.still.ravel())
+
+
+class SmoothProbabilities(Smooth):
+    """The same for probabilities, by their logarithms, which are logits."""
+
+    def add(self, probabilities, tensor, ids):
+        np.maximum(probabilities, 1e-6, out=probabilities)
+        super().add(np.log(probabilities, out=probabilities), tensor, ids)
+        np.exp(probabilities, out=probabilities)

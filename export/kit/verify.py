@@ -7,12 +7,14 @@ from pathlib import Path
 from cli import Refusal
 from data.images import read_bytes
 from export.kit.code import code_faults
-from export.proof.contract import RESIZE_TEXT, SCHEMA, metadata_faults, tensor
+from export.proof.contract import SCHEMA, metadata_faults, tensor
 from export.proof.golden import golden_faults, resize_faults
+from export.proof.outputs import RESIZE_TEXTS
 from export.proof.seal import file_faults, normalised, seal_faults
 from export.proof.shape import shape_faults
 from export.targets.audit import audit
 from export.tflite import inspect
+from export.tflite.head import values_of
 from export.tflite.runtime import Runtime
 from files import read_json
 
@@ -69,15 +71,21 @@ def consistency_faults(contract: dict) -> list[str]:
     low, high = contract["range"] if len(contract["range"]) == 2 else (0, 0)
     mean, std, colours = contract["mean"], contract["std"], contract["colours"]
     source, target = contract["input"]["shape"], contract["output"]["shape"]
-    classes = len(contract["labels"])
+    classes, values = len(contract["labels"]), contract["output"]["values"]
+    ends = [] if values == "classes" else [classes]
     right = {
         "the input is not 1, H, W, 3": len(source) == 4 and (source[0], source[3]) == (1, 3),
-        "the output is not 1, H, W and the number of labels": target == [*source[:3], classes],
+        "the output's values are unknown": values in RESIZE_TEXTS,
+        "the output is not 1, H, W and the number of labels": target == [*source[:3], *ends],
+        "only classes have no tolerance": all(
+            (allowed["tolerance"] is None) == (values == "classes")
+            for allowed in contract["golden"].values()
+        ),
         "std is not above 0": std > 0,
         "range is not that of mean and std": [low * std + mean, high * std + mean] == [0, 255],
         "colours are not three bytes for each label": len(colours) == classes
         and all(len(c) == 3 and min(c) >= 0 and max(c) <= 255 for c in colours),
-        "resize is not the rule of this kit's code": contract["resize"] == RESIZE_TEXT,
+        "resize is not the rule of this kit's code": contract["resize"] == RESIZE_TEXTS.get(values),
         "files does not have the model's SHA-256": contract["files"].get("model.tflite")
         == contract["sha256"],
         "versions lacks segnet or ai-edge-litert": {"segnet", "ai-edge-litert"}
@@ -94,7 +102,7 @@ def model_faults(kit: Path, contract: dict) -> dict[str, list[str]]:
     except Refusal as error:
         return {"tensors": [str(error)]}
     found = {
-        "tensors": tensor_faults(contract, runtime),
+        "tensors": tensor_faults(contract, runtime) + values_faults(contract, content),
         "metadata": metadata_faults(contract, content),
         "operators": lines_of(operator_faults, contract, content),
         "report": lines_of(report_faults, contract, kit / "report.json"),
@@ -116,6 +124,13 @@ def tensor_faults(contract, runtime) -> list[str]:
             if found[key] != wanted[key]
         ]
     return lines
+
+
+def values_faults(contract, content) -> list[str]:
+    found, wanted = values_of(content), contract["output"]["values"]
+    if found == wanted:
+        return []
+    return [f"the output's values are {found}, but {wanted} in the contract"]
 
 
 def operator_faults(contract, content) -> list[str]:

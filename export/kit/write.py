@@ -14,9 +14,9 @@ from data.images import write_image
 from export.kit.render import render
 from export.kit.verify import verify
 from export.proof import frame, golden, seal
+from export.proof.outputs import mask_of
 from export.tflite.runtime import Runtime
 from files import folder_beside, write_json
-from segnet.metrics import to_mask
 
 
 class Broken(Exception):
@@ -49,7 +49,10 @@ def write_files(part: Path, content: bytes, contract: dict, photo, dataset) -> d
     (part / "model.tflite").write_bytes(content)
     (part / "labels.txt").write_bytes("".join(f"{name}\n" for name in contract["labels"]).encode())
     contract = {**contract, "golden": golden.write(part / "golden", contract, content, photo)}
-    shown = sheet(dataset, runtime.size, lambda inputs, shape: to_mask(runtime(inputs)[0], shape))
+    values = contract["output"]["values"]
+    shown = sheet(
+        dataset, runtime.size, lambda inputs, shape: mask_of(runtime(inputs)[0], values, shape)
+    )
     write_image(part / "preview.png", shown)
     render(part, contract)
     return contract

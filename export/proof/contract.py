@@ -14,18 +14,14 @@ import numpy as np
 
 from cli import Refusal
 from data.batches import MEAN, STD
-from export.tflite.metadata import read_metadata
+from export.proof.outputs import RESIZE_TEXTS, mask_of
+from export.tflite.head import values_of
+from export.tflite.metadata import ACTIVATIONS, read_metadata
 from export.tflite.runtime import Runtime
 from segnet import __version__
-from segnet.metrics import to_mask
 
 SCHEMA = 5
 RESIZE = "area-bilinear"
-RESIZE_TEXT = (
-    "area-bilinear: the whole image is resized to the input's size, width and height "
-    "independently, by area averaging where it is downscaled and bilinearly where it is upscaled; "
-    "the logits are resized to the image's size bilinearly, then argmax gives the class"
-)
 PACKAGES = (
     "tensorflow", "keras", "tf_keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy",
     "opencv-python-headless",
@@ -37,18 +33,18 @@ def make_contract(content: bytes, recipe: str, lowering: str, targets, trained) 
 
     Without "golden", "files" and "digest", which are known when the kit is written.
     """
-    runtime = Runtime(content)
+    runtime, values = Runtime(content), values_of(content)
     return {
         "schema": SCHEMA,
         "sha256": hashlib.sha256(content).hexdigest(),
         "recipe": recipe,
         "input": tensor(runtime.input),
-        "output": tensor(runtime.output),
+        "output": {**tensor(runtime.output), "values": values},
         "range": [-1.0, 1.0],
         "mean": MEAN,
         "std": STD,
         "colour_order": "RGB",
-        "resize": RESIZE_TEXT,
+        "resize": RESIZE_TEXTS[values],
         "labels": trained.dataset.classes,
         "colours": trained.dataset.colours,
         "preset": trained.plan.network_name,
@@ -92,8 +88,9 @@ def input_tensor(contract: dict, image: np.ndarray) -> np.ndarray:
 
 def predict(contract: dict, runtime: Runtime, image: np.ndarray) -> np.ndarray:
     """Class names (H, W) of an image (H, W, 3) uint8 RGB, by the contract."""
-    logits = runtime.decode(runtime.run(input_tensor(contract, image)))[0]
-    return np.array(contract["labels"])[to_mask(logits, image.shape[:2])]
+    found = runtime.decode(runtime.run(input_tensor(contract, image)))[0]
+    ids = mask_of(found, contract["output"]["values"], image.shape[:2])
+    return np.array(contract["labels"])[ids]
 
 
 # Common mistakes of apps, each as the change of the contract that would prescribe it.
@@ -125,9 +122,10 @@ def metadata_faults(contract: dict, content: bytes) -> list[str]:
         found = read_metadata(content)
     except Refusal as error:
         return [str(error)]
-    keys = ("labels", "mean", "std", "colour_order")
+    wanted = {key: contract[key] for key in ("labels", "mean", "std", "colour_order")}
+    wanted["activation"] = ACTIVATIONS[contract["output"]["values"]]
     return [
-        f"{key} is {found[key]} in the metadata and {contract[key]} in the contract"
-        for key in keys
-        if found[key] != contract[key]
+        f"{key} is {found[key]} in the metadata and {value} in the contract"
+        for key, value in wanted.items()
+        if found[key] != value
     ]

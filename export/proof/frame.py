@@ -125,9 +125,9 @@ def interleave(runs: list, times: list[dict], rounds: int, seconds: float) -> No
 
 def runner(code: ModuleType, segmenter, path: str, image: np.ndarray) -> Callable:
     """A function that takes the image to its overlay and returns the milliseconds of STAGES."""
-    network, clock, layer = segmenter.logits, [], None
+    network, clock, layer = segmenter.infer, [], None
 
-    def logits(tensor):
+    def infer(tensor):
         clock.append(time.perf_counter())
         found = network(tensor)
         clock.append(time.perf_counter())
@@ -136,7 +136,7 @@ def runner(code: ModuleType, segmenter, path: str, image: np.ndarray) -> Callabl
     def run():
         nonlocal layer
         clock[:] = [time.perf_counter()]
-        segmenter.logits = logits
+        segmenter.infer = infer
         ids = segmenter.frame(image) if path == "live" else segmenter.mask(image)
         clock.append(time.perf_counter())
         layer = code.colours(ids, out=layer)

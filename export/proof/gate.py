@@ -11,8 +11,8 @@ class Limit(NamedTuple):
     """A figure of report.json and its bounds.
 
     most, least: a number, or the name of the figure in the report that holds it. of: names, kernels
-    or fine-tunings of the recipes that the limit applies to, or targets that were asked for; empty
-    for all files. early: whether the figure is read from the file, before it is run.
+    or fine-tunings of the recipes that the limit applies to, outputs, or targets that were asked
+    for; empty for all files. early: whether the figure is read from the file, before it is run.
     """
 
     name: str
@@ -83,15 +83,24 @@ LIMITS = (
     Limit("calibration_error", 1.0, None,
           "mean difference, in levels of a byte, between a calibration image and the same image "
           "prepared by the contract", ("calibrated",)),
+    Limit("head_error", "head_error_most", None,
+          "largest difference of a probability to the softmax of the logits, or largest fraction "
+          "of an image's pixels whose class is not the one of the largest logit",
+          ("probabilities", "classes", "classes8")),
     Limit("largest_activation", FP16_LARGEST, None,
           "largest activation, which must fit into float16", ("float16", "sparse16", "gpu")),
 )
 # fmt: on
 
 
-def applies(limit: Limit, recipe: Recipe, targets=()) -> bool:
-    """targets: those that the file was asked to run on."""
-    kinds = {recipe.name, recipe.kernels, *targets, *(["calibrated"] if recipe.calibrated else [])}
+def asked(report: dict) -> tuple[str, ...]:
+    """The targets that the file was asked to run on, and its output."""
+    return (*report.get("asked_targets", ()), report.get("output", "logits"))
+
+
+def applies(limit: Limit, recipe: Recipe, asked=()) -> bool:
+    """asked: see the function of this name."""
+    kinds = {recipe.name, recipe.kernels, *asked, *(["calibrated"] if recipe.calibrated else [])}
     return not limit.of or bool(kinds & set(limit.of))
 
 
@@ -104,7 +113,7 @@ def failures(report: dict, early: bool = False) -> list[str]:
     for limit in LIMITS:
         if early > limit.early:
             continue
-        if applies(limit, BY_NAME[report["recipe"]], report["asked_targets"]):
+        if applies(limit, BY_NAME[report["recipe"]], asked(report)):
             lines += broken(limit, report)
     return lines
 

@@ -14,9 +14,9 @@ from data.batches import resize
 from data.images import read_bytes, read_image, write_image
 from export.proof.contract import input_tensor, mistakes
 from export.proof.half import Emulation
+from export.proof.outputs import mask_of
 from export.tflite import inspect
 from export.tflite.runtime import Runtime
-from segnet.metrics import to_mask
 
 FILES = ("golden/image.png", "golden/input.bin", "golden/output.bin", "golden/mask.png",
          "golden/photo.png", "golden/photo_input.bin", "golden/photo_mask.png")  # fmt: skip
@@ -74,28 +74,36 @@ def write(folder: Path, contract: dict, content: bytes, photo: np.ndarray) -> di
     """Writes the golden files to `folder` and returns the contract's entry "golden".
 
     It has for each kind of kernels: tolerance, the largest difference of an output value, in the
-    output's own type. pixel_agreement: the least one of the mask of the photo. measured: how.
+    output's own type; None for classes, of whose ids differences tell nothing. pixel_agreement: the
+    least one of the mask of the photo, and of an output of classes. measured: how.
     """
     runtime = Runtime(content)
     image = resize(photo, contract["input"]["shape"][1:3])
     inputs, photo_inputs = (input_tensor(contract, p) for p in (image, photo))
     outputs, photo_outputs = runtime.run(inputs), runtime.run(photo_inputs)
-    mask = photo_mask(runtime, photo_outputs, photo)
+    values = contract["output"]["values"]
+    mask = photo_mask(values, runtime, photo_outputs, photo)
     folder.mkdir()
     write_image(folder / "image.png", image)
-    write_image(folder / "mask.png", to_mask(runtime.decode(outputs)[0]))
+    write_image(folder / "mask.png", mask_of(runtime.decode(outputs)[0], values))
     write_image(folder / "photo.png", photo)
     write_image(folder / "photo_mask.png", mask)
     for name, tensor in (("input", inputs), ("output", outputs), ("photo_input", photo_inputs)):
         (folder / f"{name}.bin").write_bytes(tensor.tobytes())
-    least = least_tolerance(contract, content, outputs)
-    seen = by_kind(content, runtime, inputs)
+    seen = by_kind(content, runtime, inputs, unequal if values == "classes" else difference)
     changed = by_kind(
-        content, runtime, photo_inputs, lambda found: photo_mask(runtime, found, photo)
-    )
+        content, runtime, photo_inputs,
+        lambda *both: unequal(*(photo_mask(values, runtime, each, photo) for each in both)),
+    )  # fmt: skip
+    if values == "classes":
+        changed = {kind: max(changed[kind], seen[kind]) for kind in changed}
+        seen = dict.fromkeys(seen)
+    else:
+        least = least_tolerance(contract, content, outputs)
+        seen = {kind: max(value, least) for kind, value in seen.items()}
     return {
         kind: {
-            "tolerance": max(seen[kind], least),
+            "tolerance": seen[kind],
             "pixel_agreement": max(min(EQUAL, 1 - changed[kind]), LEAST_EQUAL),
             "measured": how,
         }
@@ -103,16 +111,11 @@ def write(folder: Path, contract: dict, content: bytes, photo: np.ndarray) -> di
     }
 
 
-def by_kind(content: bytes, runtime: Runtime, tensor: np.ndarray, mask=None) -> dict[str, float]:
+def by_kind(content: bytes, runtime: Runtime, tensor: np.ndarray, apart) -> dict[str, float]:
     """Kind of kernels to what may differ from the output of `tensor` with XNNPACK.
 
-    That is a difference of values, or, where `mask` makes class ids of an output, a fraction of
-    them.
+    apart(found, wanted): how far an output is from another one.
     """
-
-    def apart(found, wanted):
-        return float((mask(found) != mask(wanted)).mean()) if mask else difference(found, wanted)
-
     outputs = runtime.run(tensor)
     exact, half = (Emulation(content, kind).run(tensor) for kind in (np.float32, np.float16))
     rounding = apart(half, exact) if np.isfinite(half).all() else 0.0  # float GPUs can run it
@@ -132,38 +135,65 @@ def nudged(tensor: np.ndarray) -> list[np.ndarray]:
     return [np.float32(tensor * (1 + LAST_DIGIT * step)) for step in steps]
 
 
-def photo_mask(runtime: Runtime, outputs: np.ndarray, photo: np.ndarray) -> np.ndarray:
-    return to_mask(runtime.decode(outputs)[0], photo.shape[:2])
+def photo_mask(values: str, runtime: Runtime, outputs: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    return mask_of(runtime.decode(outputs)[0], values, photo.shape[:2])
 
 
 def least_tolerance(contract: dict, content: bytes, outputs: np.ndarray) -> float:
-    """A step of the quantisation, or FLOAT of the largest logit for a file that ends in float."""
+    """A step of the quantisation, or FLOAT of the largest logit for a file that ends in float.
+
+    A change of all logits by x changes a probability by at most x / 2.
+    """
+    values, steps = contract["output"]["values"], inspect.operators(content)
+    if values == "probabilities":
+        scales = softmax_input(steps).scales
+        step = scales[0] / 2 if scales else 0.0
+        if contract["output"]["dtype"] == "uint8":
+            return max(1.0, step / contract["output"]["scale"])
+        return max(FLOAT, step * (1 + FLOAT))
     if contract["output"]["dtype"] == "uint8":
         return 1.0
-    last = inspect.operators(content)[-1]
+    last = steps[-1]
     if last.name == "DEQUANTIZE" and last.inputs[0].scales:
         return float(last.inputs[0].scales[0]) * (1 + FLOAT)
     return FLOAT * float(np.abs(outputs).max())
 
 
+def softmax_input(steps: list):
+    """The logits' tensor, quantised if there is such a one."""
+    at = next(i for i in reversed(range(len(steps))) if steps[i].name == "SOFTMAX")
+    before = steps[at - 1]
+    return before.inputs[0] if before.name == "DEQUANTIZE" else steps[at].inputs[0]
+
+
 def golden_faults(golden: Path, contract, runtime) -> list[str]:
     """image.png must give input.bin by the contract, input.bin output.bin, output.bin mask.png."""
-    lines = []
+    lines, values = [], contract["output"]["values"]
     stored = read_tensor(golden / "input.bin", contract["input"])
     image = read_image(golden / "image.png")
     if not np.array_equal(stored, input_tensor(contract, image)):
         lines.append("input.bin is not image.png prepared by the contract")
     wanted = read_tensor(golden / "output.bin", contract["output"])
-    error = difference(runtime.run(stored), wanted)
-    allowed = contract["golden"]["xnnpack"]["tolerance"]
-    if not error <= allowed:
-        lines.append(
-            f"the output differs from output.bin by {error:g}; at most {allowed:g} is allowed"
-        )
+    lines += output_faults(contract, runtime.run(stored), wanted)
     mask = read_image(golden / "mask.png")[..., 0]
-    if not np.array_equal(mask, to_mask(runtime.decode(wanted)[0])):
+    if not np.array_equal(mask, mask_of(runtime.decode(wanted)[0], values)):
         lines.append("mask.png does not have the classes of the largest values of output.bin")
     return lines
+
+
+def output_faults(contract, found: np.ndarray, wanted: np.ndarray) -> list[str]:
+    allowed = contract["golden"]["xnnpack"]
+    if contract["output"]["values"] == "classes":
+        equal = 1 - unequal(found, wanted)
+        if equal >= allowed["pixel_agreement"]:
+            return []
+        return [f"the output has {equal:.2%} pixel agreement with output.bin; at least "
+                f"{allowed['pixel_agreement']:.2%} is needed"]  # fmt: skip
+    error = difference(found, wanted)
+    if error <= allowed["tolerance"]:
+        return []
+    return [f"the output differs from output.bin by {error:g}; at most "
+            f"{allowed['tolerance']:g} is allowed"]  # fmt: skip
 
 
 def resize_faults(golden: Path, contract, runtime) -> list[str]:
@@ -178,7 +208,7 @@ def resize_faults(golden: Path, contract, runtime) -> list[str]:
         lines.append(
             f"{off} values of photo_input.bin differ from photo.png prepared by the contract"
         )
-    found = photo_mask(runtime, runtime.run(made), photo)
+    found = photo_mask(contract["output"]["values"], runtime, runtime.run(made), photo)
     mask = read_image(golden / "photo_mask.png")[..., 0]
     equal = float((found == mask).mean()) if found.shape == mask.shape else 0.0
     needed = contract["golden"]["xnnpack"]["pixel_agreement"]
@@ -188,6 +218,11 @@ def resize_faults(golden: Path, contract, runtime) -> list[str]:
             f"{needed:.2%} is needed"
         )
     return lines
+
+
+def unequal(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The fraction of class ids that differ."""
+    return float((found != wanted).mean())
 
 
 def difference(found: np.ndarray, wanted: np.ndarray) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cli import Refusal
 from export.proof.claims import stored_tensors
+from export.proof.outputs import softmax
 from export.proof.stored import scales_of
 from export.tflite.inspect import UNPACKING, Operator, Tensor, operators
 
@@ -29,7 +30,10 @@ class Emulation:
                 raise Refusal(f"{step.name} is not known in half precision")
 
     def run(self, tensor: np.ndarray) -> np.ndarray:
-        """Input tensor to output tensor, in the file's own types."""
+        """Input tensor to output tensor, in the file's own types.
+
+        Class ids are float32, NaN where a logit is no finite number.
+        """
         found = {}
         for step in self.steps:
             output = step.outputs[0]
@@ -162,6 +166,15 @@ def to_space(step, image):
     return tf.nn.depth_to_space(image, step.options["blockSize"])
 
 
+def probabilities(step, logits):
+    return softmax(logits.astype(np.float32))
+
+
+def classes(step, logits, axis):
+    """Of equal logits the first."""
+    return np.where(np.isfinite(logits).all(axis), logits.argmax(axis), np.nan)
+
+
 def enlarged(step, image, size):
     import tensorflow as tf
 
@@ -188,4 +201,7 @@ OPERATORS = {
     "RESIZE_BILINEAR": enlarged,
     "PAD": lambda step, image, borders: np.pad(image, borders),
     "STRIDED_SLICE": cut,
+    "SOFTMAX": probabilities,
+    "ARG_MAX": classes,
+    "CAST": lambda step, ids: ids,
 }

@@ -13,13 +13,14 @@ from export.graph.convert import to_tflite
 from export.proof import contract
 from export.proof.claims import claim_faults
 from export.proof.layer_errors import file_input, layer_errors
+from export.proof.outputs import mask_of
 from export.proof.stored import weight_error
-from export.recipes import Recipe
+from export.recipes import Output, Recipe
 from export.targets import run_gpu, xnnpack
 from export.targets.audit import TARGETS, audit
 from export.tflite import inspect, profile
+from export.tflite.head import values_of
 from export.tflite.runtime import Runtime, latency_ms, machine
-from segnet.metrics import to_mask
 
 MOST_ERRORS = 10  # layers that are listed in the report
 CHECKED = "checked against the operator list"
@@ -44,12 +45,15 @@ def speed(content: bytes, float32: bytes) -> dict:
     }
 
 
-def structure(content: bytes, recipe: Recipe, keep_float, fine=None) -> dict:
+def structure(content: bytes, recipe: Recipe, keep_float, fine=None, logits=None) -> dict:
     """What can be read from the file without running it.
 
-    keep_float: layers that may be float. fine: the `FinePlan` of a fine-tuned file.
+    keep_float: layers that may be float. fine: the `FinePlan` of a fine-tuned file. logits: the
+    file without the softmax or argmax that it ends in, if it does; only its operators may not be
+    float.
     """
-    floats = [o for o in inspect.float_operators(content) if not kept(o, keep_float)]
+    steps = inspect.float_operators(logits or content)
+    floats = [o for o in steps if not kept(o, keep_float)]
     return {
         "size_bytes": len(content),
         "gzip_bytes": len(gzip.compress(content, mtime=0)),
@@ -62,6 +66,12 @@ def structure(content: bytes, recipe: Recipe, keep_float, fine=None) -> dict:
         "custom_operators": inspect.custom_operators(content),
         "dead_layers": xnnpack.dead_layers(content),
     }
+
+
+def output_faults(content: bytes, output: Output) -> list[str]:
+    found = values_of(content)
+    return [] if found == output.values else [f"the file gives {found}, but {output.values} "
+                                              "are claimed"]  # fmt: skip
 
 
 def kept(operator, layers) -> bool:
@@ -172,7 +182,8 @@ def contract_figures(made: dict, content: bytes, classes: list[str], photo: np.n
     _, height, width, _ = made["input"]["shape"]
     by_contract = contract.predict(made, runtime, photo)
     inputs = to_input(photo, (height, width))[None]
-    by_pipeline = np.array(classes)[to_mask(runtime(inputs)[0], photo.shape[:2])]
+    ids = mask_of(runtime(inputs)[0], values_of(content), photo.shape[:2])
+    by_pipeline = np.array(classes)[ids]
     return {
         "contract_agreement": float((by_contract == by_pipeline).mean()),
         "metadata_faults": contract.metadata_faults(made, content),

@@ -12,9 +12,12 @@ UNFILTERED = "nearest"  # the one rule that no app should use
 EXACT = "; apps that resize as the kit's own code does, by area, lose {:.2f}"
 
 
-def resize_figures(file: Callable, dataset: Dataset, split: str, size) -> dict:
-    """miou_by_resize: by rule. resize_images: how many images they are of, a seeded subset."""
-    mious = miou_by_rule(file, dataset, split, size, RULES, IMAGES)
+def resize_figures(file: Callable, dataset: Dataset, split: str, size, values="logits") -> dict:
+    """miou_by_resize: by rule. resize_images: how many images they are of, a seeded subset.
+
+    values: what the file gives, see `mask_of`.
+    """
+    mious = miou_by_rule(file, dataset, split, size, RULES, IMAGES, values=values)
     count = min(IMAGES, len(dataset.pairs(split)))
     return {"miou_by_resize": mious, "resize_images": count}
 

@@ -10,8 +10,10 @@ from cli import Refusal
 from data.batches import MEAN, STD, evaluation_pairs, scale, to_input
 from data.dataset import Dataset
 from data.images import read_pair, resize
+from export.proof.outputs import mask_of
+from export.tflite.head import values_of
 from export.tflite.metadata import read_loosely
-from segnet.metrics import confusion, scores, to_mask
+from segnet.metrics import confusion, scores
 
 SUBSET = 32  # validation images for a search; the gate then checks its result on all of them
 IN_RANGE = "RGB from -1 to 1"
@@ -19,13 +21,15 @@ BATCH = 1  # the batch size of an exported file
 
 
 class Model(NamedTuple):
-    """function: from (1, H, W, 3) in [-1, 1] to logits (1, H, W, C). size: (H, W). classes: their
-    names, or None if the file does not say. input: what it is fed with, in words."""
+    """function: from (1, H, W, 3) in [-1, 1] to `values`, logits or probabilities (1, H, W, C) or
+    classes (1, H, W). size: (H, W). classes: their names, or None if the file does not say. input:
+    what it is fed with, in words."""
 
     function: Callable
     size: tuple[int, int]
     classes: list[str] | None
     input: str
+    values: str = "logits"
 
 
 def open_model(model: Path) -> Model:
@@ -38,9 +42,22 @@ def open_model(model: Path) -> Model:
     from export.targets.xnnpack import load
 
     runtime = load(model)
-    found = read_loosely(Path(model).read_bytes())
+    content = Path(model).read_bytes()
+    found, values = read_loosely(content), values_of(content)
     function, words = fed(runtime, found)
-    return Model(function, runtime.size, found["labels"], words)
+    if values == "classes":
+        function = ids_of(function)
+    return Model(function, runtime.size, found["labels"], words, values)
+
+
+def ids_of(function: Callable) -> Callable:
+    """The function of a file that ends in argmax, whose output may have an axis of one channel."""
+
+    def ids(image):
+        found = function(image)
+        return found[..., 0] if found.ndim == 4 else found
+
+    return ids
 
 
 def fed(runtime, found: dict) -> tuple[Callable, str]:
@@ -61,8 +78,8 @@ def fed(runtime, found: dict) -> tuple[Callable, str]:
 
 def predictor(model: Path) -> Callable[[np.ndarray], np.ndarray]:
     """A function from an image (H, W, 3) uint8 RGB to class ids (H, W) uint8. model: as `score`."""
-    function, size, *_ = open_model(model)
-    return lambda image: to_mask(function(to_input(image, size)[None])[0], image.shape[:2])
+    function, size, *_, values = open_model(model)
+    return lambda image: mask_of(function(to_input(image, size)[None])[0], values, image.shape[:2])
 
 
 def keras_function(net) -> Callable:
@@ -70,7 +87,8 @@ def keras_function(net) -> Callable:
 
 
 def predictions(function, dataset: Dataset, split: str, size) -> Iterator[tuple]:
-    """(input (1, H, W, 3), logits (H, W, C), ground truth at its own size) of every image."""
+    """(input (1, H, W, 3), logits (H, W, C), or what else the function gives, ground truth at its
+    own size) of every image."""
     for inputs, masks, _ in evaluation_pairs(dataset, split, size, BATCH):
         yield inputs, function(inputs)[0], masks[0]
 
@@ -91,19 +109,22 @@ def score(model: Path, dataset: Dataset, split: str, say: Callable = lambda line
             f"{', '.join(dataset.classes)}. Score it on a dataset with the same classes in the "
             "same order"
         )
-    return score_function(found.function, dataset, split, found.size, model)
+    return score_function(found.function, dataset, split, found.size, model, found.values)
 
 
-def score_function(function, dataset: Dataset, split: str, size, name="the model") -> dict:
-    """`score` of a function from (1, H, W, 3) to logits (1, H, W, C)."""
+def score_function(
+    function, dataset: Dataset, split: str, size, name="the model", values="logits"
+) -> dict:
+    """`score` of a function from (1, H, W, 3) to logits (1, H, W, C), or to other `values`."""
     classes, matrix = len(dataset.classes), 0
-    for _, logits, truth in predictions(function, dataset, split, size):
-        if logits.shape[-1] != classes:
+    for _, found, truth in predictions(function, dataset, split, size):
+        count = max(classes, int(found.max()) + 1) if values == "classes" else found.shape[-1]
+        if count != classes:
             raise Refusal(
-                f"{name} predicts {logits.shape[-1]} classes, but {dataset.folder} has {classes}. "
+                f"{name} predicts {count} classes, but {dataset.folder} has {classes}. "
                 "Score it on a dataset with the classes that it was trained on"
             )
-        matrix = matrix + confusion(truth, to_mask(logits, truth.shape), classes)
+        matrix = matrix + confusion(truth, mask_of(found, values, truth.shape), classes)
     return scores(matrix, dataset.classes)
 
 
@@ -113,15 +134,17 @@ def subset_miou(function, dataset: Dataset, size: tuple[int, int], seed: int = 0
 
 
 def miou_by_rule(
-    function, dataset: Dataset, split: str, size, rules: dict[str, Callable], most: int, seed=0
-) -> dict[str, float]:
+    function, dataset: Dataset, split: str, size, rules: dict[str, Callable], most: int, seed=0,
+    values="logits",
+) -> dict[str, float]:  # fmt: skip
     """mIoU by name of the rule, (image, size) to an image, that resizes the images; on at most
-    `most` of a split, seeded."""
+    `most` of a split, seeded. values: what the function gives, see `mask_of`."""
     pairs, matrices = dataset.pairs(split), dict.fromkeys(rules, 0)
     for index in np.random.default_rng(seed).permutation(len(pairs))[:most]:
         image, truth = read_pair(pairs[index], dataset)
         for name, rule in rules.items():
-            predicted = to_mask(function(scale(rule(image, size))[None])[0], truth.shape)
-            found = confusion(truth, predicted, len(dataset.classes))
-            matrices[name] = matrices[name] + found
+            found = function(scale(rule(image, size))[None])[0]
+            predicted = mask_of(found, values, truth.shape)
+            counts = confusion(truth, predicted, len(dataset.classes))
+            matrices[name] = matrices[name] + counts
     return {name: scores(matrix, dataset.classes)["miou"] for name, matrix in matrices.items()}

@@ -3,19 +3,20 @@
 import re
 
 NUMBER, HASH, NAME = "a finite number", "a SHA-256", "a relative path"
+LIMIT = "a finite number or null"
 LARGE = 1e30
 SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which cannot be written to a file
 PATTERNS = {HASH: r"[0-9a-f]{64}", NAME: r"\w[\w.-]*(/\w[\w.-]*)*"}
 TENSOR = {"name": str, "shape": [int], "dtype": str, "scale": NUMBER, "zero_point": int}
-ALLOWED = {"tolerance": NUMBER, "pixel_agreement": NUMBER, "measured": str}
-# A type; a kind of PATTERNS or NUMBER; [shape of each item]; {key: shape}, where str and NAME stand
-# for any key of that kind.
+ALLOWED = {"tolerance": LIMIT, "pixel_agreement": NUMBER, "measured": str}
+# A type; a kind of PATTERNS, NUMBER or LIMIT; [shape of each item]; {key: shape}, where str and
+# NAME stand for any key of that kind.
 CONTRACT = {
     "schema": int,
     "sha256": HASH,
     "recipe": str,
     "input": TENSOR,
-    "output": TENSOR,
+    "output": {**TENSOR, "values": str},
     "range": [NUMBER],
     "mean": NUMBER,
     "std": NUMBER,
@@ -64,7 +65,9 @@ def dict_faults(value, shape: dict, name: str) -> list[str]:
 
 
 def fits(value, shape) -> bool:
-    if shape == NUMBER:
+    if shape == LIMIT and value is None:
+        return True
+    if shape in (NUMBER, LIMIT):
         return type(value) in (int, float) and abs(value) < LARGE
     if shape in PATTERNS:
         return type(value) is str and bool(re.fullmatch(PATTERNS[shape], value, re.ASCII))

@@ -6,6 +6,8 @@ import math
 
 from export.recipes import RECIPES
 
+# By output, of a file that passed.
+MARKERS = {"logits": "o", "probabilities": "s", "classes": "^", "classes8": "v"}
 INK = "#808080"  # its contrast ratio is 4 with white and 5 with black
 # One colour per recipe. C7, matplotlib's grey, is left out: INK draws the line of Keras.
 COLOURS = dict(zip([r.name for r in RECIPES], [f"C{n}" for n in range(10) if n != 7], strict=True))
@@ -20,7 +22,7 @@ STYLE = {
 def plot(entries: list, key: str, unit: float, across: str):
     """mIoU of report entries over `unit` times a value of their reports, a matplotlib figure.
 
-    Circles passed, hollow diamonds were refused; the dashed line is Keras. Entries without the
+    Hollow diamonds were refused, the others passed; the dashed line is Keras. Entries without the
     values are left out.
     """
     figure, axes = start(across, (4.8, 3.0))
@@ -30,7 +32,7 @@ def plot(entries: list, key: str, unit: float, across: str):
         axes.plot(
             unit * entry.report[key], 100 * entry.report["miou_tflite"],
             color=COLOURS[entry.recipe.name], label=entry.name, linestyle="none",
-            **({"marker": "o"} if entry.passed else {"marker": "D", "markerfacecolor": "none"}),
+            **marker(entry),
         )  # fmt: skip
     for value in {e.report["miou_keras"] for e in shown}:
         axes.axhline(100 * value, color=INK, linestyle="--", linewidth=1)
@@ -41,6 +43,12 @@ def plot(entries: list, key: str, unit: float, across: str):
         axes.set_ylim(low - margin, high + margin)
         figure.legend(loc="outside right upper", frameon=False, labelcolor=INK)
     return figure
+
+
+def marker(entry) -> dict:
+    if not entry.passed:
+        return {"marker": "D", "markerfacecolor": "none"}
+    return {"marker": MARKERS[entry.report.get("output", "logits")]}
 
 
 def finite(value: float | None) -> bool:

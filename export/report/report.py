@@ -7,6 +7,7 @@ RECIPE.refused.json; the exported files run here only to draw their masks.
 import csv
 import shlex
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader, is_undefin
 from data.resizing import WHERE
 from export.proof import gate
 from export.proof.resized import why_unresized
-from export.recipes import RECIPES, Recipe
+from export.recipes import OUTPUTS, RECIPES, Recipe
 from export.report import wording
 from export.report.plot import plot, svg_uri
 from export.report.shown import DIFFERENT, images
@@ -80,17 +81,18 @@ def write(folder: Path) -> Path:
 
 
 def entries(export: Path) -> list[Entry]:
-    """The recipes that export/ holds, in the order of RECIPES."""
+    """The recipes that export/ holds, in the order of RECIPES, and each in that of OUTPUTS."""
     found = []
-    for recipe in RECIPES:
-        kit, refused = export / recipe.name, export / f"{recipe.name}.refused.json"
+    for recipe, output in product(RECIPES, OUTPUTS):
+        name, typed = output.kit(recipe), output.of(recipe)
+        kit, refused = export / name, export / f"{name}.refused.json"
         has_kit = (kit / "report.json").exists()
         if has_kit:
             read = (read_json(kit / name) for name in ("report.json", "contract.json"))
-            found.append(Entry(recipe.name, recipe, *read, kit))
+            found.append(Entry(name, typed, *read, kit))
         if refused.exists():
-            name = f"{recipe.name}, refused" if has_kit else recipe.name
-            found.append(Entry(name, recipe, read_json(refused)))
+            name = f"{name}, refused" if has_kit else name
+            found.append(Entry(name, typed, read_json(refused)))
     return found
 
 
@@ -109,7 +111,7 @@ def views(entries: list[Entry]) -> dict:
         "plots": [
             (across, svg_uri(plot(entries, key, scale, across))) for key, scale, across in PLOTS
         ],
-        "float32": next((r for r in reports if r["recipe"] == "float32"), {}),
+        "float32": next((e.report for e in entries if e.name.startswith("float32")), {}),
         "keras": grouped(entries, lambda e: e.report.get("miou_keras")),
         "classes": next((list(r["iou_keras"]) for r in reports if "iou_keras" in r), []),
         "judges": grouped(entries, judged),

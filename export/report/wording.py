@@ -61,6 +61,7 @@ MEASURES = {
     "float_operators": Measure("operators that compute in float, other than layers kept in float"),
     "clipped": Measure("largest fraction of a layer's values outside its int8 range",
                        100, PERCENT, 2),
+    "head_error": Measure("difference of the output to softmax or argmax of the logits"),
     "calibration_error": Measure("mean difference of a calibration image to what an app would "
                                  "feed", 1, LEVELS, 2),
     "largest_activation": Measure("largest activation (float16 holds at most 65504)"),
@@ -94,7 +95,7 @@ def measure_of(limit) -> Measure:
 
 def check(limit, report: dict, recipe: Recipe) -> Checked:
     """The value that a limit of the gate is about, its bound and whether the gate refused it."""
-    applies = gate.applies(limit, recipe, report.get("asked_targets", ()))
+    applies = gate.applies(limit, recipe, gate.asked(report))
     bound = bound_of(limit, report) if applies else ""
     failed = any(is_about(reason, limit) for reason in report["reasons"])
     return Checked(measure_of(limit).write(report.get(limit.name)), bound, failed)

@@ -1,10 +1,19 @@
 """The operators of LiteRT's GPU accelerator, ML Drift (Android, WebGPU, Vulkan)."""
 
-from export.targets.rules import beta_one, constant, fused, pads_3_or_4, plain_slice, rank
+from export.targets.rules import (
+    beta_one,
+    constant,
+    full_channels,
+    fused,
+    pads_3_or_4,
+    plain_slice,
+    rank,
+)
 from export.targets.target import Row, Target
 
 SMOOTH = fused("RELU", "RELU_N1_TO_1", "RELU6", "TANH")
 ANY = "float32 float16 int8 uint8"
+INDEX = "float32 float16 int32"
 
 # fmt: off
 # source: the class of this name followed by "OperationParser". Grouped convolutions are supported,
@@ -36,6 +45,8 @@ ROWS = (
     Row("MEAN",              None, ANY, "Reduce",                  (constant(1),)),
     Row("RESIZE_BILINEAR",   3,    ANY, "Resize2D"),
     Row("SOFTMAX",           4,    ANY, "Softmax",                 (beta_one,)),
+    Row("ARG_MAX",           None, INDEX, "ArgMax",                (constant(1), full_channels)),
+    Row("CAST",              None, "int32 uint8", "Cast"),
     Row("PAD",               5,    ANY, "Pad",                     (constant(1), pads_3_or_4)),
     Row("RESHAPE",           1,    ANY, "Reshape"),
     Row("STRIDED_SLICE",     2,    ANY, "StridedSlice",       (constant(1, 2, 3), plain_slice)),

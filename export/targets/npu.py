@@ -35,6 +35,8 @@ ROWS = (
     Row("MEAN",              None, ANY, "QNN_OP_REDUCE_MEAN"),
     Row("RESIZE_BILINEAR",   None, ANY, "QNN_OP_RESIZE_BILINEAR"),
     Row("SOFTMAX",           None, ANY, "QNN_OP_SOFTMAX"),
+    Row("ARG_MAX",           None, ANY + " int32", "QNN_OP_ARGMAX"),
+    Row("CAST",              None, ANY + " int32", "QNN_OP_CAST"),
     Row("PAD",               None, ANY, "QNN_OP_PAD"),
     Row("RESHAPE",           None, ANY, "QNN_OP_RESHAPE"),
     Row("STRIDED_SLICE",     None, ANY, "QNN_OP_STRIDED_SLICE"),

@@ -190,6 +190,13 @@ def beta_one(operator):
         return f"beta is {operator.options['beta']:g}, but must be 1"
 
 
+def full_channels(operator):
+    """GPUs compute channels by four; what fills up the last ones is 0 and would count."""
+    channels = operator.inputs[0].shape[-1]
+    if channels % 4:
+        return f"it compares {channels} channels, but a multiple of 4 is needed"
+
+
 def plain_slice(operator):
     for mask in ("ellipsisMask", "newAxisMask", "shrinkAxisMask"):
         if operator.options[mask]:

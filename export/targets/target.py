@@ -8,6 +8,7 @@ operators of our graphs and similar ones have a row. All others are refused, to 
 from typing import NamedTuple
 
 from export.targets.rules import Rule
+from export.tflite.head import head_of
 from export.tflite.inspect import Operator, operators
 
 
@@ -25,16 +26,22 @@ class Row(NamedTuple):
 
 
 class Target(NamedTuple):
+    """leaves_head: whether the softmax or argmax that ends a file may run outside."""
+
     means: str  # the hardware and its runtime, for people
     source: str  # paths in the repository
     limits: str  # what the table does not cover
     rows: tuple[Row, ...]
     rules: tuple[Rule, ...] = ()  # for every operator
+    leaves_head: bool = False
 
 
 def faults(content: bytes, target: Target) -> list[str]:
     """A line for each operator of a .tflite that the target does not support. Raises Refusal."""
-    found = ((operator, refused(operator, target)) for operator in operators(content))
+    steps = operators(content)
+    if target.leaves_head:
+        steps = steps[: len(steps) - len(head_of(steps))]
+    found = ((operator, refused(operator, target)) for operator in steps)
     return [f"{operator.name} ({operator.layer}): {why}" for operator, why in found if why]
 
 

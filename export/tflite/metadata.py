@@ -21,17 +21,25 @@ CONTENT_IMAGE = 2  # ContentProperties union: ImageProperties
 COLOUR_RGB = 1
 PROCESS_NORMALISE = 1  # ProcessUnitOptions union: NormalizationOptions
 LABELS_PER_CHANNEL = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
-ACTIVATION_SOFTMAX = 2
+LABELS_PER_VALUE = 3  # AssociatedFileType.TENSOR_VALUE_LABELS
+# By the values of the output: what MediaPipe applies to them, and its number. MediaPipe would
+# misread classes: it gets no options of a segmenter.
+ACTIVATIONS = {"logits": "softmax", "probabilities": "none", "classes": None}
+NUMBERS = {"none": 0, "sigmoid": 1, "softmax": 2}
+OPTIONS = "SEGMENTER_METADATA"
 
 
-def add_metadata(model: bytes, labels: list[str]) -> bytes:
-    """The .tflite with metadata and labels added. Its input is RGB, float32 in [-1, 1] or uint8."""
+def add_metadata(model: bytes, labels: list[str], values: str = "logits") -> bytes:
+    """The .tflite with metadata and labels added. Its input is RGB, float32 in [-1, 1] or uint8.
+
+    values: what it gives, "logits", "probabilities" or "classes".
+    """
     from ai_edge_litert import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromPackedBuf(model)
-    name_tensors(tree)
+    name_tensors(tree, values)
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = list(model_metadata())
+    buffer.data = list(model_metadata(values))
     entry.name, entry.buffer = "TFLITE_METADATA", len(tree.buffers)
     tree.buffers.append(buffer)
     tree.metadata = [*(tree.metadata or []), entry]
@@ -43,12 +51,12 @@ def add_metadata(model: bytes, labels: list[str]) -> bytes:
     return packed.getvalue()
 
 
-def name_tensors(tree) -> None:
-    """Names input and output "image" and "logits", in the graph and in the signature."""
+def name_tensors(tree, values: str) -> None:
+    """Names input and output "image" and `values`, in the graph and in the signature."""
     (graph,), (signature,) = tree.subgraphs, tree.signatureDefs
     for tensors, entries, name in (
         (graph.inputs, signature.inputs, "image"),
-        (graph.outputs, signature.outputs, "logits"),
+        (graph.outputs, signature.outputs, values),
     ):
         (tensor,), (entry,) = tensors, entries
         graph.tensors[tensor].name = entry.name = name
@@ -58,8 +66,9 @@ DAMAGE = (ValueError, TypeError, IndexError, KeyError, struct.error, zipfile.Bad
 
 
 def read_metadata(model: bytes) -> dict:
-    """labels, mean, std and colour_order, as in the metadata of a .tflite.
+    """labels, mean, std, colour_order and activation, as in the metadata of a .tflite.
 
+    activation: None without the options of a segmenter.
     Raises Refusal if the metadata or a part of it is missing.
     """
     try:
@@ -69,13 +78,15 @@ def read_metadata(model: bytes) -> dict:
         content, normal = field(image, 3), field(unit, 1)
         (mean,), (std,) = numbers(normal, 0), numbers(normal, 1)
         colour = number(field(content, 1), 0, flatbuffers.number_types.Int8Flags)
-        names = lines_of(model, labels)
+        names, activation = lines_of(model, labels), activation_of(subgraph)
     except DAMAGE as error:
         raise Refusal(
             f"the file's metadata is missing or damaged: {error}. Export again"
         ) from error
     order = "RGB" if colour == COLOUR_RGB else f"colour space {colour}"
-    return {"labels": names, "mean": mean, "std": std, "colour_order": order}
+    return {
+        "labels": names, "mean": mean, "std": std, "colour_order": order, "activation": activation,
+    }  # fmt: skip
 
 
 def read_loosely(model: bytes) -> dict:
@@ -149,7 +160,26 @@ def numbers(table: Table, slot: int) -> list[float]:
     return [table.Get(kind, start + 4 * i) for i in range(count)]
 
 
-def model_metadata() -> bytes:
+def activation_of(subgraph: Table) -> str | None:
+    """What the options of a segmenter name, by which MediaPipe gives confidences."""
+    try:
+        options = [table for table in tables(subgraph, 9) if string(table, 0) == OPTIONS]
+    except KeyError:
+        return None
+    if not options:
+        return None
+    place_of = place(options[0], 1) - options[0].Pos
+    start, length = options[0].Vector(place_of), options[0].VectorLen(place_of)
+    raw = options[0].Bytes[start : start + length]
+    root = Table(raw, flatbuffers.encode.Get(flatbuffers.packer.uoffset, raw, 0))
+    try:
+        code = number(root, 0, flatbuffers.number_types.Int8Flags)
+    except KeyError:  # the default is not stored
+        code = 0
+    return {value: name for name, value in NUMBERS.items()}.get(code, f"activation {code}")
+
+
+def model_metadata(values: str) -> bytes:
     b = flatbuffers.Builder(1024)
     image = table(b, 2, {0: ("int8", COLOUR_RGB)})
     content = table(b, 3, {0: ("uint8", CONTENT_IMAGE), 1: image})
@@ -158,22 +188,32 @@ def model_metadata() -> bytes:
     stats = table(b, 2, {0: floats(b, [1.0]), 1: floats(b, [-1.0])})
     source = {0: b.CreateString("image"), 3: content, 4: vector(b, [unit]), 5: stats}
     image_tensor = table(b, 7, source)
-    file = {0: b.CreateString("labels.txt"), 2: ("int8", LABELS_PER_CHANNEL)}
+    kind = LABELS_PER_VALUE if values == "classes" else LABELS_PER_CHANNEL
+    file = {0: b.CreateString("labels.txt"), 2: ("int8", kind)}
     labels = table(b, 5, file)
-    logits = {0: b.CreateString("logits"), 6: vector(b, [labels])}
-    logits_tensor = table(b, 7, logits)
-    custom = {0: b.CreateString("SEGMENTER_METADATA"), 1: b.CreateByteVector(segmenter_options())}
-    options = table(b, 2, custom)
-    inputs, outputs = vector(b, [image_tensor]), vector(b, [logits_tensor])
-    subgraph = table(b, 10, {2: inputs, 3: outputs, 9: vector(b, [options])})
+    target = {0: b.CreateString(values), 6: vector(b, [labels])}
+    target_tensor = table(b, 7, target)
+    options = custom_metadata(b, values)
+    inputs, outputs = vector(b, [image_tensor]), vector(b, [target_tensor])
+    more = {9: vector(b, options)} if options else {}
+    subgraph = table(b, 10, {2: inputs, 3: outputs, **more})
     root = {0: b.CreateString("segnet"), 3: vector(b, [subgraph])}
     b.Finish(table(b, 8, root), b"M001")
     return bytes(b.Output())
 
 
-def segmenter_options() -> bytes:
+def custom_metadata(b: flatbuffers.Builder, values: str) -> list[int]:
+    """The options of a segmenter, for values that MediaPipe can read."""
+    if (activation := ACTIVATIONS[values]) is None:
+        return []
+    raw = segmenter_options(NUMBERS[activation])
+    custom = {0: b.CreateString(OPTIONS), 1: b.CreateByteVector(raw)}
+    return [table(b, 2, custom)]
+
+
+def segmenter_options(activation: int) -> bytes:
     b = flatbuffers.Builder(64)
-    b.Finish(table(b, 1, {0: ("int8", ACTIVATION_SOFTMAX)}), b"V001")
+    b.Finish(table(b, 1, {0: ("int8", activation)}), b"V001")
     return bytes(b.Output())
 
 

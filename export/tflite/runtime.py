@@ -19,7 +19,8 @@ WARM_UP = 2  # untimed runs before each timed one
 class Runtime:
     """An interpreter of one .tflite that hides the types of its input and output.
 
-    A call takes (1, H, W, 3) float32 RGB in [-1, 1] and returns logits (1, H, W, C) float32.
+    A call takes (1, H, W, 3) float32 RGB in [-1, 1] and returns logits or probabilities
+    (1, H, W, C) float32, or class ids (1, H, W) of the file's integer type.
     xnnpack: False for the runtime's own kernels, which phones use where they lack XNNPACK.
     """
 
@@ -55,7 +56,7 @@ class Runtime:
 
     def decode(self, tensor: np.ndarray) -> np.ndarray:
         scale, zero_point = self.output["quantization"]
-        if self.output["dtype"] == np.float32:
+        if self.output["dtype"] == np.float32 or not scale:  # classes have no scale
             return tensor
         return (tensor.astype(np.float32) - zero_point) * np.float32(scale)
 

@@ -72,9 +72,11 @@ def run(argv: list[str]) -> None:
         raise Refusal("--smooth is for videos, of which there are none: leave it out")
     model = open_tried(args.model, args.classes, args.range)
     cli.say(f"{args.model}: {model.told}")
-    if args.smooth and not model.logits:
+    if args.smooth and model.values in ("classes", "scores"):
+        what = "class ids" if model.values == "classes" else "the results of a sigmoid"
         raise Refusal(
-            f"{args.model} ends in probabilities, but --smooth needs logits: leave --smooth out"
+            f"{args.model} ends in {what}, but --smooth needs logits or the probabilities of a "
+            "softmax: leave --smooth out"
         )
     drawn = style(model.classes, model.colours, args.kept, args.background)
     out, seconds = Path(args.out), args.seconds or 10

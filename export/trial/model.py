@@ -12,10 +12,12 @@ from data.batches import to_input
 from data.images import resize
 from data.layout import VOID, default_colours
 from data.names import first_fault, shown
-from export.kit.smooth import Smooth
+from export.kit.smooth import Smooth, SmoothProbabilities
 from export.kit.verify import contract_faults, lines_of
-from export.proof.score import fed, open_model
+from export.proof.outputs import mask_of
+from export.proof.score import fed, ids_of, open_model
 from export.targets.xnnpack import load
+from export.tflite.head import values_of
 from export.tflite.inspect import operators
 from export.tflite.metadata import read_loosely
 from export.tflite.runtime import Runtime, read_model
@@ -26,36 +28,38 @@ from segnet.metrics import to_mask
 MOST_TEXT = 1_000_000  # bytes of a file of class names
 # Operators that leave a probability a probability and a logit a logit.
 PASSING = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "RESIZE_BILINEAR")
-PROBABILITIES = ("LOGISTIC", "SOFTMAX")
 LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "ADD")
 
 
 class Tried(NamedTuple):
-    """function: from (1, H, W, 3) in [-1, 1] to logits (1, h, w, C). size: (H, W). told: how it is
-    fed and read, in words. logits: False for probabilities."""
+    """function: from (1, H, W, 3) in [-1, 1] to `values`: logits or probabilities (1, h, w, C),
+    classes (1, h, w), or scores (1, h, w, C) that are none of them. size: (H, W). told: how it is
+    fed and read, in words."""
 
     function: Callable
     size: tuple[int, int]
     classes: list[str]
     colours: list[list[int]]
     told: str
-    logits: bool = True
+    values: str = "logits"
 
     def mask(self, image: np.ndarray) -> np.ndarray:
         """Class ids (H, W) uint8 of an image (H, W, 3) uint8 RGB."""
-        return to_mask(self.function(to_input(image, self.size)[None])[0], image.shape[:2])
+        found = self.function(to_input(image, self.size)[None])[0]
+        return mask_of(found, self.values, image.shape[:2])
 
     def steady(self, hold: float = 1.25) -> Callable:
         """`mask` for the frames of one video in order, with less flicker. hold: see Smooth."""
-        smooth, ids = Smooth(hold), None
+        smooth = (SmoothProbabilities if self.values == "probabilities" else Smooth)(hold)
+        ids = None
 
         def mask(image):
             nonlocal ids
             tensor = to_input(image, self.size)
-            logits = np.array(self.function(tensor[None])[0], np.float32)
-            smooth.add(logits, resize(tensor, logits.shape[:2])[None], ids)
-            ids = to_mask(logits)
-            return to_mask(logits, image.shape[:2])
+            found = np.array(self.function(tensor[None])[0], np.float32)
+            smooth.add(found, resize(tensor, found.shape[:2])[None], ids)
+            ids = to_mask(found)
+            return to_mask(found, image.shape[:2])
 
         return mask
 
@@ -92,15 +96,16 @@ def open_kit(file: Path, path: Path) -> Tried:
             "a folder of its own"
         )
     found = open_model(file)
-    words = told(found.size, found.input)
-    return Tried(found.function, found.size, contract["labels"], contract["colours"], words)
+    words, values = told(found.size, found.input), contract["output"]["values"]
+    return Tried(found.function, found.size, contract["labels"], contract["colours"], words, values)
 
 
 def open_file(path: Path, classes: str | None, limits: list[float] | None) -> Tried:
     """A .tflite without a contract. Raises Refusal for what cannot be known of it."""
     content = read_model(path)
     runtime = load(content)
-    check_shapes(path, runtime)
+    values = values_of(content)
+    check_shapes(path, runtime, values)
     found = read_loosely(content)
     needs_range = runtime.input["dtype"] == np.float32 and found["mean"] is None
     if needs_range and not limits:
@@ -115,14 +120,32 @@ def open_file(path: Path, classes: str | None, limits: list[float] | None) -> Tr
     function, words = fed(runtime, found)
     if limits:
         words = f"RGB from {limits[0]:g} to {limits[1]:g}"
-    channels = int(runtime.output["shape"][-1])
+    channels = None if values == "classes" else int(runtime.output["shape"][-1])
     if channels == 1:
         function, how = one_class(path, content, function)
         words = f"{words}; {how}"
     names = class_names(path, found["labels"], classes, channels)
-    logits = last_operator(content).name not in PROBABILITIES
+    if channels is None:
+        function = named_ids(path, ids_of(function), names)
+    if channels == 1 or last_operator(content).name == "LOGISTIC":
+        values = "scores"
     return Tried(function, runtime.size, names, default_colours(len(names)),
-                 told(runtime.size, words), logits)  # fmt: skip
+                 told(runtime.size, words), values)  # fmt: skip
+
+
+def named_ids(path: Path, function: Callable, names: list[str]) -> Callable:
+    """The function, which refuses class ids that have no name."""
+
+    def ids(image):
+        found = function(image)
+        if found.max() >= len(names):
+            raise Refusal(
+                f"{path} gives the class id {found.max()}, but {len(names)} classes are named: "
+                "--classes takes the names of all, in the order of their ids"
+            )
+        return found
+
+    return ids
 
 
 def last_operator(content: bytes):
@@ -136,13 +159,15 @@ def normalisation(low: float, high: float) -> tuple[list[float], list[float]]:
     return [255 * low / (low - high)], [255 / (high - low)]
 
 
-def check_shapes(path: Path, runtime: Runtime) -> None:
-    """Raises Refusal unless the file takes one RGB image and gives one map of channels."""
+def check_shapes(path: Path, runtime: Runtime, values: str) -> None:
+    """Raises Refusal unless the file takes one RGB image and gives one map of channels or ids."""
     sides = runtime.interpreter.get_input_details(), runtime.interpreter.get_output_details()
     for name, details, needed in zip(
         ("input", "output"), sides, ("1xHxWx3", "1xHxWxC, a channel a class"), strict=True
     ):
         shape = details[0]["shape"]
+        if name == "output" and values == "classes" and len(shape) == 3:
+            shape = [*shape, 1]
         right = len(details) == 1 and len(shape) == 4 and shape[0] == 1
         if not right or (name == "input" and shape[3] != 3):
             came = " and ".join("x".join(map(str, detail["shape"])) for detail in details)
@@ -170,15 +195,16 @@ def one_class(path: Path, content: bytes, function: Callable) -> tuple[Callable,
     return logits, f"one channel, {what}: class 1 is above {limit:g}"
 
 
-def class_names(path: Path, labels, given: str | None, channels: int) -> list[str]:
+def class_names(path: Path, labels, given: str | None, channels: int | None) -> list[str]:
     """The names typed or those of the file's metadata. One channel has two classes, of which the
-    first may be left out."""
+    first may be left out. channels: None if the file gives ids and does not tell."""
     names = names_of(given) if given else labels
     if not names:
         raise Refusal(
-            f"{path} does not name its {max(channels, 2)} classes. Add --classes with a file of "
-            "one name a line, or with the names: background,person"
+            f"{path} does not name its {max(channels or 2, 2)} classes. Add --classes with a file "
+            "of one name a line, or with the names: background,person"
         )
+    channels = len(names) if channels is None else channels
     if channels == 1 and len(names) == 1:
         names = ["background", *names]
     if len(names) != max(channels, 2):

@@ -12,6 +12,7 @@ from export.kit.render import rendered
 from export.kit.verify import contract_faults, lines_of
 from export.proof.golden import MOST_SIDE
 from export.proof.seal import file_faults
+from export.recipes import OUTPUT_BY_NAME
 from files import new_folder, read_json
 from segnet.run import read_run
 
@@ -28,13 +29,20 @@ def find_kit(path: Path, recipe: str) -> tuple[Path, Path | None]:
         read_run(run)
     kit = run / "export" / recipe if run else path
     if not (kit / "contract.json").exists():
+        base, _, output = recipe.rpartition("-")
+        asked = f"{base} --output {output}" if output in OUTPUT_BY_NAME else recipe
         raise Refusal(
-            f"{run} has no kit {recipe}. Type python -m export {run} --recipe {recipe} first"
+            f"{run} has no kit {recipe}. Type python -m export {run} --recipe {asked} first"
         )
     faults = lines_of(contract_faults, kit / "contract.json")
     faults = faults or file_faults(kit, read_json(kit / "contract.json")["files"])
     if faults:
         raise Refusal(f"{kit} cannot be used: {faults[0]}")
+    if read_json(kit / "contract.json")["output"]["values"] == "classes":
+        raise Refusal(
+            f"{kit} gives class ids alone, but the page needs probabilities for its edges and its "
+            "smoothing. Name a kit of --output logits or --output probabilities"
+        )
     return kit, run
 
 

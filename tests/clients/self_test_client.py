@@ -68,7 +68,7 @@ def segmenter_of(module, kit, kernels):
         segmenter.model.allocate_tensors()
     if kernels == "half":
         half, allowed = Half(path), contract["golden"]["half"]
-        segmenter.logits = lambda tensor: half.logits(tensor, contract)
+        segmenter.infer = lambda tensor: half.logits(tensor, contract)
         module.TOLERANCE = allowed["tolerance"]
         module.PIXEL_AGREEMENT = allowed["pixel_agreement"]
     if kernels == "tensorflow" and contract["input"]["dtype"] == "float32":

@@ -2,11 +2,7 @@
 // CheckLive.kt.
 
 import android.content.Context
-import android.content.SharedPreferences
 import android.content.pm.ApplicationInfo
-import android.content.pm.PackageInfo
-import android.content.pm.PackageManager
-import android.content.res.AssetManager
 import com.google.ai.edge.litert.Accelerator
 import java.io.File
 import java.io.FileDescriptor
@@ -14,7 +10,6 @@ import java.io.FileOutputStream
 import java.io.PrintStream
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
-import kotlin.io.path.createTempDirectory
 import kotlin.system.exitProcess
 import segnet.Contract
 import segnet.Input
@@ -94,27 +89,4 @@ fun case(file: File) {
         Mask.of(FloatArray(raw.limit() / 4) { raw.getFloat(4 * it) }, width, height).ids
     }
     File(file.path + ".found").writeBytes(found)
-}
-
-/** An app whose assets are the files of a kit. */
-class TestApp(kit: File, flags: Int) : Context() {
-    override val assets = AssetManager(kit)
-    override val applicationInfo = ApplicationInfo(flags)
-    override val cacheDir = createTempDirectory().toFile().also { it.deleteOnExit() }
-    override val packageName = "segnet.sample"
-    override val packageManager = object : PackageManager() {
-        override fun getPackageInfo(name: String, flags: Int) = PackageInfo(1_700_000_000_000)
-    }
-    private val stored = mutableMapOf<String, Long>()
-
-    /** How many files in golden/ were opened. */
-    fun goldenReads() = assets.opened.count { it.startsWith("golden/") }
-
-    override fun getSharedPreferences(name: String, mode: Int) = object : SharedPreferences {
-        override fun getLong(key: String, absent: Long) = stored[key] ?: absent
-        override fun edit() = object : SharedPreferences.Editor {
-            override fun putLong(key: String, value: Long) = apply { stored[key] = value }
-            override fun apply() {}
-        }
-    }
 }

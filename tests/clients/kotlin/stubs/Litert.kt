@@ -3,6 +3,8 @@ package com.google.ai.edge.litert
 
 import android.content.res.AssetManager
 import java.io.File
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import kotlin.experimental.xor
 import recorded.RecordedOutputs
 
@@ -32,6 +34,12 @@ class TensorBuffer internal constructor() : AutoCloseable {
 
     fun readFloat(): FloatArray = floats!!.copyOf()
     fun readInt8(): ByteArray = bytes!!.copyOf()
+
+    fun readInt(): IntArray {
+        val ints = ByteBuffer.wrap(bytes!!).order(ByteOrder.LITTLE_ENDIAN).asIntBuffer()
+        return IntArray(ints.remaining()) { ints.get(it) }
+    }
+
     override fun close() {}
 }
 
