@@ -124,14 +124,15 @@ if (core) {
 const web = await import(`${kit}/web/segnet.js`);
 const model = new Uint8Array(bytes(`${kit}/model.tflite`));
 const segmenter = await web.Segmenter.create(litert, { model });
-await segmenter.selfTest({
+const files = {
   readBytes: async (name) => bytes(`${kit}/${name}`),
   readImage: async (name) => {
     const stem = name.slice('golden/'.length, -'.png'.length);
     const [height, width] = stem === 'image' ? [web.HEIGHT, web.WIDTH] : photo;
     return { width, height, data: new Uint8Array(bytes(`${kit}/recorded/${stem}.rgba`)) };
   },
-});
+};
+await segmenter.selfTest({ files, stop: true });
 if (classes) {
   const ids = Int32Array.from(readFileSync(`${folder}/ids`));
   for (const [height, width] of sizes) {

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from ended_kits import CASES, compare_masks, contract_of, ended, given, javascript
+from ended_kits import CASES, IDS, SIZES, compare_masks, contract_of, ended, given, javascript
 from kits import PHOTO, SIZE, scene
 from test_phone import module_of
 from test_phone import python as segment
@@ -12,6 +12,7 @@ from test_phone_platforms import needs_node
 
 from data.images import read_image
 from export.kit.render import LEFT_OUT, rendered
+from export.proof.outputs import enlarged
 from export.tflite.runtime import Runtime
 
 __all__ = ["ended"]  # a fixture
@@ -44,9 +45,10 @@ def test_only_what_the_kit_needs(kind, output):
 
 
 def test_python(ended, tmp_path):
-    kit, _ = ended
+    kit, output = ended
     end = segment(kit, "--self-test")
-    assert (end.returncode, end.stdout) == (0, "self-test passed\n"), end.stderr
+    right = "100.00 % of the output's classes" if output.startswith("classes") else "differences of"
+    assert end.returncode == 0 and end.stdout.startswith(f"self-test passed: {right}"), end.stderr
     end = segment(kit, kit / "golden/photo.png", tmp_path / "mask.png")
     assert end.returncode == 0, end.stderr
     found, wanted = (read_image(path) for path in (tmp_path / "mask.png",
@@ -73,13 +75,34 @@ def test_python_frames(ended):
         steady = module.Segmenter(hold=1)
         assert all(np.array_equal(steady.frame(frame), wanted) for _ in range(2))
         # A class that was there before needs odds of e to 1 to be replaced.
-        steady.smooth.before = None
-        odds = np.float32([[[0.27, 0.73], [0.25, 0.75]]])
-        small = np.zeros((1, 1, 2, 3), np.float32)
+        smooth = module.SmoothProbabilities(1, module.BYTE_STEP)
+        odds = np.zeros((*SIZE, 3), np.float32)
+        odds[:, :40] = 0.27, 0.73, 0
+        odds[:, 40:] = 0.25, 0.75, 0
+        still = module.to_tensor(frame)
         for _ in range(2):
             found = odds.copy()
-            steady.smooth.add(found, small, np.zeros((1, 2), np.uint8))
-        assert found.argmax(-1).tolist() == [[0, 1]]
+            smooth.add(found, still, np.zeros(SIZE, np.uint8))
+        assert (found[:, :40].argmax(-1) == 0).all() and (found[:, 40:].argmax(-1) == 1).all()
+        assert np.abs(found[0, 0] - np.float32([0.27 * np.e, 0.73, 0])).max() < 1e-5
+
+
+def test_python_masks(ended):
+    """At sizes by turns; what a frame returned stays as it was."""
+    kit, output = ended
+    if not output.startswith("classes"):
+        pytest.skip("Masker interpolates")
+    module = module_of(kit)
+    masker = module.Masker()
+    for size in (*SIZES, *SIZES):
+        found = np.empty(size, np.uint8)
+        assert masker.mask(IDS, found) is found
+        assert np.array_equal(found, enlarged(IDS, size))
+    segmenter = module.Segmenter()
+    ids = segmenter.frame(scene(SIZE, 4))
+    before = ids.copy()
+    assert not np.array_equal(segmenter.mask(scene(SIZE, 5)), before)
+    assert np.array_equal(ids, before)
 
 
 @needs_node
