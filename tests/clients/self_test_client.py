@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import types
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,15 +60,14 @@ class Half:
 
 def segmenter_of(module, kit, kernels):
     contract = json.loads(Path(kit, "contract.json").read_text())
-    segmenter, path = module.Segmenter(), str(Path(kit, "model.tflite"))
     if kernels == "reference":
-        from ai_edge_litert import interpreter as runtime
+        from ai_edge_litert.interpreter import OpResolverType
 
-        kind = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        segmenter.model = runtime.Interpreter(path, experimental_op_resolver_type=kind)
-        segmenter.model.allocate_tensors()
+        kind = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        module.Interpreter = partial(module.Interpreter, experimental_op_resolver_type=kind)
+    segmenter = module.Segmenter()
     if kernels == "half":
-        half, allowed = Half(path), contract["golden"]["half"]
+        half, allowed = Half(str(Path(kit, "model.tflite"))), contract["golden"]["half"]
         segmenter.infer = lambda tensor: half.logits(tensor, contract)
         module.TOLERANCE = allowed["tolerance"]
         module.PIXEL_AGREEMENT = allowed["pixel_agreement"]
