@@ -82,7 +82,7 @@ def test_pixels_that_other_kernels_change(tmp_path, rows, wanted, to):
 def test_the_least_tolerance_by_hand(monkeypatch):
     monkeypatch.undo()
     outputs = np.float32([3, -5])
-    made = {"output": {"dtype": "float32"}}
+    made = {"output": {"dtype": "float32", "values": "logits"}}
     assert module.least_tolerance(made, file_of("float32"), outputs) == pytest.approx(5e-4)
     *_, last = operators(file_of("int8"))
     step = last.inputs[0].scales[0]  # of the values that the last DEQUANTIZE makes float
@@ -92,5 +92,5 @@ def test_the_least_tolerance_by_hand(monkeypatch):
     half = last.inputs[0]._replace(dtype="float16", scales=())
     monkeypatch.setattr(module.inspect, "operators", lambda _: [last._replace(inputs=(half,))])
     assert module.least_tolerance(made, b"", outputs) == pytest.approx(5e-4)
-    bytes_ = {"output": {"dtype": "uint8"}}
+    bytes_ = {"output": {"dtype": "uint8", "values": "logits"}}
     assert module.least_tolerance(bytes_, file_of("int8-full"), np.uint8([200])) == 1.0

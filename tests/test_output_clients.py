@@ -31,10 +31,11 @@ def test_litert_js(ended, tmp_path):
     assert end.returncode == 0 and end.stdout == "Segmenter wasm passed its self-test\n", end.stderr
 
 
-def java(stubs, kit, classes, main, *args):
+def java(stubs, kit, classes, main, *args, gpu=""):
     library = MADE.parent / "node_modules/kotlin-compiler/lib/kotlin-stdlib.jar"
     path = os.pathsep.join(map(str, (classes, stubs, library)))
-    words = ["java", f"-Drecorded={kit / 'recorded'}", "-cp", path, main, *map(str, args)]
+    flags = [f"-Drecorded={kit / 'recorded'}", f"-Dgpu={gpu}"]
+    words = ["java", *flags, "-cp", path, main, *map(str, args)]
     return subprocess.run(words, capture_output=True, text=True)
 
 
@@ -42,8 +43,12 @@ def test_kotlin(stubs, ended, tmp_path):
     kit, output = ended
     classes = compiled(stubs, kit, tmp_path / "classes")
     if output.startswith("classes"):
-        end = java(stubs, kit, classes, "ClassesCheckKt", "self-test", kit)
-        assert end.returncode == 0 and end.stdout.splitlines()[-1] == "passed", end.stdout
+        for gpu in ("", "cpu"):  # ids that are equal to the CPU's prove nothing
+            end = java(stubs, kit, classes, "ClassesCheckKt", "self-test", kit, gpu=gpu)
+            assert end.returncode == 0, end.stdout
+            assert end.stdout.splitlines()[-1] == ("CPU" if gpu else "GPU")
+        end = java(stubs, kit, classes, "ClassesCheckKt", "self-test", kit, gpu="wrong")
+        assert end.returncode == 1 and "pixels of the output match golden/" in end.stdout
         write_masks(tmp_path)
         end = java(stubs, kit, classes, "ClassesCheckKt", "masks", tmp_path)
         assert end.returncode == 0, end.stderr
@@ -81,10 +86,20 @@ def test_swift(swift_stubs, ended, tmp_path):
     for processor in ("CPU", "GPU"):
         end = check(app, kit, "self-test", processor)
         assert end.returncode == 0, end.stdout + end.stderr
-        assert end.stdout.splitlines()[1:] == [f"processor: {processor}", "fallback: none"]
+        ran = [f"processor: {processor}", "fallback: none", "fault: none"]
+        assert end.stdout.splitlines()[1:] == ran
     if output.startswith("classes"):
-        end = check(app, kit, "self-test", "GPU", processors="wrong")
-        assert end.stdout.splitlines()[-2] == "processor: CPU", end.stdout
+        end = check(app, kit, "self-test", "GPU", processors="the CPU")
+        assert "processor: GPU" in end.stdout.splitlines(), end.stdout  # equal ids prove nothing
+        for fault, said in (
+            ("frozen", "that of another input"),
+            ("black from the second on", "of the"),
+        ):
+            end = check(app, kit, "self-test", "GPU", processors="wrong", FAULT=fault)
+            found = dict(line.split(": ", 1) for line in end.stdout.splitlines())
+            assert found["processor"] == "CPU" and said in found["fallback"], end.stdout
+            end = check(app, kit, "self-test", "CPU", FAULT=fault)
+            assert said in end.stdout.splitlines()[-1], end.stdout
         (tmp_path / "masks").mkdir()
         write_masks(tmp_path / "masks")
         end = check(app, kit, "masks", tmp_path / "masks")

@@ -1,12 +1,14 @@
 // Runs the Kotlin code of a kit whose network gives classes: self-test KIT | masks FOLDER.
 
 import android.content.pm.ApplicationInfo
+import com.google.ai.edge.litert.Accelerator
 import java.io.File
 import kotlin.system.exitProcess
 import segnet.Contract
 import segnet.Live
 import segnet.Mask
 import segnet.Segmenter
+import segnet.fastest
 
 fun main(args: Array<String>) = if (args[0] == "masks") masks(File(args[1])) else selfTest(File(args[1]))
 
@@ -14,10 +16,11 @@ fun selfTest(kit: File) {
     val found = runCatching {
         Segmenter(TestApp(kit, 0)).close()
         val debug = TestApp(kit, ApplicationInfo.FLAG_DEBUGGABLE)
-        Segmenter(debug).close()
+        Segmenter(debug, stopOnFault = true).close()
         check(debug.goldenReads() > 0) { "golden/ is not read" }
+        Segmenter(debug, Accelerator.GPU, stopOnFault = true).close()
     }
-    println(found.exceptionOrNull()?.message ?: "passed")
+    println(found.exceptionOrNull()?.message ?: fastest(TestApp(kit, 0)).report.substringBefore(':'))
     exitProcess(if (found.isSuccess) 0 else 1)
 }
 

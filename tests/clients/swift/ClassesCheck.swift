@@ -15,6 +15,7 @@ func selfTest(_ processor: String) async {
         let segmenter = try await Segmenter(on: Processor(rawValue: processor)!)
         print("processor: \(segmenter.processor.rawValue)")
         print("fallback: \(segmenter.fallback ?? "none")")
+        print("fault: \(segmenter.fault ?? "none")")
     } catch {
         print("error: \(error.localizedDescription)")
         exit(1)

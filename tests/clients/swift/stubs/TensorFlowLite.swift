@@ -115,7 +115,7 @@ public final class Interpreter {
         let known = try ["image", "photo"].first { name in
             zip(try read("\(name).rgb"), bytes).allSatisfy { abs(Float($0) - $1) <= 1.01 }
         }
-        let isBytes = try read("image.out").count == read("image.rgb").count  // of three classes
+        let isBytes = try read("image.out").count != 4 * read("image.rgb").count  // or class ids
         var values = try floats(read("\(known ?? "image").out"), isBytes)
         if known == nil { values = Array(values[7...] + values[..<7]).reversed() }
         if !delegates.isEmpty && variable("PROCESSORS") != "the CPU" {
