@@ -112,6 +112,26 @@ def test_gpu_or_cpu(stubs, kit, classes, gpu, report):
 
 
 @pytest.mark.clients
+@pytest.mark.parametrize(
+    ("npu", "report"),
+    [
+        ("runs", ["NPU: ", " ms on the NPU, ", " ms on the CPU"]),
+        ("slow", ["GPU: ", " ms on the NPU, ", " ms on the GPU, "]),
+        ("wrong", ["GPU: the NPU is not proven: ", " ms on the GPU, "]),
+        ("", ["GPU: the NPU is not proven: this phone has no NPU for which", " ms on the GPU"]),
+    ],
+)
+@pytest.mark.parametrize("kit", ["float32", "int8"], indirect=True)
+def test_npu_where_there_is_one(stubs, kit, classes, npu, report):
+    """An NPU may give the CPU's bits; nothing of it is taken on trust but that it has run."""
+    end = java(stubs, kit, classes, "fastest", kit, properties=[f"-Dnpu={npu}"])
+    assert end.returncode == 0, end.stderr
+    lines = [line for line in end.stdout.splitlines() if line[:5] in ("NPU: ", "GPU: ", "CPU: ")]
+    assert len(lines) == 2 and lines[0].startswith(report[0])
+    assert all(part in line for line in lines for part in report)
+
+
+@pytest.mark.clients
 @pytest.mark.parametrize("kit", ["float32"], indirect=True)
 def test_without_the_golden_photo_the_cpu_runs(stubs, kit, classes, tmp_path):
     (tmp_path / "model.tflite").write_bytes((kit / "model.tflite").read_bytes())

@@ -25,7 +25,8 @@ private const val SIZE = Contract.WIDTH * Contract.HEIGHT
 /** Prints what `fastest` says in a release build and in a debug build. */
 fun choose(kit: File) = listOf(0, ApplicationInfo.FLAG_DEBUGGABLE).forEach { flags ->
     val app = TestApp(kit, flags)
-    val found = fastest(app, File(kit, "model.tflite").readBytes())
+    val npu = System.getProperty("npu") != null
+    val found = fastest(app, File(kit, "model.tflite").readBytes(), npu)
     check(found.report.startsWith("${found.segmenter.accelerator}: "))
     check(app.cacheDir.list()!!.isEmpty()) { "a file is left" }
     println(found.report.lines().joinToString(" "))

@@ -1,6 +1,7 @@
 // The part of LiteRT 2.3.0's Kotlin API that the kit uses. Recorded outputs replace the model.
 package com.google.ai.edge.litert
 
+import android.content.Context
 import android.content.res.AssetManager
 import java.io.File
 import java.nio.ByteBuffer
@@ -12,7 +13,21 @@ enum class Accelerator { NONE, CPU, GPU, NPU }
 
 class LiteRtException(message: String) : Exception(message)
 
-class Environment
+/** The system property "npu" is runs, slow or wrong; without it there is none. */
+private val npu = System.getProperty("npu") ?: ""
+
+class BuiltinNpuAcceleratorProvider(val context: Context)
+
+class Environment private constructor() : AutoCloseable {
+    fun getAvailableAccelerators(): Set<Accelerator> =
+        if (npu.isEmpty()) setOf(Accelerator.CPU) else setOf(Accelerator.CPU, Accelerator.NPU)
+
+    override fun close() {}
+
+    companion object {
+        fun create(npuAcceleratorProvider: BuiltinNpuAcceleratorProvider) = Environment()
+    }
+}
 
 /**
  * How the GPU of this computer behaves: the system property "gpu" is refuses, wrong, slow or cpu,
@@ -47,6 +62,7 @@ class CompiledModel private constructor(options: Options) : AutoCloseable {
     class Options(vararg val accelerators: Accelerator)
 
     private val onGpu = Accelerator.GPU in options.accelerators
+    private val onNpu = Accelerator.NPU in options.accelerators
 
     init {
         if (onGpu && gpu == "refuses") throw LiteRtException("no GPU")
@@ -67,7 +83,12 @@ class CompiledModel private constructor(options: Options) : AutoCloseable {
             outputs[0].floats?.reverse()
             outputs[0].bytes = outputs[0].bytes!!.reversedArray()
         }
-        if (onGpu == (gpu == "slow")) Thread.sleep(20)
+        if (onNpu && npu == "wrong") {
+            outputs[0].floats = output.floats.reversedArray()
+            outputs[0].bytes = output.bytes.reversedArray()
+        }
+        if (onNpu && npu == "slow") Thread.sleep(40)
+        if (!onNpu && onGpu == (gpu == "slow")) Thread.sleep(20)
     }
 
     override fun close() {}
