@@ -34,7 +34,8 @@ INLINE = {
     "--target": "export RUN", "--trust-times": "train.py --data DIR --run RUN",
     "--links": "data import voc SOURCE DIR", "--show": "export try RUN FILE",
     "--lan": "export serve RUN", "--class": "export try RUN FILE",
-    "--classes": "export try RUN FILE",
+    "--classes": "export try RUN FILE", "--output": "export RUN",
+    "--frame": "export fit --data DIR --latency-ms 5",
 }  # fmt: skip
 VALUES = {"H": "64", "W": "64", "FORMAT": "voc"}  # of placeholders that stand for no name
 
