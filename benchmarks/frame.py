@@ -214,24 +214,22 @@ PLACES = {"python": in_python, "node": in_node, "chromium": in_chromium, "jvm": 
 
 
 def table(rows: list[dict]) -> str:
-    """The median of each stage, of all of them together and of all but the network."""
+    """The median of each stage, their sum, the sum without the network, and its ratio to it."""
     lines = [
         "".join(f"{stage:>9}" for stage in (*STAGES, "all", "rest", "ratio"))
         + "  place     path   frame, kit"
     ]
     where = ("kit", "path", "width", "height")
-    networks = {tuple(row[name] for name in where): row["times"]["network"]
+    networks = {tuple(row[name] for name in where): statistics.median(row["times"]["network"])
                 for row in rows if row["place"] == "python"}  # fmt: skip
     for row in rows:
-        times = row["times"]
-        whole = [sum(each) for each in zip(*times.values(), strict=True)]
-        rest = [sum(each) for each in zip(*(v for k, v in times.items() if k != "network"),
-                                          strict=True)]  # fmt: skip
-        network = times.get("network") or networks.get(tuple(row[name] for name in where))
-        ratio = network and [statistics.median(rest) / statistics.median(network)]
-        shown = [times.get(stage) for stage in STAGES] + [whole, rest, ratio]
+        found = {stage: statistics.median(ms) for stage, ms in row["times"].items()}
+        whole = sum(found.values())
+        rest = whole - found.get("network", 0)
+        network = found.get("network") or networks.get(tuple(row[name] for name in where))
+        shown = [*map(found.get, STAGES), whole, rest, network and rest / network]
         lines.append(
-            "".join(f"{statistics.median(ms):9.2f}" if ms else f"{'-':>9}" for ms in shown)
+            "".join(f"{'-':>9}" if value is None else f"{value:9.2f}" for value in shown)
             + f"  {row['place']:9} {row['path']:6} {row['width']}x{row['height']}, {row['kit']}"
         )
     return "\n".join(lines)

@@ -26,8 +26,7 @@ SECONDS = 0.4  # for the rounds of an export at one size, if FEWEST of them take
 
 
 def figures(kit: Path) -> dict:
-    """For report.json: the medians of a kit's times. all: of the whole frame; rest: without the
-    network."""
+    """For report.json: the medians of a kit's times, see `medians`."""
     rows = times([load(kit)], SIZES, MOST, SECONDS)
     return {"frame": {"machine": machine(), "ms": [medians(row) for row in rows]}}
 
@@ -81,12 +80,14 @@ class FixedOutput:
 
 
 def medians(row: dict) -> dict:
-    """A row of `times` with the median of each stage instead of its list."""
-    times = {stage: np.array(ms) for stage, ms in row["times"].items()}
-    whole = sum(times.values())
-    times |= {"all": whole, "rest": whole - times["network"]}
-    found = {stage: float(np.median(ms)) for stage, ms in times.items()}
-    return {"width": row["width"], "height": row["height"], "path": row["path"], **found}
+    """A row of `times` with the median of each stage instead of its list. all: their sum; rest: all
+    but the network. What other programs take falls on one stage a round, not on the medians."""
+    found = {stage: float(np.median(ms)) for stage, ms in row["times"].items()}
+    whole = sum(found.values())
+    rest = whole - found["network"]
+    return {key: row[key] for key in ("width", "height", "path")} | found | {
+        "all": whole, "rest": rest,
+    }  # fmt: skip
 
 
 def times(codes: list, sizes: Iterable, rounds: int, seconds=float("inf"), paths=PATHS):
