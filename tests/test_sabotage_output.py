@@ -14,6 +14,7 @@ from export.tflite.inspect import operators, parse
 from export.tflite.pack import pack
 
 __all__ = ["run"]  # a fixture
+pytestmark = pytest.mark.slow
 
 
 def choices(output):
@@ -54,7 +55,6 @@ def test_a_softmax_that_is_too_flat(run, monkeypatch):
     assert refused(run, "probabilities", "head_error")["head_error"] > 1e-4
 
 
-@pytest.mark.slow
 def test_an_argmax_of_scaled_classes(run, monkeypatch):
     """The bias that is for classes that only fill up lies on a class that exists."""
 
@@ -72,7 +72,6 @@ def test_an_argmax_of_scaled_classes(run, monkeypatch):
     assert refused(run, "classes", "head_error")["head_error"] > 0.01
 
 
-@pytest.mark.slow
 def test_another_output_than_claimed(run, monkeypatch):
     right = head.append
     monkeypatch.setattr(make.head, "append", lambda c, output, padded: right(c, "classes"))
@@ -82,7 +81,6 @@ def test_another_output_than_claimed(run, monkeypatch):
     assert found == ["the output is int32, but float32 has uint8"]
 
 
-@pytest.mark.slow
 def test_an_activation_that_would_be_applied_twice(run, monkeypatch):
     right = make.add_metadata
     monkeypatch.setattr(make, "add_metadata", lambda content, labels, *_: right(content, labels))
@@ -94,12 +92,12 @@ def test_an_activation_that_would_be_applied_twice(run, monkeypatch):
     ("output", "recipe"),
     [
         ("classes8", "float32"),
-        pytest.param("probabilities", "float32", marks=pytest.mark.slow),
-        pytest.param("probabilities", "int8", marks=pytest.mark.slow),
-        pytest.param("probabilities", "int8-full", marks=pytest.mark.slow),
-        pytest.param("classes", "int8", marks=pytest.mark.slow),
-        pytest.param("classes", "dynamic8", marks=pytest.mark.slow),
-        pytest.param("classes8", "int8-full", marks=pytest.mark.slow),
+        ("probabilities", "float32"),
+        ("probabilities", "int8"),
+        ("probabilities", "int8-full"),
+        ("classes", "int8"),
+        ("classes", "dynamic8"),
+        ("classes8", "int8-full"),
     ],
 )
 def test_sound_files_pass(run, output, recipe):

@@ -151,8 +151,8 @@ def picture(width: int, height: int) -> np.ndarray:
     """Smooth colours with some noise, (height, width, 3) uint8."""
     rng = np.random.default_rng(0)
     rough = rng.integers(0, 225, (9, 12, 3)).astype(np.uint8)
-    noise = rng.integers(0, 30, (height, width, 3), np.uint8)
-    return cv2.resize(rough, (width, height)) + noise
+    noise = rng.integers(0, 30, 1 << 16, np.uint8)  # of as many values, repeated
+    return cv2.resize(rough, (width, height)) + np.resize(noise, (height, width, 3))
 
 
 @contextmanager
