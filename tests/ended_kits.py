@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 from kits import LABELS, PHOTO, SIZE, contract, model, rgba, scene
-from test_phone_platforms import NODE
+from test_phone_platforms import HELP, NODE
 
 from data.images import read_image
 from export.kit.render import render
@@ -88,51 +88,15 @@ def write_masks(folder):
 
 JAVASCRIPT = """
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { runInThisContext } from 'node:vm';
 const [kit, folder, options] = process.argv.slice(2);
-const { source, target, photo, sizes, core, classes } = JSON.parse(options);
-const kinds = { float32: Float32Array, uint8: Uint8Array, int32: Int32Array };
-const bytes = (name) => new Uint8Array(readFileSync(name)).buffer;
-class Tensor {
-  constructor(values) { this.values = values; }
-  async data() { return this.values; }
-  delete() {}
-}
-const read = (input, name) => ({
-  input: new kinds[source](bytes(`${kit}/golden/${input}.bin`)),
-  output: new kinds[target](bytes(`${kit}/recorded/${name}.out`)),
-});
-let litert;
-if (core) {
-  Object.assign(globalThis, {
-    self: globalThis, require: createRequire(`${core}/`),
-    __dirname: `${core}/wasm/`, __filename: `${core}/wasm/litert.js`,
-    importScripts: (path) => runInThisContext(readFileSync(path, 'utf8'), { filename: path }),
-  });
-  litert = await import(`${core}/dist/index.js`);
-  await litert.loadLiteRt(`${core}/wasm/`);
-} else {
-  const known = [read('input', 'image'), read('photo_input', 'photo')];
-  const limit = source === 'float32' ? 1.01 / 127.5 : 1.01;
-  const run = async ([{ values }]) => {
-    const near = ({ input }) => input.every((value, i) => Math.abs(value - values[i]) <= limit);
-    return [new Tensor(known.find(near)?.output ?? known[0].output.map(() => 0))];
-  };
-  litert = { Tensor, loadAndCompile: async () => ({ run }) };
-}
+const { source, target, photo, sizes, core, classes, help } = JSON.parse(options);
+const { bytes, filesOf, kinds, real, recorded } = await import(help);
 const web = await import(`${kit}/web/segnet.js`);
+const litert = core ? await real(core) : recorded(kit, source, target);
 const model = new Uint8Array(bytes(`${kit}/model.tflite`));
 const segmenter = await web.Segmenter.create(litert, { model });
-const files = {
-  readBytes: async (name) => bytes(`${kit}/${name}`),
-  readImage: async (name) => {
-    const stem = name.slice('golden/'.length, -'.png'.length);
-    const [height, width] = stem === 'image' ? [web.HEIGHT, web.WIDTH] : photo;
-    return { width, height, data: new Uint8Array(bytes(`${kit}/recorded/${stem}.rgba`)) };
-  },
-};
-await segmenter.selfTest({ files, stop: true });
+const shown = { image: [web.WIDTH, web.HEIGHT], photo, photo_mask: photo };
+await segmenter.selfTest({ files: filesOf(kit, shown), stop: true });
 if (classes) {
   const ids = Int32Array.from(readFileSync(`${folder}/ids`));
   for (const [height, width] of sizes) {
@@ -155,8 +119,9 @@ process.exit(0);
 def javascript(kit, folder, output, core=None):
     made = json.loads((kit / "contract.json").read_text())
     options = {
-        "source": made["input"]["dtype"], "target": made["output"]["dtype"], "photo": PHOTO,
-        "sizes": SIZES, "core": core and str(core), "classes": output.startswith("classes"),
+        "source": made["input"]["dtype"], "target": made["output"]["dtype"],
+        "photo": PHOTO[::-1], "sizes": SIZES, "core": core and str(core), "help": str(HELP),
+        "classes": output.startswith("classes"),
     }  # fmt: skip
     IDS.tofile(folder / "ids")
     given().tofile(folder / "values")

@@ -68,10 +68,9 @@ def test_kotlin(stubs, ended, tmp_path):
     assert np.abs(alpha - 255.0 * given()[..., 1]).max() <= 0.501
 
 
+@pytest.mark.parametrize("ended", [("float32", "classes")], indirect=True)
 def test_kotlin_sees_another_output(stubs, ended, tmp_path):
-    kit, output = ended
-    if output != "classes":
-        pytest.skip("one is enough: compiling takes long")
+    kit, _ = ended
     broken = shutil.copytree(kit, tmp_path / "broken")
     np.fromfile(kit / "golden/output.bin", np.uint8)[::-1].tofile(broken / "golden/output.bin")
     classes = compiled(stubs, broken, tmp_path / "classes")

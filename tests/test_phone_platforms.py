@@ -11,61 +11,20 @@ from kits import KINDS, KOTLIN, LABELS, PHOTO, ROOT, SIZE, compare_cases, kit, w
 
 __all__ = ["kit"]  # a fixture
 NODE = shutil.which("node")
+HELP = ROOT / "tests" / "clients" / "node_kit.mjs"
 
 # Runs the kit's Segmenter in LiteRT.js, if the path of its package is given, else in a replacement
 # that knows the outputs for two inputs and returns zeros for any other one.
 WEB = """
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { runInThisContext } from 'node:vm';
+import { readdirSync, writeFileSync } from 'node:fs';
 const [kit, cases, options] = process.argv.slice(2);
-const { source, target, sizes, core } = JSON.parse(options);
-const kinds = { float32: Float32Array, uint8: Uint8Array };
-const bytes = (name) => new Uint8Array(readFileSync(name)).buffer;
-const pixels = (name, [width, height]) => ({ width, height, data: new Uint8Array(bytes(name)) });
-
-async function real() {
-  // LiteRT.js expects these globals of a web worker and of CommonJS.
-  Object.assign(globalThis, {
-    self: globalThis, require: createRequire(`${core}/`),
-    __dirname: `${core}/wasm/`, __filename: `${core}/wasm/litert.js`,
-    importScripts: (path) => runInThisContext(readFileSync(path, 'utf8'), { filename: path }),
-  });
-  const litert = await import(`${core}/dist/index.js`);
-  await litert.loadLiteRt(`${core}/wasm/`);
-  return litert;
-}
-
-function recorded() {
-  class Tensor {
-    constructor(values) { this.values = values; }
-    async data() { return this.values; }
-    delete() {}
-  }
-  const read = (input, name) => ({
-    input: new kinds[source](bytes(`${kit}/golden/${input}.bin`)),
-    output: new kinds[target](bytes(`${kit}/recorded/${name}.out`)),
-  });
-  const known = [read('input', 'image'), read('photo_input', 'photo')];
-  const limit = source === 'float32' ? 1.01 / 127.5 : 1.01;
-  const model = { async run([{ values }]) {
-    const near = ({ input }) => input.every((value, i) => Math.abs(value - values[i]) <= limit);
-    return [new Tensor(known.find(near)?.output ?? known[0].output.map(() => 0))];
-  } };
-  return { Tensor, loadAndCompile: async () => model };
-}
-
+const { source, target, sizes, core, help } = JSON.parse(options);
+const { bytes, filesOf, kinds, pixels, real, recorded } = await import(help);
 const web = await import(`${kit}/web/segnet.js`);
-const litert = core ? await real() : recorded();
+const litert = core ? await real(core) : recorded(kit, source, target);
 const model = new Uint8Array(bytes(`${kit}/model.tflite`));
 const segmenter = await web.Segmenter.create(litert, { model });
-await segmenter.selfTest({ stop: true, files: {
-  readBytes: async (name) => bytes(`${kit}/${name}`),
-  readImage: async (name) => {
-    const stem = name.slice('golden/'.length, -'.png'.length);
-    return pixels(`${kit}/recorded/${stem}.rgba`, sizes[stem]);
-  },
-} });
+await segmenter.selfTest({ stop: true, files: filesOf(kit, sizes) });
 for (const name of readdirSync(cases)) {
   const [kind, size] = name.split('.');
   const [width, height] = size.split('x').map(Number);
@@ -85,12 +44,13 @@ console.log(JSON.stringify(web.LABELS));
 process.exit(0);
 """
 CORE = ROOT / ".clients" / "node" / "node_modules" / "@litertjs" / "core"
+SIZES = {"image": SIZE[::-1], "photo": PHOTO[::-1], "photo_mask": PHOTO[::-1]}
 
 
 def node(kit, cases, core=None):
     source, target = KINDS[json.loads((kit / "contract.json").read_text())["recipe"]]
-    sizes = {"image": SIZE[::-1], "photo": PHOTO[::-1], "photo_mask": PHOTO[::-1]}
-    options = {"source": source, "target": target, "sizes": sizes, "core": core and str(core)}
+    options = {"source": source, "target": target, "sizes": SIZES, "core": core and str(core),
+               "help": str(HELP)}  # fmt: skip
     flags = ["--experimental-wasm-relaxed-simd", "--input-type=module", "-"]
     command = [NODE, *flags, str(kit), str(cases), json.dumps(options)]
     return subprocess.run(command, input=WEB, capture_output=True, text=True)

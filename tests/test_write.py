@@ -35,7 +35,8 @@ def arguments(run):
 
 @pytest.fixture
 def templates(tmp_path, monkeypatch):
-    """A copy of the templates that the kit is made of in this test."""
+    """A copy of the templates that the kit is made of in this test; its frames are not timed."""
+    monkeypatch.setattr(write.frame, "figures", lambda kit: {})
     copied = shutil.copytree(render.TEMPLATES, tmp_path / "templates")
     monkeypatch.setattr(render, "TEMPLATES", copied)
     return copied
