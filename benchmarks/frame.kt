@@ -13,6 +13,8 @@ import java.nio.ByteOrder
 import kotlin.math.cos
 import kotlin.math.sin
 
+private const val HOLD = 1.25f
+
 fun main(args: Array<String>) {
     val logits = logits(File(args[0]).readBytes())
     val frames = mutableMapOf<String, () -> DoubleArray>()
@@ -21,7 +23,8 @@ fun main(args: Array<String>) {
         val run = frames.getOrPut(line) {
             val (path, width, height) = line.split(" ")
             val image = picture(width.toInt(), height.toInt())
-            if (path == "exact") exact(image, logits) else live(image, logits)
+            if (path == "exact") exact(image, logits)
+            else live(image, logits, if (path == "smooth") HOLD else 0f)
         }
         println(run().joinToString(" "))
     }
@@ -43,8 +46,9 @@ private fun exact(image: BufferedImage, logits: FloatArray): () -> DoubleArray {
 }
 
 /** Stages: read (java.awt's bilinear scaler in place of Android's), tensor, colours. */
-private fun live(image: BufferedImage, logits: FloatArray): () -> DoubleArray {
-    val live = Live({ logits })
+private fun live(image: BufferedImage, logits: FloatArray, hold: Float): () -> DoubleArray {
+    val live = Live({ logits }, hold = hold)
+    val found = FloatArray(logits.size) // which Smooth changes
     val small = BufferedImage(Contract.WIDTH, Contract.HEIGHT, BufferedImage.TYPE_INT_ARGB)
     val graphics = small.createGraphics().apply {
         setRenderingHint(
@@ -52,9 +56,12 @@ private fun live(image: BufferedImage, logits: FloatArray): () -> DoubleArray {
         )
     }
     return laps(
-        { graphics.drawImage(image, 0, 0, small.width, small.height, null) },
+        {
+            graphics.drawImage(image, 0, 0, small.width, small.height, null)
+            logits.copyInto(found)
+        },
         { live.read(argb(small)) },
-        { live.show(logits) },
+        { live.show(found) },
     )
 }
 

@@ -2,6 +2,7 @@
 // benchmarks/frame.py runs it.
 
 const WARM_ROUNDS = 20; // until the code is compiled
+const HOLD = 1.25; // of the path `smooth`
 const LARGE = 4e6; // pixels, from which one round in five is run
 
 // litert: the loaded module @litertjs/core. kits: [{ name, web, model }], where web is the address
@@ -12,8 +13,10 @@ export async function measure(litert, kits, sizes, rounds) {
   for (const { name, web, model } of kits) {
     const code = await import(web);
     const segmenter = await code.Segmenter.create(litert, { model });
-    const view = 'document' in globalThis && code.Live ? new code.Live(segmenter) : null;
-    made.push({ name, code, segmenter, view });
+    const views = 'document' in globalThis && code.Live
+      ? { live: new code.Live(segmenter), smooth: new code.Live(segmenter, { hold: HOLD }) }
+      : {};
+    made.push({ name, code, segmenter, views });
   }
   const rows = [];
   for (const [width, height] of sizes) {
@@ -22,7 +25,9 @@ export async function measure(litert, kits, sizes, rounds) {
     const read = (frame) => (camera ? camera.pixels(frame) : image);
     const paths = made.map((kit) => ({ ...kit, kept: {} })).flatMap((kit) => [
       [kit, 'exact', (frame) => exact(kit, () => read(frame))],
-      ...(kit.view ? [[kit, 'live', (frame) => live(kit, frame)]] : []),
+      ...Object.entries(kit.views).map(([path, view]) => [
+        kit, path, (frame) => live(kit.segmenter, view, frame),
+      ]),
     ]);
     const found = paths.map(([kit, path]) => ({ kit: kit.name, path, width, height, times: {} }));
     const part = width * height < LARGE ? 1 : 1 / 5;
@@ -60,7 +65,7 @@ async function exact({ code, segmenter, kept }, read) {
   return clock.laps;
 }
 
-async function live({ segmenter, view }, frame) {
+async function live(segmenter, view, frame) {
   const clock = new Clock();
   const tensor = view.read(frame);
   clock.lap('tensor');

@@ -3,8 +3,9 @@
 The code of kits in Python, in Node.js, in headless Chromium and, for Kotlin, on a JVM, on one
 thread, with the network's own time apart. The rounds of several kits, such as one of older code,
 are interleaved, and the places take turns. `exact` is the path of stills: the mask at the frame's
-size; `live` that of video: the mask at the network's. A JVM has neither the network nor Android's
-scaler: the masks are made of golden/output.bin, and java.awt's bilinear scaler is timed as `read`.
+size; `live` that of video: the mask at the network's; `smooth` is `live` with Smooth. A JVM has
+neither the network nor Android's scaler: the masks are made of golden/output.bin, and java.awt's
+bilinear scaler is timed as `read`.
 """
 
 import contextlib
@@ -29,6 +30,7 @@ JVM_WARM_ROUNDS = 200  # until its compiler has optimised the code
 JVM_STAGES = {
     "exact": ("tensor", "mask", "colours"),
     "live": ("read", "tensor", "colours"),
+    "smooth": ("read", "tensor", "colours"),
 }
 LARGE = 4e6  # pixels, from which one round in five is run
 HERE = Path(__file__).parent
@@ -120,12 +122,12 @@ def measured(paths: list[Path], places: list[str], rounds: int) -> list[dict]:
 
 
 def in_python(kits: list[dict], rounds: int) -> list[dict]:
-    from export.proof.frame import load, times
+    from export.proof.frame import PATHS, load, times
 
     codes, rows = [load(Path(kit["path"])) for kit in kits], []
     for width, height in SIZES:
         count = rounds if width * height < LARGE else -(-rounds // 5)
-        for row in times(codes, [(width, height)], count):
+        for row in times(codes, [(width, height)], count, paths=(*PATHS, "smooth")):
             rows.append({"kit": kits[row.pop("code")]["name"], **row})
     return rows
 

@@ -181,7 +181,10 @@ def test_auto_and_the_tools_of_annotation_count_objects(tmp_path):
     assert "a.png, polygon 3 (None) has no label" in table["broken"][0]
 
 
-@pytest.mark.parametrize("name", ["yolo-seg", "coco", "labelme", "coco-panoptic", *TOOLS])
+SLOW_TOOLS = [pytest.param(name, marks=pytest.mark.slow) for name in TOOLS]
+
+
+@pytest.mark.parametrize("name", ["yolo-seg", "coco", "labelme", "coco-panoptic", *SLOW_TOOLS])
 def test_objects_of_images_that_are_left_out_are_counted(tmp_path, name):
     """Read are all objects of all label files: those of a damaged and a missing image as well."""
     source = {**SOURCES, **TOOL_SOURCES}[name](tmp_path / "in")

@@ -57,9 +57,9 @@ def test_places_take_turns(monkeypatch):
 @pytest.mark.parametrize("kit", ["float32"], indirect=True)
 def test_python(kit, monkeypatch):
     monkeypatch.setattr(frame, "SIZES", [(120, 80)])
-    exact, live = frame.in_python([{"name": "a", "path": str(kit)}], 3)
-    assert (exact["path"], live["path"]) == ("exact", "live")
-    for row in (exact, live):
+    rows = frame.in_python([{"name": "a", "path": str(kit)}], 3)
+    assert [row["path"] for row in rows] == ["exact", "live", "smooth"]
+    for row in rows:
         assert list(row["times"]) == ["tensor", "network", "mask", "colours"]
         assert all(len(ms) == 3 and np.min(ms) >= 0 for ms in row["times"].values())
 
@@ -71,7 +71,7 @@ def test_python(kit, monkeypatch):
 def test_places(kit, monkeypatch, place):
     monkeypatch.setattr(frame, "SIZES", [(120, 80)])
     rows = frame.PLACES[place]([{"name": name, "path": str(kit)} for name in "ab"], 2)
-    paths = ["exact", "live"] if place == "chromium" else ["exact"]
+    paths = ["exact", "live", "smooth"] if place == "chromium" else ["exact"]
     assert [(row["kit"], row["path"]) for row in rows] == [(k, p) for k in "ab" for p in paths]
     assert all(len(ms) == 2 for row in rows for ms in row["times"].values())
 
@@ -83,7 +83,7 @@ def test_jvm(kit, monkeypatch):
     monkeypatch.setattr(frame, "SIZES", [(120, 80)])
     monkeypatch.setattr(frame, "JVM_WARM_ROUNDS", 2)
     rows = frame.on_jvm([{"name": name, "path": str(kit)} for name in "ab"], 3)
-    paths = [(name, path) for name in "ab" for path in ("exact", "live")]
+    paths = [(name, path) for name in "ab" for path in ("exact", "live", "smooth")]
     assert [(row["kit"], row["path"]) for row in rows] == paths
     for row in rows:
         assert list(row["times"]) == list(frame.JVM_STAGES[row["path"]])

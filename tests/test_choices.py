@@ -87,6 +87,7 @@ def test_auto_replaces_the_lowering_of_the_table_by_a_faster_one(times, sizes, w
     assert costs == {f"signs+{name}": time for name, time in names.items()}
 
 
+@pytest.mark.slow
 def test_one_recipe_that_cannot_be_made_leaves_the_others(run, monkeypatch):
     right = make.to_tflite
 

@@ -141,7 +141,10 @@ def test_a_valid_source_is_imported(name, tmp_path):
     assert end == "complete" and len(found) == 4
 
 
-@pytest.mark.parametrize("name", SOURCES)
+HALF = [pytest.param(name, marks=[pytest.mark.slow] * (at % 2)) for at, name in enumerate(SOURCES)]
+
+
+@pytest.mark.parametrize("name", HALF)
 def test_mutations(name, tmp_path):
     check(name, fuzz(name, tmp_path, range(COUNT)), COUNT)
 

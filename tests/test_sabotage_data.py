@@ -151,6 +151,7 @@ def test_an_unfinished_run_is_told_before_its_export_and_in_the_kit(run, capsys)
     assert f"- {line}" in (run / "export/float32/README.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_test_split_judges(run):
     """Its three images are those of training, on which the model is better than on val."""
     for kind in ("images", "masks"):

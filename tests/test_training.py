@@ -127,8 +127,8 @@ def test_a_step_is_traced_once_per_size(thirteen, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "before"),
     [
-        pytest.param("keep_best", True, marks=SLOW),
-        pytest.param("keep_best", False, marks=SLOW),
+        ("keep_best", True),
+        ("keep_best", False),
         ("save_checkpoint", False),
     ],
 )

@@ -1,7 +1,8 @@
 """Milliseconds from a frame to its overlay, by stage, of the Python code of kits, on one thread.
 
 `exact` is the path of stills: the mask at the frame's size; `live` that of video: the mask at the
-network's. The stages: the input tensor of a frame, the network, the mask, its layer of colours.
+network's; `smooth` is `live` with Smooth, whose time is the mask's. The stages: the input tensor of
+a frame, the network, the mask, its layer of colours.
 """
 
 import time
@@ -18,6 +19,7 @@ from export.tflite.runtime import machine
 
 SIZES = ((640, 480), (1280, 720), (4000, 3000))  # width, height
 PATHS = ("exact", "live")
+HOLD = 1.25  # of the path `smooth`
 STAGES = ("tensor", "network", "mask", "colours")
 WARM_ROUNDS = 2
 SWEPT = 1 << 22  # bytes, more than the caches of one core
@@ -101,8 +103,9 @@ def times(codes: list, sizes: Iterable, rounds: int, seconds=float("inf"), paths
         for width, height in sizes:
             image, found, runs = picture(width, height), [], []
             for number, code in enumerate(codes):
-                segmenter = code.Segmenter()
+                plain = code.Segmenter()
                 for path in paths:
+                    segmenter = code.Segmenter(HOLD) if path == "smooth" else plain
                     runs.append(runner(code, segmenter, path, image))
                     found.append({"code": number, "path": path, "width": width, "height": height,
                                   "times": {stage: [] for stage in STAGES}})  # fmt: skip
@@ -138,7 +141,7 @@ def runner(code: ModuleType, segmenter, path: str, image: np.ndarray) -> Callabl
         nonlocal layer
         clock[:] = [time.perf_counter()]
         segmenter.infer = infer
-        ids = segmenter.frame(image) if path == "live" else segmenter.mask(image)
+        ids = segmenter.mask(image) if path == "exact" else segmenter.frame(image)
         clock.append(time.perf_counter())
         layer = code.colours(ids, out=layer)
         clock.append(time.perf_counter())
