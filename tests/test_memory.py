@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from ended_kits import contract_of, ended
 from kits import contract, kit, scene
 from test_phone_platforms import NODE, needs_node
 from test_web_live import FAKES
@@ -14,21 +15,27 @@ from test_web_live import FAKES
 from export.kit.render import filled
 from export.proof import frame
 
-__all__ = ["kit"]  # a fixture
+__all__ = ["ended", "kit"]  # fixtures
 SIZE = (128, 160)  # H, W of the network here
 FRAME = (240, 320)  # H, W
 
 
-@pytest.fixture(params=["float32", "int8", "int8-full"])
+CODES = [(kind, "logits") for kind in ("float32", "int8", "int8-full")]
+CODES += [("float32", "classes"), ("int8", "classes8")]
+
+
+@pytest.fixture(params=CODES, ids="-".join)
 def code(request):
     """The kit's Python code with a network whose output never changes."""
-    made = contract(request.param)
-    for side in ("input", "output"):
-        made[side]["shape"][1:3] = SIZE
+    kind, output = request.param
+    made = contract(kind) if output == "logits" else contract_of(kind, output)
+    made["input"]["shape"][1:3] = SIZE
+    shape = (1, *SIZE, len(made["labels"])) if output == "logits" else (1, *SIZE)
+    made["output"]["shape"] = shape
     found = frame.program(filled(made, "python/segment.py"), "kit/python/segment.py")
-    kind = np.dtype(made["output"]["dtype"])
-    logits = np.random.default_rng(0).integers(0, 99, (1, *SIZE, len(made["labels"])))
-    return frame.without_network(found, logits.astype(kind))
+    most = 99 if output == "logits" else len(made["labels"])
+    values = np.random.default_rng(0).integers(0, most, shape)
+    return frame.without_network(found, values.astype(made["output"]["dtype"]))
 
 
 def python_frames(code, path):
@@ -96,7 +103,10 @@ const picture = (width, height) => {
 const both = (make) => [make(), make()];
 const images = both(() => picture(160, 120));
 const small = both(() => picture(WIDTH, HEIGHT));
-const logits = both(() => noise(new Float32Array(HEIGHT * WIDTH * CLASSES), 99));
+const found = () => (web.Smooth
+  ? noise(new Float32Array(HEIGHT * WIDTH * CLASSES), 99)
+  : noise(new Int32Array(HEIGHT * WIDTH), CLASSES));
+const values = both(found);
 const [rgb, ids] = [new Uint8Array(HEIGHT * WIDTH * 3), new Uint8Array(160 * 120)];
 const [tensor, layer] = [web.toTensor(rgb), new ImageData(160, 120)];
 const live = new web.Live(await segmenter());
@@ -105,11 +115,11 @@ live.small.drawImage = (image) => { live.small.drawn = image; };
 const paths = {
   exact(turn) {
     web.toTensor(web.resize(images[turn], rgb), tensor);
-    web.toColours(web.toMask(logits[turn], 160, 120, ids), 0.5, layer);
+    web.toColours(web.toMask(values[turn], 160, 120, ids), 0.5, layer);
   },
   live(turn) {
     live.read(small[turn]);
-    live.show(logits[turn]);
+    live.show(values[turn]);
     live.mask(160, 120);
   },
 };
@@ -150,6 +160,12 @@ def check_javascript(kit, frames):
 @pytest.mark.parametrize("kit", ["int8"], indirect=True)
 def test_javascript_frames_allocate_no_arrays(kit):
     check_javascript(kit, 300)
+
+
+@needs_node
+@pytest.mark.parametrize("ended", [("float32", "classes")], indirect=True)
+def test_javascript_frames_of_classes_allocate_no_arrays(ended):
+    check_javascript(ended[0], 300)
 
 
 @needs_node

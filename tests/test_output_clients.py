@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ended_kits import IDS, compare_masks, ended, given, javascript, write_masks
+from ended_kits import IDS, OF_PROBABILITIES, compare_masks, ended, given, javascript, write_masks
 from kits import KOTLIN, SIZE, rgba, scene
 from test_clients import CLIENTS, ROOT, SOFTWARE, run_client, skip_without
 from test_phone_platforms import CORE, MADE, compiled, needs_node, stubs
 from test_phone_swift import check
 from test_phone_swift import compiled as compiled_swift
 from test_phone_swift import stubs as swift_stubs
+from test_web_browser import APP, checked, needs_typescript, on_chromium, posted
 
+from data.images import read_image
 from export.tflite.runtime import Runtime
 
 __all__ = ["ended", "stubs", "swift_stubs"]  # fixtures
@@ -109,12 +111,12 @@ def test_swift(swift_stubs, ended, tmp_path):
         assert end.stdout.splitlines()[-1] == "".join(colours[id_] for id_ in IDS.ravel()[:3])
 
 
+@pytest.mark.parametrize("ended", OF_PROBABILITIES, indirect=True, ids="-".join)
 def test_mediapipe(ended, tmp_path):
-    """The confidences are the file's probabilities: no second softmax is applied to them."""
-    kit, output = ended
+    """The confidences are the file's probabilities: no second softmax is applied to them. Class ids
+    it would misread, which the kit's README says."""
+    kit, _ = ended
     skip_without(CLIENTS["mediapipe"])
-    if output.startswith("classes"):
-        pytest.skip("MediaPipe would misread class ids, which the kit's README says")
     mask, more = tmp_path / "mask", tmp_path / "more"
     files = (kit / "model.tflite", kit / "golden/input.bin", mask, more)
     code, report = run_client(CLIENTS["mediapipe"], *files)
@@ -125,6 +127,49 @@ def test_mediapipe(ended, tmp_path):
     found = np.fromfile(more, np.float32).reshape(-1, *SIZE).transpose(1, 2, 0)
     assert np.abs(found - wanted).max() <= 1e-4
     assert (np.fromfile(mask, np.uint8).reshape(SIZE) == wanted.argmax(-1)).mean() >= 0.99
+
+
+@needs_typescript
+def test_typescript(ended, tmp_path):
+    kit, output = ended
+    app = APP.replace("logits", "probabilities")
+    if output.startswith("classes"):
+        app = app.replace(", { hold: 1 }", "").replace("live.probabilities!", "ids")
+        app = app.replace("a class is a number", "class ids have no alpha")
+    checked(kit, app, tmp_path)
+
+
+PAGE = """<!doctype html><meta charset="utf-8">
+<script type="importmap">
+{"imports": {"@litertjs/wasm-utils": "/@litertjs/wasm-utils/dist/index.js"}}</script>
+<script type="module">
+const post = (path, body) => fetch(path, { method: 'POST', body });
+try {
+  const litert = await import('/@litertjs/core/dist/index.js');
+  const web = await import('/web/segnet.js');
+  await litert.loadLiteRt('/@litertjs/core/wasm/');
+  const segmenter = await web.Segmenter.create(litert);
+  await segmenter.selfTest({ stop: true });
+  const response = await fetch('/golden/image.png');
+  const image = await createImageBitmap(await response.blob());
+  const live = new web.Live(segmenter);
+  const frame = Array.from(await live.frame(image));
+  const mask = (await segmenter.segment(web.toImageData(image))).ids;
+  segmenter.close();
+  await post('/found', JSON.stringify({ frame, mask: Array.from(mask) }));
+} catch (error) {
+  await post('/error', String(error.stack));
+}
+</script>"""
+
+
+@on_chromium
+def test_chromium(ended):
+    """Of an image of the network's own size: its self-test, a frame and a still."""
+    kit, _ = ended
+    said, wanted = posted(kit, PAGE), read_image(kit / "golden/mask.png")[..., 0]
+    for name in ("frame", "mask"):
+        assert np.array_equal(np.reshape(said[name], SIZE), wanted)
 
 
 GPU = """

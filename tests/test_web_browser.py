@@ -36,12 +36,21 @@ live.matte('person');
 """
 
 
-@needs_node
-@pytest.mark.clients
-@pytest.mark.skipif(not TYPESCRIPT.exists(), reason="make .clients/types/done, which needs npm")
-@pytest.mark.skipif(not MODULES.exists(), reason="make .clients/node/done, which needs npm")
+def needs_typescript(test):
+    for made, name in ((TYPESCRIPT, "types"), (MODULES, "node")):
+        reason = f"make .clients/{name}/done, which needs npm"
+        test = pytest.mark.skipif(not made.exists(), reason=reason)(test)
+    return pytest.mark.clients(needs_node(test))
+
+
+@needs_typescript
 def test_typescript(kit, tmp_path):
-    (tmp_path / "app.ts").write_text(APP.replace("KIT", str(kit)))
+    checked(kit, APP, tmp_path)
+
+
+def checked(kit, app, tmp_path):
+    """The compiler takes the app with the types of the kit."""
+    (tmp_path / "app.ts").write_text(app.replace("KIT", str(kit)))
     (tmp_path / "node_modules").symlink_to(MODULES)
     flags = "--noEmit --strict --skipLibCheck --target es2022 --module esnext"
     flags += " --moduleResolution bundler --lib es2022,dom"
