@@ -55,7 +55,8 @@ class Half:
         self.model.run_by_index(0, self.inputs, self.outputs)
         shape = contract["output"]["shape"]
         kind = np.dtype(contract["output"]["dtype"])
-        return self.outputs[0].read(int(np.prod(shape)), kind).reshape(shape)[0]
+        found = self.outputs[0].read(int(np.prod(shape)), kind)
+        return found.reshape(shape)[0].astype(np.float32)  # as the kit's infer gives logits
 
 
 def segmenter_of(module, kit, kernels):
