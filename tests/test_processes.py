@@ -13,7 +13,8 @@ from test_resume import arrays
 
 from data.shapes import write_shapes
 
-pytestmark = pytest.mark.slow
+pytest.importorskip("jax")
+LONG = pytest.mark.clients  # minutes each; they run before a release, with the foreign runtimes
 EPOCHS = 17  # of three steps: 13 images in batches of 6 are 4, 4 and 5
 PLAN = f"--preset tiny --size 64 64 --batch 6 --weights none --epochs {EPOCHS}".split()
 SECONDS = 30  # in which the others end when one has been killed
@@ -73,7 +74,9 @@ def apart(one, two):
     return float(most), float(np.abs(np.subtract(*np.split(np.array(losses), 2))).max())
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize(
+    "processes", [pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=LONG)]
+)
 def test_several_processes_train_as_one(alone, shapes, tmp_path, processes):
     """Weights, statistics of batch norms, losses and scores, after 51 steps."""
     found = ends(start(shapes, tmp_path / "run", processes))
@@ -92,6 +95,7 @@ def wait_for(run, epoch):
         time.sleep(0.01)
 
 
+@LONG
 @pytest.mark.parametrize(("victim", "then"), [(1, 2), (0, 1)])
 def test_one_of_two_is_killed(alone, shapes, tmp_path, victim, then):
     """The other ends and says why; two processes, or one, go on from the checkpoint."""
@@ -113,6 +117,7 @@ def test_one_of_two_is_killed(alone, shapes, tmp_path, victim, then):
     assert max(apart(alone, run)) < 1e-5
 
 
+@LONG
 def test_told_to_stop(alone, shapes, tmp_path):
     """SIGTERM to one: both end after the same step, with a checkpoint of it."""
     run = tmp_path / "run"
@@ -127,6 +132,7 @@ def test_told_to_stop(alone, shapes, tmp_path):
     assert max(apart(alone, run)) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_others_hear_why_one_could_not_go_on(shapes, tmp_path):
     """The second process does not see the dataset."""
     found = ends(start([shapes, tmp_path / "none"], tmp_path / "run", 2, "train.py"))
