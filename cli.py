@@ -9,7 +9,7 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 
 # What requirements.txt brings, by the names that are imported.
@@ -129,6 +129,40 @@ def stop_again(stops: list[int], unraisable) -> None:
     timer = threading.Timer(0.01, again)
     timer.daemon = True
     timer.start()
+
+
+@contextmanager
+def postponed():
+    """The block that signals which stop a command do not interrupt: a list of those that came.
+
+    A second one interrupts it.
+    """
+    came = []
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+
+    def note(number, frame):
+        if came:
+            before[number](number, frame)
+        came.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        before = {}  # signals reach the main thread alone
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stop(numbers: list[int]) -> None:
+    """Ends the command as the signals that were postponed would have; without any, as Ctrl-C."""
+    signal.raise_signal(numbers[0] if numbers else signal.SIGINT)
+    raise KeyboardInterrupt
 
 
 def one_of(name: str, known: Iterable[str], what: str) -> str:

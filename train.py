@@ -1,27 +1,35 @@
 """python train.py --data DIR --run runs/NAME: trains a model on a folder of images and masks."""
 
+import contextlib
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import cli
+from segnet.cluster import ALONE
 
 SAMPLE_EPOCHS = 5
 
 
 def main() -> None:
+    from segnet.cluster import Place, join
     from segnet.plan import Plan
 
     parser = cli.parser("python train.py", "Train a segmentation model on your own images.")
     about = "folder of the run; an interrupted run in it continues"
     parser.add_argument("--run", required=True, metavar="runs/NAME", help=about)
     cli.add_flags(parser, Plan)
+    cli.add_flags(parser, Place)
     args = vars(parser.parse_args())
     folder = Path(args.pop("run"))
-    train(Plan(**args), folder)
+    place = Place(**{field.name: args.pop(field.name) for field in dataclasses.fields(Place)})
+    plan, cluster = Plan(**args), join(place)
+    with cluster.together():
+        train(plan, folder, cluster)
 
 
-def train(plan, folder: Path) -> None:
+def train(plan, folder: Path, cluster=ALONE) -> None:
     from data.dataset import read_dataset
     from data.formats.auto import advice
     from data.ready import check_ready, remarks
@@ -43,15 +51,22 @@ def train(plan, folder: Path) -> None:
     network = plan.network()
     check(network, plan.size, len(dataset.classes))
     probe(dataset)
+    if plan.batch < cluster.devices:
+        raise cli.Refusal(
+            f"--batch is {plan.batch} for {cluster.devices} devices; needed: an image for each"
+        )
     if not has_checkpoint(folder):
         check_source(network, plan.weights)
         check_ready(dataset, plan.batch)
-        for line in remarks(dataset):
+        for line in remarks(dataset) if cluster.leads else ():
             cli.say(line)
-    with held(folder):
-        has_begun(folder, plan, origin(plan, dataset))  # refuses before TensorFlow's seconds
-        model, load = begin(plan, len(dataset.classes))
-        loop, finished = fit(model, dataset, plan, folder, load)
+    with held(folder) if cluster.leads else contextlib.nullcontext():
+        if cluster.leads:
+            has_begun(folder, plan, origin(plan, dataset))  # refuses before TensorFlow's seconds
+        model, load = begin(plan, len(dataset.classes), cluster)
+        loop, finished = fit(model, dataset, plan, folder, load, cluster)
+    if not cluster.leads:
+        return
     images = len(dataset.pairs("val"))
     print(f"{folder}: best mIoU {loop.best:.4f} on the {images} validation images")
     if finished:
@@ -59,7 +74,7 @@ def train(plan, folder: Path) -> None:
               f"start a new --run with --weights {folder}")  # fmt: skip
 
 
-def begin(plan, classes: int):
+def begin(plan, classes: int, cluster=ALONE):
     """(model with random weights, function that loads the initial ones and returns a line)."""
     from segnet import backend
     from segnet.build import build
@@ -67,11 +82,11 @@ def begin(plan, classes: int):
 
     backend.seed_everything(plan.seed)
     network = plan.network()
-    model = build(backend.start(), network, plan.size, classes)
+    model = cluster.share_model(lambda: build(backend.start(), network, plan.size, classes))
     return model, lambda: load_encoder(model, network, plan.weights)
 
 
-def fit(model, dataset, plan, folder: Path, load):
+def fit(model, dataset, plan, folder: Path, load, cluster=ALONE):
     """Trains a built model in a run folder, or continues there: (loop, whether it was finished).
 
     load(): puts the initial weights into `model` and returns a line that names them; called when a
@@ -81,23 +96,26 @@ def fit(model, dataset, plan, folder: Path, load):
     from segnet.loop import Loop
     from segnet.run import LAST, epochs_done, open_run
 
-    if not has_checkpoint(folder):
+    if cluster.from_leader(lambda: None if has_checkpoint(folder) else b"new") is not None:
         line = load()
-    open_run(folder, plan, origin(plan, dataset))
-    steps, hooks = prepare(model, dataset, plan, folder)
-    loop = Loop(model, plan, folder, steps, hooks)
+    if cluster.leads:
+        open_run(folder, plan, origin(plan, dataset))
+    steps, hooks = prepare(model, dataset, plan, folder, cluster)
+    loop = Loop(model, plan, folder, steps, hooks, cluster=cluster)
     if loop.restore():
         line = f"continues at step {loop.step} of {loop.steps}"
-        if epochs_done(folder) < len(loop.history):  # killed before the epoch's pictures
-            hooks.after_epoch(len(loop.history), loop.history)
-    cli.say(line)
-    finished = loop.step == loop.steps and (folder / LAST).exists()
+        if cluster.leads and epochs_done(folder) < len(loop.history):
+            hooks.after_epoch(len(loop.history), loop.history)  # killed before its pictures
+    if cluster.leads:
+        cli.say(line)
+    done = cluster.from_leader(lambda: b"1" if (folder / LAST).exists() else None)
+    finished = loop.step == loop.steps and done is not None
     if not finished:
         loop.run()
     return loop, finished
 
 
-def prepare(model, dataset, plan, folder: Path):
+def prepare(model, dataset, plan, folder: Path, cluster=ALONE):
     """Compiles the model; (steps per epoch, hooks of the loop)."""
     from data.batches import steps_per_epoch, training_batches
     from data.statistics import class_weights
@@ -108,12 +126,14 @@ def prepare(model, dataset, plan, folder: Path):
     weights = class_weights(dataset, plan.class_weights)
     teacher = teacher_of(plan, dataset)
     loss = distillation_loss if teacher else segmentation_loss
-    compile_model(model, plan, plan.epochs * steps, weights, loss)
+    with cluster.scope():
+        compile_model(model, plan, plan.epochs * steps, weights, loss)
     return steps, Hooks(
         lambda start: training_batches(
-            dataset, plan.size, plan.batch, plan.seed, start, plan.augment
+            dataset, plan.size, plan.batch, plan.seed, start, plan.augment, cluster.share
         ),
-        lambda: evaluate(model, dataset, plan, weights), EpochLog(model, dataset, plan, folder),
+        lambda: evaluate(cluster.local(model), dataset, plan, weights, cluster),
+        EpochLog(lambda: cluster.local(model), dataset, plan, folder),
         **({"target": partial(distillation_targets, teacher)} if teacher else {}),
     )  # fmt: skip
 
@@ -151,11 +171,11 @@ def probe(dataset) -> None:
         read_pair(dataset.pairs(split)[0], dataset)
 
 
-def evaluate(model, dataset, plan, weights=None) -> dict:
+def evaluate(model, dataset, plan, weights=None, cluster=ALONE) -> dict:
     """`segnet.metrics.scores` on the validation set, and its "loss".
 
     The loss is that of training at the model's input size, without distillation. weights: of the
-    classes, (C,), or None.
+    classes, (C,), or None. Each process of a cluster scores a part of the set.
     """
     import cv2
     import keras
@@ -165,24 +185,25 @@ def evaluate(model, dataset, plan, weights=None) -> dict:
     from segnet.losses import segmentation_loss
     from segnet.metrics import confusion, scores, to_mask
 
-    classes, matrix, losses = len(dataset.classes), 0, []
+    classes, losses = len(dataset.classes), [0.0]
+    matrix = np.zeros((classes, classes), np.int64)
     loss = segmentation_loss(keras, classes, weights)
-    for inputs, masks, _ in evaluation_pairs(dataset, "val", plan.size, plan.batch):
+    for inputs, masks, _ in evaluation_pairs(dataset, "val", plan.size, plan.batch, cluster.part):
         logits = np.asarray(model.predict_on_batch(inputs))
         for truth, each in zip(masks, logits, strict=True):
             matrix = matrix + confusion(truth, to_mask(each, truth.shape), classes)
         rule = cv2.INTER_NEAREST_EXACT
         small = np.stack([cv2.resize(m, plan.size[::-1], interpolation=rule) for m in masks])
         losses.append(float(loss(small, logits)) * len(masks))
-    mean = sum(losses) / len(dataset.pairs("val"))
-    return {**scores(matrix, dataset.classes), "loss": mean}
+    mean = float(cluster.total(np.array(sum(losses)))) / len(dataset.pairs("val"))
+    return {**scores(cluster.total(matrix), dataset.classes), "loss": mean}
 
 
 @dataclasses.dataclass
 class EpochLog:
     """Writes TensorBoard curves and sample images after an epoch, then records that it is done."""
 
-    model: object
+    model: Callable  # returns it, with the weights of now
     dataset: object
     plan: object
     folder: Path
@@ -214,8 +235,10 @@ class EpochLog:
         from data.images import write_image
         from segnet.metrics import to_mask
 
+        model = self.model()
+
         def predict(inputs, shape):
-            return to_mask(np.asarray(self.model.predict_on_batch(inputs))[0], shape)
+            return to_mask(np.asarray(model.predict_on_batch(inputs))[0], shape)
 
         drawn = sheet(self.dataset, self.plan.size, predict)
         write_image(path, drawn)

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import cv2
@@ -42,24 +42,33 @@ def steps_per_epoch(dataset: Dataset, batch: int) -> int:
     return -(-len(dataset.pairs("train")) // batch)
 
 
+def whole(count: int) -> slice:
+    """The share of a process that trains alone: all images of a batch."""
+    return slice(count)
+
+
 def training_batches(
     dataset: Dataset, size: tuple[int, int], batch: int, seed: int, start: int = 0,
-    strength: float = 1.0,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
-    """Endless batches from step `start`: images (N, H, W, 3) float32 in [-1, 1], masks (N, H, W).
+    strength: float = 1.0, share: Callable[[int], slice] = whole,
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:  # fmt: skip
+    """Endless batches from step `start`: images (N, H, W, 3) float32 in [-1, 1], masks (N, H, W)
+    and the number of images of the step.
 
     batch: the most images of a step. Where they do not divide an epoch, its steps differ by one
     image: a last step of the few that are left would weigh them more than others, and its batch
     statistics be poor. A step gives the same batch whatever `start` is: every element has its own
     seed, which also selects the image that it is mixed with. strength: of the augmentation, 0 to 2.
+    share(count): which images of a step of that many are read here, by one of several processes;
+    the order of the images does not depend on it.
     """
-    stream = training_stream(dataset, size, batch, seed, strength)
+    stream = training_stream(dataset, size, batch, seed, strength, share)
     return iter(with_threads(stream[start:], batch))
 
 
 def training_stream(
-    dataset: Dataset, size: tuple[int, int], batch: int, seed: int, strength: float = 1.0
-):
+    dataset: Dataset, size: tuple[int, int], batch: int, seed: int, strength: float = 1.0,
+    share: Callable[[int], slice] = whole,
+):  # fmt: skip
     """The batches of `training_batches` as a Grain MapDataset: stream[s] is the batch of step s."""
     pairs, steps = dataset.pairs("train"), steps_per_epoch(dataset, batch)
     count, flipped = len(pairs), ids_when_flipped(dataset)
@@ -76,8 +85,10 @@ def training_stream(
     def step(index):
         epoch, place = divmod(index, steps)
         first, end = (epoch * count + count * edge // steps for edge in (place, place + 1))
-        images, masks = zip(*(elements[at] for at in range(first, end)), strict=True)
-        return scale(np.stack(images)), np.stack(masks)
+        pairs = [elements[at] for at in range(first, end)[share(end - first)]]
+        images, masks = zip(*pairs, strict=True) if pairs else ((), ())
+        images = np.array(images, np.uint8).reshape(-1, *size, 3)
+        return scale(images), np.array(masks, np.uint8).reshape(-1, *size), end - first
 
     cv2.setNumThreads(0)  # Grain's threads already use all cores
     endless = start_grain().MapDataset.range(ENDLESS)
@@ -102,15 +113,21 @@ def with_threads(stream, batch: int = 1):
 
 
 def evaluation_pairs(
-    dataset: Dataset, split: str, size: tuple[int, int], batch: int
+    dataset: Dataset, split: str, size: tuple[int, int], batch: int, part: slice = slice(None)
 ) -> Iterator[tuple[np.ndarray, list[np.ndarray], list]]:
-    """(inputs (N, H, W, 3), masks at their own sizes, pairs of paths), in order, each once."""
+    """(inputs (N, H, W, 3), masks at their own sizes, pairs of paths), in order, each once.
+
+    part: of the split's batches, all by default.
+    """
 
     def read(pair):
         image, mask = read_pair(pair, dataset)
         return to_input(image, size), mask, pair
 
-    source = start_grain().MapDataset.source(dataset.pairs(split)).map(read)
+    pairs = dataset.pairs(split)
+    starts = range(0, len(pairs), batch)[part]
+    mine = [pair for start in starts for pair in pairs[start : start + batch]]
+    source = start_grain().MapDataset.source(mine).map(read)
     stream = iter(with_threads(source))
     while group := list(itertools.islice(stream, batch)):
         inputs, masks, paths = zip(*group, strict=True)

@@ -3,5 +3,6 @@
 import os
 
 __version__ = "0.1.0"
+BACKEND = os.environ.get("KERAS_BACKEND", "")  # the person's, "" for none
 # Keras would else take its backend from the person's ~/.keras/keras.json.
-os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "tensorflow"
+os.environ["KERAS_BACKEND"] = BACKEND or "tensorflow"

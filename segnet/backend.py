@@ -9,7 +9,12 @@ from pathlib import Path
 from cli import Refusal, one_of
 from files import quiet
 
-BACKENDS = ("tensorflow", "jax")  # those that a network can be trained with
+# Those that a network can be trained with, and what installs them.
+INSTALL = {
+    "tensorflow": "pip install -r requirements.txt",
+    "jax": "pip install -r requirements-gpu.txt, or pip install jax for processors alone",
+}
+BACKENDS = tuple(INSTALL)
 
 
 @cache
@@ -18,16 +23,22 @@ def start():
 
     Raises Refusal for a backend in KERAS_BACKEND that is not there.
     """
-    backend = one_of(os.environ["KERAS_BACKEND"], BACKENDS, "KERAS_BACKEND")
-    if find_spec(backend) is None:
-        raise Refusal(
-            f"KERAS_BACKEND is {backend}, but the package {backend} is not installed. "
-            f"Type pip install {backend}, or unset KERAS_BACKEND"
-        )
+    installed()
     with quiet():
         keras = configured("keras")
         has_gpu()
     return keras
+
+
+def installed() -> str:
+    """The backend. Raises Refusal if it is none of ours, or its package is missing."""
+    backend = one_of(os.environ["KERAS_BACKEND"], BACKENDS, "backend")
+    if find_spec(backend) is None:
+        raise Refusal(
+            f"the backend is {backend}, but the package {backend} is not installed. "
+            f"Type {INSTALL[backend]}"
+        )
+    return backend
 
 
 @cache

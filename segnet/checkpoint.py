@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,24 @@ def save_checkpoint(folder: Path, tensors: list, state: dict, name: str = "last"
         part.write_bytes(memory.getvalue())
 
 
-def read_checkpoint(folder: Path, name: str = "last") -> tuple[list[np.ndarray], dict] | None:
-    """What `save_checkpoint` wrote, or None. Raises Refusal when it is damaged."""
+def checkpoint_bytes(folder: Path, name: str = "last") -> bytes | None:
+    """The content of the file, None if there is none."""
     path = checkpoint_file(folder, name)
-    if not path.exists():
+    return path.read_bytes() if path.exists() else None
+
+
+def read_checkpoint(
+    folder: Path, name: str = "last", read: Callable = checkpoint_bytes
+) -> tuple[list[np.ndarray], dict] | None:
+    """What `save_checkpoint` wrote, or None. Raises Refusal when it is damaged.
+
+    read(folder, name): the content of the file, None if there is none.
+    """
+    path, raw = checkpoint_file(folder, name), read(folder, name)
+    if raw is None:
         return None
     try:
-        with np.load(path) as file:  # which unpickles nothing
+        with np.load(io.BytesIO(raw)) as file:  # which unpickles nothing
             state = json.loads(str(file["state"]))
             found = [file[name] for name in sorted(file.files) if name != "state"]
     except Exception as error:  # zip, NumPy and JSON each have their own
@@ -47,12 +59,15 @@ def damaged(path: Path, why: str) -> Refusal:
     return Refusal(f"{path} is damaged ({why}). Delete it to begin this run again")
 
 
-def restore(folder: Path, variables: list, name: str = "last") -> dict | None:
+def restore(
+    folder: Path, variables: list, name: str = "last", read: Callable = checkpoint_bytes
+) -> dict | None:
     """Puts a checkpoint into the variables of a model and its optimizer; returns the state.
 
-    None if there is no checkpoint. Raises Refusal when it is damaged or of another network.
+    None if there is no checkpoint. read: see `read_checkpoint`. Raises Refusal when it is damaged
+    or of another network.
     """
-    saved = read_checkpoint(folder, name)
+    saved = read_checkpoint(folder, name, read)
     if saved is None:
         return None
     tensors, state = saved
@@ -64,5 +79,9 @@ def restore(folder: Path, variables: list, name: str = "last") -> dict | None:
 
 
 def kind(tensor) -> tuple:
-    """Shape and type of an array, or of a variable of Keras or tf_keras."""
-    return tuple(tensor.shape), getattr(tensor.dtype, "name", tensor.dtype)
+    """Shape and kind of numbers of an array, or of a variable of Keras or tf_keras.
+
+    TensorFlow counts steps in 64 bits, JAX in 32.
+    """
+    name = getattr(tensor.dtype, "name", tensor.dtype)
+    return tuple(tensor.shape), name.rstrip("0123456789") if "int" in name else name

@@ -1,7 +1,6 @@
 """The training loop: steps, checkpoints, exact resume. It knows tensors, not image files."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -11,17 +10,19 @@ import numpy as np
 from cli import Refusal, plain
 from files import beside
 from segnet.backend import has_gpu, trace_every_shape
-from segnet.checkpoint import checkpoint_file, damaged, restore, save_checkpoint
+from segnet.checkpoint import checkpoint_bytes, checkpoint_file, damaged, restore, save_checkpoint
+from segnet.clock import Clock, duration
+from segnet.cluster import ALONE, Cluster
 from segnet.losses import VOID, segmentation_loss
 from segnet.plan import Plan, is_a
 from segnet.run import LAST, keep_best, save_weights
 
 CHECKPOINT_STEPS = 500  # and at the end of every epoch
 CLIP_NORM = 1.0
-ESTIMATE_STEPS = 10  # after which the time that is left is estimated
 WIDE_GAP = 0.15  # of pixel accuracy, between training mode and inference mode on one batch
 # Of a loop, kept in checkpoints.
-STATE = {"step": int, "best": float, "history": list, "loss_sum": float, "images": int}
+STATE = {"step": int, "best": float, "history": list, "loss_sum": float, "images": int,
+         "rate": float}  # fmt: skip
 PATIENCE = 3  # evaluations without a single pixel of a class, before a remark
 
 
@@ -59,7 +60,8 @@ def keep_weights(model, folder: Path, name: str, row: dict) -> None:
 class Hooks(NamedTuple):
     """What the caller of a loop provides.
 
-    batches(step): endless training batches from that step on. evaluate(): `segnet.metrics.scores`
+    batches(step): endless training batches from that step on: this process's images and masks, and
+    the number of images of all processes. evaluate(): `segnet.metrics.scores`
     on the validation set, with a "loss" if there is one. after_epoch(epoch, history): called with
     all rows so far when the files of an epoch are written. keep(model, folder, name, row): saves
     the "best" or the "last" epoch, whose row of the history is `row`. target(images, masks): the
@@ -75,52 +77,22 @@ class Hooks(NamedTuple):
     diverged: str | None = None
 
 
-class Clock:
-    """Measures the steps of this process, for the times that are reported."""
-
-    def __init__(self):
-        self.steps = 0
-        self.started = self.first = self.epoch = time.perf_counter()
-
-    def step(self, left: int) -> float | None:
-        """Counts a step. After the tenth it returns the seconds that `left` more steps will take.
-
-        The first step also traces the graph and is left out; validation is not included.
-        """
-        self.steps += 1
-        if self.steps == 1:
-            self.first = time.perf_counter()
-        if self.steps != ESTIMATE_STEPS or left < ESTIMATE_STEPS:
-            return None
-        return left * (time.perf_counter() - self.first) / (ESTIMATE_STEPS - 1)
-
-    def end_epoch(self, left: int) -> tuple[float, float]:
-        """(seconds of this epoch, seconds that `left` steps will take, validation included)."""
-        now, start = time.perf_counter(), self.epoch
-        self.epoch = now
-        return now - start, left * (now - self.started) / self.steps
-
-
-def duration(seconds: float) -> str:
-    """12 s, 3 min, 1.5 h."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 class Loop:
     """Trains `model`, of Keras or tf_keras, for `plan` in run folder `folder`.
 
-    The best epoch, by mIoU, is one of those from `first_epoch` on.
+    The best epoch, by mIoU, is one of those from `first_epoch` on. Of a cluster's processes the one
+    that leads writes the folder.
     """
 
     def __init__(
-        self, model, plan, folder: Path, steps_per_epoch: int, hooks: Hooks, first_epoch: int = 1
-    ):
+        self, model, plan, folder: Path, steps_per_epoch: int, hooks: Hooks, first_epoch: int = 1,
+        cluster: Cluster = ALONE,
+    ):  # fmt: skip
         self.model, self.plan, self.folder, self.hooks = model, plan, folder, hooks
-        self.steps_per_epoch, self.first_epoch = steps_per_epoch, first_epoch
+        self.steps_per_epoch, self.first_epoch, self.cluster = steps_per_epoch, first_epoch, cluster
         self.step, self.best, self.history = 0, -1.0, []
         self.loss_sum, self.images = 0.0, 0  # of this epoch so far
+        self.rate = 0.0  # of the last step of an epoch
 
     @property
     def steps(self) -> int:
@@ -131,11 +103,16 @@ class Loop:
         return [*self.model.variables, *self.model.optimizer.variables]
 
     def save(self) -> None:
+        if not self.cluster.leads:
+            return
         tensors = [np.asarray(variable) for variable in self.variables]
         save_checkpoint(self.folder, tensors, {name: getattr(self, name) for name in STATE})
 
     def restore(self) -> bool:
-        state = restore(self.folder, self.variables)
+        def read(*where):
+            return self.cluster.from_leader(lambda: checkpoint_bytes(*where))
+
+        state = restore(self.folder, self.variables, read=read)
         if state is None:
             return False
         if why := fault(state, self.steps, self.steps_per_epoch):
@@ -148,24 +125,21 @@ class Loop:
         from tqdm import tqdm
 
         self.write_history()
-        stream = self.hooks.batches(self.step) if self.step < self.steps else iter(())
         self.clock = Clock()
+        if self.images and self.step % self.steps_per_epoch == 0:  # stopped before it was evaluated
+            self.end_epoch(*next(self.hooks.batches(self.step - 1))[:2])
+        stream = self.hooks.batches(self.step) if self.step < self.steps else iter(())
         with tqdm(
-            total=self.steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None
-        ) as bar:
+            total=self.steps, initial=self.step, unit="step", dynamic_ncols=True,
+            disable=None if self.cluster.leads else True,
+        ) as bar:  # fmt: skip
             while self.step < self.steps:
-                images, masks = next(stream)
-                self.model.reset_metrics()
-                target = self.hooks.target(images, masks)
-                if (self.step + 1) % self.steps_per_epoch == 0:
-                    self.rate = learning_rate(self.model.optimizer)  # of the epoch's last step
-                loss = float(self.model.train_on_batch(images, target))
-                if not math.isfinite(loss):
-                    slower = f"--learning-rate {self.plan.learning_rate / 4:g}"
-                    way = self.hooks.diverged or f"Name a new --run with {slower}"
-                    raise Refusal(f"the loss became {loss} at step {self.step}. {way}")
-                self.step, self.images = self.step + 1, self.images + len(images)
-                self.loss_sum += loss * len(images)
+                images, masks, count = next(stream)
+                with self.cluster.postponed() as stops:
+                    self.take_step(images, masks, count)
+                if stops or self.cluster.stops(self.step):
+                    self.save()
+                    self.cluster.stop(stops)
                 bar.update()
                 self.say_estimate()
                 bar.set_postfix(loss=f"{self.loss_sum / self.images:.3f}")
@@ -173,17 +147,37 @@ class Loop:
                     self.end_epoch(images, masks)
                 elif self.step % CHECKPOINT_STEPS == 0:
                     self.save()
-        self.hooks.keep(self.model, self.folder, "last", self.history[-1])
+        self.keep("last", self.history[-1])
+
+    def take_step(self, images, masks, count: int) -> None:
+        target = self.hooks.target(images, masks)
+        if (self.step + 1) % self.steps_per_epoch == 0:
+            self.rate = learning_rate(self.model.optimizer)
+        loss = self.cluster.step(self.model, images, target, count)
+        if not math.isfinite(loss):
+            slower = f"--learning-rate {self.plan.learning_rate / 4:g}"
+            way = self.hooks.diverged or f"Name a new --run with {slower}"
+            raise Refusal(f"the loss became {loss} at step {self.step}. {way}")
+        self.step, self.images = self.step + 1, self.images + count
+        self.loss_sum += loss * count
+
+    def keep(self, name: str, row: dict) -> None:
+        if self.cluster.leads:
+            self.hooks.keep(self.cluster.local(self.model), self.folder, name, row)
 
     def say_estimate(self) -> None:
         seconds = self.clock.step(self.steps - self.step)
-        if seconds is not None:
+        if seconds is not None and self.cluster.leads:
             left = self.steps - self.step
             note(f"{left} steps left, about {duration(seconds)} without validation")
 
     def end_epoch(self, images, masks) -> None:
         epoch = self.step // self.steps_per_epoch
-        found = self.hooks.evaluate()
+        try:
+            found = self.hooks.evaluate()
+        except KeyboardInterrupt:
+            self.save()
+            raise
         seconds, left = self.clock.end_epoch(self.steps - self.step)
         row = {
             "epoch": epoch,
@@ -200,13 +194,15 @@ class Loop:
         self.history.append(row)
         if found["miou"] > self.best and epoch >= self.first_epoch:
             self.best = found["miou"]
-            self.hooks.keep(self.model, self.folder, "best", row)
+            self.keep("best", row)
         self.loss_sum, self.images = 0.0, 0
         self.write_history()
         self.save()
         classes = ", ".join(f"{n} {v:.3f}" for n, v in found["iou"].items() if v is not None)
         val = "" if row["val_loss"] is None else f", validation loss {row['val_loss']:.4f}"
         times = f"{duration(seconds)}, {duration(left)} left"
+        if not self.cluster.leads:
+            return
         note(
             f"epoch {epoch}: loss {row['loss']:.4f}{val}, mIoU {row['miou']:.4f} ({classes}), "
             f"{times}"
@@ -220,20 +216,21 @@ class Loop:
 
         0 for a network without batch norms, which has no such statistics.
         """
-        if not any(type(layer).__name__ == "BatchNormalization" for layer in self.model.layers):
+        model = self.cluster.local(self.model)
+        if not any(type(layer).__name__ == "BatchNormalization" for layer in model.layers):
             return 0.0
-        kept = [np.asarray(variable) for variable in self.model.non_trainable_variables]
+        kept = [np.asarray(variable) for variable in model.non_trainable_variables]
         accuracies = []
         for training in (True, False):
-            logits = np.asarray(self.model(images, training=training))
+            logits = np.asarray(model(images, training=training))
             counts = masks != VOID
             accuracies.append((logits.argmax(-1) == masks)[counts].mean() if counts.any() else 0.0)
-        for variable, value in zip(self.model.non_trainable_variables, kept, strict=True):
+        for variable, value in zip(model.non_trainable_variables, kept, strict=True):
             variable.assign(value)
         return float(accuracies[0] - accuracies[1])
 
     def write_history(self) -> None:
-        if self.history:
+        if self.history and self.cluster.leads:
             import csv
 
             with beside(self.folder / "history.csv") as part, open(part, "w", newline="") as file:
@@ -248,10 +245,11 @@ def fault(state: dict, steps: int, steps_per_epoch: int) -> str:
         if not is_a(state.get(name), kind):
             return f"{name} is {state.get(name)!r:.40}"
     step, history, images = state["step"], state["history"], state["images"]
-    if not 0 <= step <= steps or images < 0 or bool(images) != bool(step % steps_per_epoch):
+    inside = step % steps_per_epoch  # of an epoch; at its end the last one may wait for evaluation
+    if not 0 <= step <= steps or images < 0 or (inside and not images) or (images and not step):
         return f"step is {step} of {steps}, with {images} images in its epoch"
     epochs = [row.get("epoch") if isinstance(row, dict) else None for row in history]
-    if epochs != list(range(1, step // steps_per_epoch + 1)):
+    if epochs != list(range(1, step // steps_per_epoch + (1 if inside or not images else 0))):
         return f"its history does not fit step {step}"
     if any(row.keys() != history[0].keys() for row in history):
         return "the rows of its history differ"

@@ -60,9 +60,9 @@ def test_keras_json_that_keras_does_not_accept(tmp_path, content):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("torch", "there is no KERAS_BACKEND 'torch'. Choose from: tensorflow, jax"),
-        ("tensorflwo", "there is no KERAS_BACKEND 'tensorflwo'. Did you mean tensorflow"),
-        ("jax", "KERAS_BACKEND is jax, but the package jax is not installed. Type pip install jax"),
+        ("torch", "there is no backend 'torch'. Choose from: tensorflow, jax"),
+        ("tensorflwo", "there is no backend 'tensorflwo'. Did you mean tensorflow"),
+        ("jax", "the backend is jax, but the package jax is not installed. Type pip install -r"),
     ],
 )
 def test_backends_that_are_not_there(monkeypatch, name, words):

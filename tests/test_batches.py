@@ -97,10 +97,10 @@ def test_an_epoch_reads_each_image_once_in_steps_of_nearly_one_size(
     for epoch in range(2):
         read.clear()
         steps = [stream[epoch * len(counts) + step] for step in range(len(counts))]
-        assert sorted(len(inputs) for inputs, _ in steps) == counts
+        assert sorted(len(inputs) for inputs, _, _ in steps) == counts
         assert sorted(read) == [0, 1, 2, 3, 4]
         epochs.append(list(read))
-        for inputs, masks in steps:
+        for inputs, masks, _ in steps:
             assert inputs.shape[1:] == (3, 4, 3) and masks.shape[1:] == (3, 4)
             assert inputs.min() == 1 and masks.max() == 0
     assert epochs[0] == [*batches.order(1, 0, 5)] and epochs[1] == [*batches.order(1, 1, 5)]

@@ -42,6 +42,8 @@ LAYERS = {
             "blocks",
             "build",
             "checkpoint",
+            "clock",
+            "cluster",
             "hdf5",
             "manifest",
             "cost",

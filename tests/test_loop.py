@@ -13,7 +13,8 @@ from conftest import PLAN, ROOT, open_terminal, read
 
 from data.dataset import read_dataset
 from data.images import read_mask
-from segnet import loop
+from segnet import clock, loop
+from segnet.clock import Clock, duration
 from segnet.plan import Plan
 from train import evaluate
 
@@ -21,29 +22,29 @@ from train import evaluate
 def test_the_estimate_leaves_out_the_first_step(monkeypatch):
     """It takes 5 s, the nine after it 0.1 s each: 90 more take 9 s."""
     now = [0.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
-    clock, found = loop.Clock(), []
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    measured, found = Clock(), []
     for seconds in (5.0, *[0.1] * 14):
         now[0] += seconds
-        found.append(clock.step(90))
+        found.append(measured.step(90))
     assert found[9] == pytest.approx(9.0)
     assert [value for place, value in enumerate(found) if place != 9] == [None] * 14
 
 
 def test_no_estimate_of_what_ends_at_once():
-    clock = loop.Clock()
-    assert [clock.step(9) for _ in range(20)] == [None] * 20
+    measured = Clock()
+    assert [measured.step(9) for _ in range(20)] == [None] * 20
 
 
 def test_seconds_of_an_epoch_and_what_is_left(monkeypatch):
     """Two steps take 6 s, two more 2 s: three seconds a step at first, two seconds then."""
     now = [100.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
-    clock, found = loop.Clock(), []
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    measured, found = Clock(), []
     for seconds, left in ((6.0, 4), (2.0, 2)):
-        clock.step(0), clock.step(0)
+        measured.step(0), measured.step(0)
         now[0] += seconds
-        found.append(clock.end_epoch(left))
+        found.append(measured.end_epoch(left))
     assert found == [(6.0, 12.0), (2.0, 4.0)]
 
 
@@ -52,7 +53,7 @@ def test_seconds_of_an_epoch_and_what_is_left(monkeypatch):
     [(0.4, "0 s"), (99.4, "99 s"), (100, "2 min"), (5399, "90 min"), (5400, "1.5 h")],
 )
 def test_durations(seconds, text):
-    assert loop.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize("name", ["keras", "tf_keras"])

@@ -121,8 +121,8 @@ def test_training_swaps_left_and_right(tmp_path, monkeypatch):
             write_image(tmp_path / split / f"masks/{number}.png", mask)
     (tmp_path / "dataset.toml").write_text("classes = ['a', 'b']\nmirror = [['a', 'b']]")
     monkeypatch.setattr("data.augment.AUGMENTATIONS", AUGMENTATIONS[:1])
-    _, masks = next(training_batches(read_dataset(tmp_path), (32, 32), 8, 0))
+    _, masks, _ = next(training_batches(read_dataset(tmp_path), (32, 32), 8, 0))
     assert (masks == np.repeat([0, 1], 16)).all()
     (tmp_path / "dataset.toml").write_text("classes = ['a', 'b']")
-    _, masks = next(training_batches(read_dataset(tmp_path), (32, 32), 8, 0))
+    _, masks, _ = next(training_batches(read_dataset(tmp_path), (32, 32), 8, 0))
     assert {int(mask[0, 0]) for mask in masks} == {0, 1}  # some are flipped

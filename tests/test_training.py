@@ -56,7 +56,9 @@ def test_every_image_is_seen_once_per_epoch(thirteen, monkeypatch):
     monkeypatch.setattr(batches, "augment", lambda image, mask, *_: (image, image[..., 0]))
     assert batches.steps_per_epoch(dataset, BATCH) == STEPS == 3
     stream = batches.training_batches(dataset, (1, 1), BATCH, seed=0)
-    epochs = [[mask.ravel().tolist() for _, mask in itertools.islice(stream, 3)] for _ in range(3)]
+    epochs = [
+        [mask.ravel().tolist() for _, mask, _ in itertools.islice(stream, 3)] for _ in range(3)
+    ]
     for epoch in epochs:
         assert sorted(map(len, epoch)) == [4, 4, 5]
         assert sorted(itertools.chain(*epoch)) == list(range(IMAGES))
@@ -76,7 +78,7 @@ def test_sizes_of_batches(thirteen, monkeypatch, images, batch, sizes):
     monkeypatch.setattr(batches, "augment", lambda *_: (pixel, pixel[..., 0]))
     steps = batches.steps_per_epoch(dataset, batch)
     stream = batches.training_batches(dataset, (1, 1), batch, seed=0)
-    assert Counter(len(mask) for _, mask in itertools.islice(stream, steps)) == sizes
+    assert Counter(len(mask) for _, mask, _ in itertools.islice(stream, steps)) == sizes
 
 
 @pytest.mark.slow
