@@ -14,8 +14,8 @@ from functools import partial
 
 # What requirements.txt brings, by the names that are imported.
 PACKAGES = {
-    "ai_edge_litert", "array_record", "cv2", "flatbuffers", "grain", "h5py", "imagehash", "jinja2",
-    "keras", "matplotlib", "numpy", "PIL", "pillow_heif", "pycocotools", "scipy", "segno",
+    "ai_edge_litert", "array_record", "cv2", "flatbuffers", "grain", "h5py", "imagehash", "jax",
+    "jinja2", "keras", "matplotlib", "numpy", "PIL", "pillow_heif", "pycocotools", "scipy", "segno",
     "tensorboard", "tensorflow", "tensorflow_model_optimization", "tf_keras", "tqdm", "yaml",
 }  # fmt: skip
 

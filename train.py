@@ -13,7 +13,8 @@ SAMPLE_EPOCHS = 5
 
 
 def main() -> None:
-    from segnet.cluster import Place, join
+    from segnet.cluster import join
+    from segnet.place import Place
     from segnet.plan import Plan
 
     parser = cli.parser("python train.py", "Train a segmentation model on your own images.")
@@ -65,13 +66,15 @@ def train(plan, folder: Path, cluster=ALONE) -> None:
             has_begun(folder, plan, origin(plan, dataset))  # refuses before TensorFlow's seconds
         model, load = begin(plan, len(dataset.classes), cluster)
         loop, finished = fit(model, dataset, plan, folder, load, cluster)
-    if not cluster.leads:
-        return
+    if cluster.leads:
+        print(ending(loop, dataset, folder, finished))
+
+
+def ending(loop, dataset, folder: Path, finished: bool) -> str:
     images = len(dataset.pairs("val"))
-    print(f"{folder}: best mIoU {loop.best:.4f} on the {images} validation images")
-    if finished:
-        print("finished already; to train longer, "
-              f"start a new --run with --weights {folder}")  # fmt: skip
+    line = f"{folder}: best mIoU {loop.best:.4f} on the {images} validation images"
+    more = f"\nfinished already; to train longer, start a new --run with --weights {folder}"
+    return line + more if finished else line
 
 
 def begin(plan, classes: int, cluster=ALONE):

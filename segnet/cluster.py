@@ -13,13 +13,10 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.util import find_spec
-from pathlib import Path
 
-import numpy as np
-
-from cli import Refusal, option, postponed, say, stop
-from segnet import BACKEND, backend
+from cli import Refusal, postponed, say, stop
+from segnet import backend
+from segnet.place import Place, choose
 
 HEARTBEAT = 20  # seconds without a word, after which a process counts as lost
 FAILED = "segnet/failed"  # what the coordinator knows of the first process that failed
@@ -27,67 +24,12 @@ DONE = "none"
 HEARD = 1.0  # seconds in which the others hear of it
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a run is trained. It is no part of the plan: the same run can go on elsewhere."""
-
-    backend: str = option(
-        "", metavar="{tensorflow,jax}",
-        help="library that trains (default: jax where there is a GPU for it or several processes "
-        "train together, else tensorflow)",
-    )  # fmt: skip
-    devices: str = option(
-        "all", metavar="N", help="GPUs of this machine that share the batches; jax alone"
-    )
-    coordinator: str = option(
-        "", metavar="HOST:PORT", help="address of the process of rank 0, for several processes, "
-        "each started with this, --processes and --rank; under Slurm's srun all three are known",
-    )  # fmt: skip
-    processes: int = option(1, type=int, help="processes that train together")
-    rank: int = option(0, type=int, help="number of this process, from 0")
-
-    def __post_init__(self):
-        if self.processes < 1 or not 0 <= self.rank < self.processes:
-            raise Refusal(
-                f"--rank is {self.rank} of --processes {self.processes}; needed: ranks from 0 to "
-                "one less than the number of processes"
-            )
-        if (self.processes > 1) != bool(self.coordinator):
-            raise Refusal(
-                "several processes need --coordinator HOST:PORT, --processes N and --rank R, each; "
-                "HOST:PORT is a free port of the machine of rank 0"
-            )
-        if self.devices != "all" and not (self.devices.isdecimal() and int(self.devices) > 0):
-            raise Refusal(f"--devices is {self.devices!r}; needed: all, or a number from 1")
-
-    @property
-    def several(self) -> bool:
-        return self.processes > 1 or int(os.environ.get("SLURM_STEP_NUM_TASKS") or 1) > 1
-
-
-def choose(place: Place) -> str:
-    """The backend: that of the option, of the environment, or the default."""
-    wanted = place.backend or BACKEND
-    if not wanted:
-        return "jax" if find_spec("jax") and (place.several or has_accelerator()) else "tensorflow"
-    if wanted != "jax" and (place.several or place.devices != "all"):
-        raise Refusal(
-            f"several processes or GPUs train on jax, not on {wanted}. Type --backend jax"
-        )
-    return wanted
-
-
-def has_accelerator() -> bool:
-    """Whether there are a GPU and JAX's code for it, without starting either."""
-    plugins = any(find_spec(f"jax_cuda{version}_plugin") for version in (12, 13))
-    return plugins and Path("/dev/nvidiactl").exists()
-
-
 def join(place: Place) -> "Cluster":
     """Starts JAX on all processes and devices. Raises Refusal where they are not there."""
     os.environ["KERAS_BACKEND"] = choose(place)
-    if backend.installed() != "jax":
+    if os.environ["KERAS_BACKEND"] != "jax":
         return ALONE
+    backend.installed()
     import jax
 
     if place.several:
@@ -203,8 +145,10 @@ class Cluster:
             time.sleep(HEARD)  # the coordinator goes last
         leave("stopped; run the same command again to continue", 128 + signal.SIGTERM, "")
 
-    def total(self, array: np.ndarray) -> np.ndarray:
+    def total(self, array):
         """The sum over the processes, in the order of their ranks, in the array's own type."""
+        import numpy as np
+
         if self.processes == 1:
             return array
         return sum(np.frombuffer(raw, array.dtype).reshape(array.shape)
@@ -212,6 +156,7 @@ class Cluster:
 
     def gather(self, raw: bytes | None) -> list[bytes | None]:
         """What every process gave, by rank."""
+        import numpy as np
         from jax.experimental.multihost_utils import process_allgather
 
         size = -1 if raw is None else len(raw)
@@ -273,6 +218,8 @@ class Cluster:
         """The model on this process alone, with the weights of now: what evaluates and is saved."""
         if not self.layout:
             return model
+        import numpy as np
+
         self.copy.set_weights([np.asarray(weight) for weight in model.weights])
         return self.copy
 
@@ -295,5 +242,7 @@ def leave(text: str, code: int, kind: str = "error: ") -> None:
     os._exit(code)
 
 
-def filled(array: np.ndarray, count: int) -> np.ndarray:
+def filled(array, count: int):
+    import numpy as np
+
     return np.pad(array, [(0, count - len(array)), *[(0, 0)] * (array.ndim - 1)])

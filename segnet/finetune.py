@@ -24,7 +24,7 @@ def finetune(
 
     kind: "qat", "sparse" or "cluster". graph: the tf_keras deploy graph for any batch size; it is
     not changed. batches(step): endless batches from that step on: images (N, H, W, 3) float32 in
-    [-1, 1] and masks (N, H, W) uint8, 255 for void. evaluate(model): `segnet.metrics.scores`.
+    [-1, 1], masks (N, H, W) uint8, 255 for void, and N. evaluate(model): `segnet.metrics.scores`.
     class_weights: as in training. An interrupted fine-tuning resumes from its checkpoint in
     `folder`, exact to the bit. The model of "qat" takes (byte - 128) / 127.5, as its file will.
     Raises Refusal, which for an unsupported layer names the layer.
@@ -33,7 +33,7 @@ def finetune(
 
     folder, prepare = Path(folder), KINDS[one_of(kind, KINDS, "fine-tuning method")].prepare
     backend.seed_everything(plan.seed)
-    images, _ = next(batches(0))
+    images, *_ = next(batches(0))
     tuned = prepare(graph, plan, images)
     claim(folder, kind, graph, plan, say)
     compile_model(tuned.model, plan, class_weights)

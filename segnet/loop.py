@@ -130,9 +130,8 @@ class Loop:
             self.end_epoch(*next(self.hooks.batches(self.step - 1))[:2])
         stream = self.hooks.batches(self.step) if self.step < self.steps else iter(())
         with tqdm(
-            total=self.steps, initial=self.step, unit="step", dynamic_ncols=True,
-            disable=None if self.cluster.leads else True,
-        ) as bar:  # fmt: skip
+            total=self.steps, initial=self.step, unit="step", dynamic_ncols=True, disable=None
+        ) as bar:
             while self.step < self.steps:
                 images, masks, count = next(stream)
                 with self.cluster.postponed() as stops:

@@ -11,8 +11,9 @@ from cli import Refusal
 from data import batches
 from data.dataset import read_dataset
 from data.shapes import write_shapes
-from segnet import cluster
-from segnet.cluster import Cluster, Place
+from segnet import place
+from segnet.cluster import Cluster
+from segnet.place import Place
 
 
 @given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 3))
@@ -98,14 +99,14 @@ def test_options_that_cannot_be(options, message):
     ],
 )
 def test_the_backend(options, environment, gpu, jax, wanted, monkeypatch):
-    monkeypatch.setattr(cluster, "BACKEND", environment)
-    monkeypatch.setattr(cluster, "has_accelerator", lambda: gpu)
-    monkeypatch.setattr(cluster, "find_spec", lambda name: jax or None)
-    assert cluster.choose(Place(**options)) == wanted
+    monkeypatch.setattr(place, "BACKEND", environment)
+    monkeypatch.setattr(place, "has_accelerator", lambda: gpu)
+    monkeypatch.setattr(place, "find_spec", lambda name: jax or None)
+    assert place.choose(Place(**options)) == wanted
 
 
 def test_tensorflow_trains_in_one_process():
     with pytest.raises(Refusal, match=r"train on jax, not on tensorflow\. Type --backend jax"):
-        cluster.choose(Place("tensorflow", processes=2, coordinator="a:1"))
+        place.choose(Place("tensorflow", processes=2, coordinator="a:1"))
     with pytest.raises(Refusal, match="train on jax, not on tensorflow"):
-        cluster.choose(Place("tensorflow", devices="2"))
+        place.choose(Place("tensorflow", devices="2"))

@@ -160,10 +160,12 @@ def test_checkpoints_of_another_network(run, thirteen, change):
         train(small(thirteen), run)
 
 
-STATE = {"step": 3, "best": 0.5, "loss_sum": 0.0, "images": 0, "history": [{"epoch": 1, "miou": 0}]}
+STATE = {"step": 3, "best": 0.5, "loss_sum": 0.0, "images": 0, "rate": 0.1,
+         "history": [{"epoch": 1, "miou": 0}]}  # fmt: skip
 STATES = {
     "step": [7, -1, 2.0, None, "3", 2, 4], "best": [None, "0.5", math.nan], "loss_sum": [math.inf],
-    "images": [-1, 3, 0.5], "history": [{}, [], [3], [{"epoch": 2}], [{}], [STATE] * 2, None],
+    "images": [-1, 3, 0.5], "rate": [None, math.inf],
+    "history": [{}, [], [3], [{"epoch": 2}], [{}], [STATE] * 2, None],
 }  # fmt: skip
 
 
@@ -171,6 +173,7 @@ def test_states_of_checkpoints(run, thirteen):
     """Of 6 steps, 3 per epoch: after step 3 there are one row and no image of the next epoch."""
     assert fault(STATE, 6, 3) == ""
     assert fault({**STATE, "step": 4, "images": 4, "loss_sum": 2.0}, 6, 3) == ""
+    assert fault({**STATE, "images": 9, "loss_sum": 2.0, "history": []}, 6, 3) == ""  # to evaluate
     for key, values in STATES.items():
         for value in values:
             assert fault({**STATE, key: value}, 6, 3), (key, value)

@@ -147,7 +147,7 @@ def test_class_weights_reach_the_loss(tmp_path):
     """With weight 0 for class 0, the cross-entropy of masks of class 0 alone is 0."""
     from segnet.finetune import compile_model
 
-    found, masks = next(batches(0))
+    found, masks, _ = next(batches(0))
     losses = []
     for weights in (None, np.array([0.0, 1.0, 1.0])):
         model = rebuilt(graph_of(), None)

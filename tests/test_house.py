@@ -49,6 +49,7 @@ LAYERS = {
             "cost",
             "losses",
             "metrics",
+            "place",
             "plan",
             "run",
             "weights",

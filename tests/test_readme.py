@@ -36,6 +36,7 @@ INLINE = {
     "--lan": "export serve RUN", "--class": "export try RUN FILE",
     "--classes": "export try RUN FILE", "--output": "export RUN",
     "--frame": "export fit --data DIR --latency-ms 5",
+    "--backend": "train.py --data DIR --run RUN", "--devices": "train.py --data DIR --run RUN",
 }  # fmt: skip
 VALUES = {"H": "64", "W": "64", "FORMAT": "voc"}  # of placeholders that stand for no name
 

@@ -52,11 +52,11 @@ def batches(start):
         raw = images(4, step)
         masks = raw[..., 0] // 86
         masks[:, :4] = 255
-        yield np.float32(raw / 127.5 - 1), masks
+        yield np.float32(raw / 127.5 - 1), masks, len(masks)
 
 
 def evaluate(model):
-    found, masks = next(batches(10**5))
+    found, masks, _ = next(batches(10**5))
     accuracy = float((np.asarray(model.predict_on_batch(found)).argmax(-1) == masks).mean())
     return {"miou": accuracy, "pixel_accuracy": accuracy, "iou": {"a": accuracy}}
 
