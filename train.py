@@ -112,7 +112,7 @@ def fit(model, dataset, plan, folder: Path, load, cluster=ALONE):
     if cluster.leads:
         cli.say(line)
     done = cluster.from_leader(lambda: b"1" if (folder / LAST).exists() else None)
-    finished = loop.step == loop.steps and done is not None
+    finished = loop.done and done is not None
     if not finished:
         loop.run()
     return loop, finished

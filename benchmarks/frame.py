@@ -62,10 +62,7 @@ const read = ({ name, path }) =>
 console.log(JSON.stringify(await measure(litert, kits.map(read), sizes, rounds)));
 process.exit(0);
 """
-PAGE = """<!doctype html><meta charset="utf-8">
-<script type="importmap">
-{"imports": {"@litertjs/wasm-utils": "/@litertjs/wasm-utils/dist/index.js"}}</script>
-<script type="module">
+PAGE = """<script type="module">
 const post = (path, body) => fetch(path, { method: 'POST', body });
 try {
   const { kits, sizes, rounds } = await (await fetch('/options.json')).json();
@@ -145,11 +142,11 @@ def in_node(kits: list[dict], rounds: int) -> list[dict]:
 
 
 def in_chromium(kits: list[dict], rounds: int) -> list[dict]:
-    from tests.clients.browser_client import FLAGS, browse, handler
+    from tests.clients.browser_client import FLAGS, HEAD, browse, handler
 
     need_litert_js()
     options = json.dumps({"kits": kits, "sizes": SIZES, "rounds": rounds})
-    files = {"/": PAGE.encode(), "/options.json": options.encode(),
+    files = {"/": (HEAD + PAGE).encode(), "/options.json": options.encode(),
              "/frame.mjs": HERE / "frame.mjs"}  # fmt: skip
     for number, kit in enumerate(kits):
         for path in Path(kit["path"]).rglob("*"):

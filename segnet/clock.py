@@ -24,11 +24,14 @@ class Clock:
             return None
         return left * (time.perf_counter() - self.first) / (ESTIMATE_STEPS - 1)
 
-    def end_epoch(self, left: int) -> tuple[float, float]:
-        """(seconds of this epoch, seconds that `left` steps will take, validation included)."""
+    def end_epoch(self, left: int) -> tuple[float, float | None]:
+        """(seconds of this epoch, seconds that `left` steps will take, validation included).
+
+        What is left is not known, None, where this process has only evaluated so far.
+        """
         now, start = time.perf_counter(), self.epoch
         self.epoch = now
-        return now - start, left * (now - self.started) / self.steps
+        return now - start, left * (now - self.started) / self.steps if self.steps else None
 
 
 def duration(seconds: float) -> str:

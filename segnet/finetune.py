@@ -43,8 +43,8 @@ def finetune(
     )  # fmt: skip
     loop = Loop(tuned.model, plan, folder, plan.steps, hooks, tuned.first)
     loop.restore()
-    if left := loop.steps - loop.step:
-        say(f"{kind}: {left} of {loop.steps} steps to go")
+    if not loop.done:
+        say(f"{kind}: {loop.steps - loop.step} of {loop.steps} steps to go")
         loop.run()
     if restore(folder, tuned.model.variables, "best") is None:
         path = checkpoint_file(folder, "best")

@@ -99,6 +99,15 @@ class Loop:
         return self.plan.epochs * self.steps_per_epoch
 
     @property
+    def waits(self) -> bool:
+        """Whether an epoch was stopped between its last step and its evaluation."""
+        return self.images > 0 and self.step % self.steps_per_epoch == 0
+
+    @property
+    def done(self) -> bool:
+        return self.step == self.steps and not self.waits
+
+    @property
     def variables(self) -> list:
         return [*self.model.variables, *self.model.optimizer.variables]
 
@@ -126,7 +135,7 @@ class Loop:
 
         self.write_history()
         self.clock = Clock()
-        if self.images and self.step % self.steps_per_epoch == 0:  # stopped before it was evaluated
+        if self.waits:
             self.end_epoch(*next(self.hooks.batches(self.step - 1))[:2])
         stream = self.hooks.batches(self.step) if self.step < self.steps else iter(())
         with tqdm(
@@ -199,7 +208,7 @@ class Loop:
         self.save()
         classes = ", ".join(f"{n} {v:.3f}" for n, v in found["iou"].items() if v is not None)
         val = "" if row["val_loss"] is None else f", validation loss {row['val_loss']:.4f}"
-        times = f"{duration(seconds)}, {duration(left)} left"
+        times = duration(seconds) + ("" if left is None else f", {duration(left)} left")
         if not self.cluster.leads:
             return
         note(

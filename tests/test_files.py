@@ -175,6 +175,38 @@ def test_a_signal_inside_a_finalizer_is_not_lost(number):
     assert errors == "stopped; run the same command again to continue\n"
 
 
+POSTPONED = """
+    import time, cli
+    def main():
+        with cli.postponed() as stops:
+            print("begun", flush=True)
+            end = time.monotonic() + 60
+            while time.monotonic() < end and not stops:
+                time.sleep(0.01)
+            print("goes on", flush=True)
+            if AGAIN:
+                time.sleep(60)
+        print("saved", flush=True)
+        cli.stop(stops)
+    cli.run(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_postponed_signal(number, again):
+    """What it interrupts comes to its end first; a second signal interrupts it."""
+    with python(POSTPONED.replace("AGAIN", str(again))) as command:
+        assert command.stdout.readline() == "begun\n"
+        command.send_signal(number)
+        assert command.stdout.readline() == "goes on\n"
+        if again:
+            command.send_signal(number)
+        said, errors = command.stdout.read(), command.stderr.read()
+    assert command.returncode == 128 + number and said == ("" if again else "saved\n")
+    assert errors == "stopped; run the same command again to continue\n"
+
+
 def test_nohup_is_kept():
     ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
     with python(SLEEPER, preexec_fn=ignore) as command:

@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 from conftest import open_terminal, read
-from tuning import EPOCHS, ROOT, SIZE, STEPS, batches, graph_of, tune, tuned
+from tuning import EPOCHS, ROOT, SIZE, STEPS, batches, evaluate, graph_of, tune, tuned
 
 from cli import Refusal
 from segnet.compress import KINDS, FinePlan, rebuilt
@@ -62,6 +62,27 @@ def test_stopped_and_continued(tuned, tmp_path):
     again = tune("sparse", tmp_path, say=lines.append, source=stopped_at(1))
     assert len(lines) == 1
     assert all(map(np.array_equal, whole.get_weights(), again.get_weights()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, EPOCHS])
+def test_stopped_in_an_evaluation(tuned, tmp_path, epoch):
+    """All steps of the last epoch may be taken: its evaluation still decides which is the best."""
+    whole, _, _ = tuned("sparse")
+    calls = []
+
+    def interrupted(model):
+        calls.append(1)
+        if len(calls) == epoch:
+            raise KeyboardInterrupt
+        return evaluate(model)
+
+    with pytest.raises(KeyboardInterrupt):
+        tune("sparse", tmp_path, judge=interrupted)
+    judged = []
+    parts = tune("sparse", tmp_path, judge=lambda model: judged.append(1) or evaluate(model))
+    assert len(judged) == EPOCHS - epoch + 1
+    assert all(map(np.array_equal, whole.get_weights(), parts.get_weights()))
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clients.browser_client import HEAD
 from ended_kits import IDS, OF_PROBABILITIES, compare_masks, ended, given, javascript, write_masks
 from kits import KOTLIN, SIZE, rgba, scene
 from test_clients import CLIENTS, ROOT, SOFTWARE, run_client, skip_without
@@ -139,10 +140,9 @@ def test_typescript(ended, tmp_path):
     checked(kit, app, tmp_path)
 
 
-PAGE = """<!doctype html><meta charset="utf-8">
-<script type="importmap">
-{"imports": {"@litertjs/wasm-utils": "/@litertjs/wasm-utils/dist/index.js"}}</script>
-<script type="module">
+PAGE = (
+    HEAD
+    + """<script type="module">
 const post = (path, body) => fetch(path, { method: 'POST', body });
 try {
   const litert = await import('/@litertjs/core/dist/index.js');
@@ -161,6 +161,7 @@ try {
   await post('/error', String(error.stack));
 }
 </script>"""
+)
 
 
 @on_chromium

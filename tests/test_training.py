@@ -17,7 +17,7 @@ from data.dataset import read_dataset
 from files import held, read_json, write_json
 from segnet import loop
 from segnet.run import best_of, keep_best, load_run, read_run, unfinished
-from train import begin, train
+from train import begin, evaluate, train
 
 __all__ = ["thirteen"]  # fixtures
 SLOW = pytest.mark.slow
@@ -142,6 +142,29 @@ def test_killed_at_the_end_of_an_epoch(whole, thirteen, tmp_path, monkeypatch, n
     train(plan, run)
     assert unfinished(run, plan) == ""
     same_files(whole, run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_stopped_in_an_evaluation(whole, thirteen, tmp_path, monkeypatch, epoch):
+    """Its steps are not taken again: the first thing that is done is the evaluation."""
+    calls = []
+
+    def interrupted(*args):
+        calls.append(1)
+        if len(calls) == epoch:
+            raise KeyboardInterrupt
+        return evaluate(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("train.evaluate", interrupted)
+        train(small(thirteen), tmp_path / "run")
+    with np.load(tmp_path / "run/checkpoints/last.npz") as saved:
+        state = json.loads(str(saved["state"]))
+    assert state["step"] == epoch * STEPS and state["images"] == IMAGES
+    assert len(state["history"]) == epoch - 1
+    train(small(thirteen), tmp_path / "run")
+    same_files(whole, tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from http.server import ThreadingHTTPServer
 import cv2
 import numpy as np
 import pytest
-from clients.browser_client import FLAGS, MODULES, browse, handler
+from clients.browser_client import FLAGS, HEAD, MODULES, browse, handler
 from kits import ROOT, SIZE, kit
 from test_phone_platforms import NODE, needs_node
 
@@ -65,10 +65,9 @@ def on_chromium(test):
     return pytest.mark.clients(pytest.mark.skipif(missing, reason="no chromium")(test))
 
 
-PAGE = """<!doctype html><meta charset="utf-8">
-<script type="importmap">
-{"imports": {"@litertjs/wasm-utils": "/@litertjs/wasm-utils/dist/index.js"}}</script>
-<script type="module">
+PAGE = (
+    HEAD
+    + """<script type="module">
 const post = (path, body) => fetch(path, { method: 'POST', body });
 try {
   const litert = await import('/@litertjs/core/dist/index.js');
@@ -111,6 +110,7 @@ try {
   await post('/error', String(error.stack));
 }
 </script>"""
+)
 
 
 def posted(kit, page, **files):
@@ -142,9 +142,9 @@ def test_chromium(kit):
 
 
 # The same masks as on the page's thread, whose tasks are timed meanwhile.
-IN_WORKER = """<!doctype html><meta charset="utf-8"><canvas></canvas>
-<script type="importmap">
-{"imports": {"@litertjs/wasm-utils": "/@litertjs/wasm-utils/dist/index.js"}}</script>
+IN_WORKER = (
+    HEAD
+    + """<canvas></canvas>
 <script type="module">
 const post = (path, body) => fetch(path, { method: 'POST', body });
 const equal = (one, other) => one.length === other.length && one.every((id, i) => id === other[i]);
@@ -203,6 +203,7 @@ try {
   await post('/error', String(error.stack));
 }
 </script>"""
+)
 
 
 @on_chromium

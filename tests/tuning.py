@@ -61,9 +61,9 @@ def evaluate(model):
     return {"miou": accuracy, "pixel_accuracy": accuracy, "iou": {"a": accuracy}}
 
 
-def tune(kind, folder, graph=None, say=print, source=batches, **more):
+def tune(kind, folder, graph=None, say=print, source=batches, judge=evaluate, **more):
     plan = FinePlan(**{"steps": STEPS, "epochs": EPOCHS, "learning_rate": 1e-3, "batch": 4, **more})
-    return finetune(kind, graph or graph_of(), plan, folder, source, evaluate, say)
+    return finetune(kind, graph or graph_of(), plan, folder, source, judge, say)
 
 
 def tune_and_write(kind, folder):

@@ -21,6 +21,11 @@ FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run -
 WEBGPU_FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
 TYPES = {".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript"}
 TYPES[".wasm"] = "application/wasm"
+# The beginning of a page whose modules import LiteRT.js.
+HEAD = """<!doctype html><meta charset="utf-8">
+<script type="importmap">
+{"imports": {"@litertjs/wasm-utils": "/@litertjs/wasm-utils/dist/index.js"}}</script>
+"""
 LIMIT_S = 120  # seconds until the page must have posted its result
 
 
