@@ -130,8 +130,7 @@ const paths = {
     live.mask(160, 120);
   },
 };
-for (const [path, run] of Object.entries(paths)) {
-  for (let frame = 0; frame < 600; frame++) run(frame % 2); // until the code is compiled
+const measured = (run) => {
   gc();
   const profiler = new GCProfiler();
   const start = process.memoryUsage();
@@ -142,13 +141,26 @@ for (const [path, run] of Object.entries(paths)) {
   gc();
   const end = process.memoryUsage();
   const [left, arrays] = ['heapUsed', 'arrayBuffers'].map((name) => end[name] - start[name]);
-  console.log(JSON.stringify({ path, collections, made, left, arrays }));
+  return { collections, made, left, arrays };
+};
+for (const [path, run] of Object.entries(paths)) {
+  for (let frame = 0; frame < 600; frame++) run(frame % 2); // until the code is compiled
+  const rounds = [1, 2, 3].map(() => measured(run));
+  // What V8 compiles or drops on the side falls into one round, what a frame makes into all.
+  const [collections, made, left, arrays] = Object.keys(rounds[0]).map((name) => (
+    rounds.map((round) => round[name]).sort((a, b) => a - b)
+  ));
+  const found = { collections: collections[0], made: made[0], left: left[1], arrays: arrays[1] };
+  console.log(JSON.stringify({ path, ...found }));
 }
 """
 
 
 def javascript(kit, frames):
-    """A row a path. made, left: bytes on the heap; arrays: bytes of typed arrays."""
+    """A row a path, of three rounds the least (collections, made) or the median (left, arrays).
+
+    made, left: bytes on the heap; arrays: bytes of typed arrays.
+    """
     command = [NODE, *FLAGS, "--input-type=module", "-", str(kit), str(frames)]
     end = subprocess.run(command, input=FAKES + MEASURE, capture_output=True, text=True)
     assert end.returncode == 0, end.stderr
@@ -157,9 +169,9 @@ def javascript(kit, frames):
 
 
 def check_javascript(kit, frames):
-    """A mask's object and a view of an image, 210 bytes, are made a frame; compiling makes more."""
+    """A mask's object and a view of an image, 210 bytes, are made a frame."""
     for row in javascript(kit, frames):
-        assert row["collections"] == 0 and row["made"] < 300 * frames + 300_000, row
+        assert row["collections"] == 0 and row["made"] < 220 * frames + 30_000, row
         assert row["left"] < 20_000 and row["arrays"] <= 0, row
 
 
